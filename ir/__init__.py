@@ -1,0 +1,1 @@
+"""What all rooms share: types, graph, operators, executor, layouts, targets and the engine contract."""

@@ -1,0 +1,109 @@
+"""The Engine contract: what a room that executes nodes (accelerator or CPU) tells the partitioner and the flow.
+
+A new accelerator is one class with these five methods, registered under the entry point group ``hetero.engines``.
+Cost models stay inside engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from ir.graph import Graph, NodeView
+from ir.layouts import Layout
+from ir.target import Resources, Target
+
+Configuration = Mapping[str, int | str]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an engine does not take a node; shown to the user as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What an engine worked out from a node's weights: a short note for the table of reasons, and its own data."""
+
+    node: NodeView
+    note: str
+    data: object = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to execute a node: time in cycles of the engine's own clock, resources, opaque configuration."""
+
+    cycles: int
+    resources: Resources = field(default_factory=Resources)
+    configuration: Configuration = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A tensor at a region's edge and how it lies in memory there."""
+
+    tensor: str
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """One line of the per-stage table: estimated cycles per frame and resources."""
+
+    name: str
+    cycles: int
+    resources: Resources
+    note: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A lowered region.
+
+    ``files`` are relative paths and contents (sources, projects). ``sources`` lists those C/C++ files that define the
+    region's entry behind the C ABI of ``host/runtime/hc_region.h``: for a CPU region the code itself, for a device
+    region its bit-exact simulator, so that whoever runs it need not know the engine.
+    """
+
+    files: Mapping[str, str]
+    sources: tuple[str, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    stages: tuple[StageReport, ...] = ()
+
+
+class Engine(Protocol):
+    """See the module's docstring; ``side`` says on which side of the shared memory the engine runs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def side(self) -> Literal["device", "cpu"]: ...
+
+    def clock_mhz(self, target: Target) -> float:
+        """The clock that candidates' cycles count."""
+        ...
+
+    def objection(self, node: NodeView, target: Target) -> Reason | None:
+        """Why the engine cannot take the node; None if it can."""
+        ...
+
+    def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
+        """Looks at the weights: packed blob and parameters, or a veto."""
+        ...
+
+    def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
+        """At least one way to execute the node."""
+        ...
+
+    def overhead(self, region: Graph, target: Target) -> Resources:
+        """What a region costs beside its nodes: FIFOs, adapters, interfaces."""
+        ...
+
+    def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
+        """Code for the region, whose graph inputs and outputs are the tensors that cross its edge."""
+        ...

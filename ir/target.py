@@ -1,0 +1,66 @@
+"""The hardware a graph is compiled for: plain facts, already validated (board files are read by hetero_compile)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Programmable-logic resources; block RAM in units of 18 Kbit."""
+
+    lut: int = 0
+    dsp: int = 0
+    bram18: int = 0
+    uram: int = 0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def exceeds(self, budget: Resources) -> tuple[str, ...]:
+        """The names of the resources of which there are more than in ``budget``."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name) > getattr(budget, f.name))
+
+
+@dataclass(frozen=True)
+class Fabric:
+    """Programmable logic: part name, what may be used of it, multiplier kind (a name known to hls.packing), clock."""
+
+    part: str
+    budget: Resources
+    dsp: str
+    clock_mhz: float
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The RISC-V side. ``vlen`` is 0 without the vector extension; ``isa`` is rv64gc, rv64gcv or rv32im."""
+
+    isa: Literal["rv64gc", "rv64gcv", "rv32im"]
+    vlen: int
+    cores: int
+    clock_mhz: float
+    role: Literal["host", "coprocessor"]
+
+
+@dataclass(frozen=True)
+class SharedMemory:
+    """The memory both sides see: contiguous DMA pool size, bandwidth, cache line, coherence, doorbell kind."""
+
+    pool_bytes: int
+    bandwidth_gbs: float
+    cache_line: int
+    coherent: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """One board. ``fabric`` is None where there is no programmable logic."""
+
+    name: str
+    cpu: Cpu
+    memory: SharedMemory
+    fabric: Fabric | None = None
+    objective: Literal["throughput", "latency"] = "throughput"
+    hypothetical: bool = False
