@@ -1,0 +1,78 @@
+"""What surrounds an integer graph: how a picture becomes its input and what its output integers mean.
+
+The compiler writes these records into a package's manifest and host.vision executes them; none is code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The network's input picture: ``width`` x ``height`` pixels, channels in ``order``, uint8.
+
+    ``bilinear`` samples at half-pixel centres without antialiasing, with 11-bit weights (host.vision.resize has the
+    integer formula). The float network saw ``value / steps``.
+    """
+
+    width: int
+    height: int
+    order: Literal["bgr", "rgb"]
+    resize: Literal["bilinear"] = "bilinear"
+    steps: float = 255.0
+
+
+@dataclass(frozen=True)
+class Dequantise:
+    """The real value of an integer output (C, H, W): ``raw * scale + bias[c]``."""
+
+    scale: float
+    bias: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class YoloHead:
+    """A single-object detection head on a dequantised output (anchors * 6, H, W), one cell per ``stride`` pixels.
+
+    Channels are ``anchors`` groups of (tx, ty, tw, th, confidence, class). In pixels of the input picture,
+    ``centre = (sigmoid(t_xy) + cell) * stride`` and ``size = exp(t_wh) * anchor_size``, averaged over the anchors, in
+    the cell whose confidence (also averaged) is highest.
+    """
+
+    labels: tuple[str, ...]
+    anchors: int = 6
+    stride: int = 16
+    anchor_size: float = 20.0
+
+
+@dataclass(frozen=True)
+class ClassifierHead:
+    """A classification head: the dequantised output (C, 1, 1) or (C,) holds one score per label."""
+
+    labels: tuple[str, ...]
+
+
+Head = YoloHead | ClassifierHead
+HEADS: Mapping[str, type[YoloHead] | type[ClassifierHead]] = {"yolo": YoloHead, "classifier": ClassifierHead}
+
+
+def head_to_json(head: Head) -> dict[str, Any]:
+    """A JSON object with the head's kind and fields."""
+    kind = next(name for name, class_ in HEADS.items() if isinstance(head, class_))
+    return {"kind": kind, **asdict(head)}
+
+
+def head_from_json(data: Mapping[str, Any]) -> Head:
+    """The inverse of `head_to_json`; ValueError names an unknown kind or field."""
+    class_ = HEADS.get(str(data.get("kind")))
+    if class_ is None:
+        raise ValueError(f"head kind '{data.get('kind')}' is unknown (allowed: {', '.join(HEADS)})")
+    known = {f.name for f in fields(class_)}
+    unknown = set(data) - known - {"kind"}
+    if unknown:
+        raise ValueError(f"head has an unknown key '{sorted(unknown)[0]}' (allowed: {', '.join(sorted(known))})")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known}
+    return class_(**values)
