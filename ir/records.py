@@ -74,5 +74,7 @@ def head_from_json(data: Mapping[str, Any]) -> Head:
     unknown = set(data) - known - {"kind"}
     if unknown:
         raise ValueError(f"head has an unknown key '{sorted(unknown)[0]}' (allowed: {', '.join(sorted(known))})")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known
+    }
     return class_(**values)
