@@ -1,0 +1,1 @@
+"""Model files in, integer graphs out: importers, quantisers, the zoo, freezing and training."""

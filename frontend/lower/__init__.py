@@ -1,0 +1,1 @@
+"""Float graph to integer graph, once."""
