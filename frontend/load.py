@@ -1,0 +1,171 @@
+"""Model files as users have them -> graph of fake-quantised values with its picture and head records."""
+
+from __future__ import annotations
+
+import importlib.util
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from frontend.archive import is_archive, load_program
+from frontend.checkpoint import StateDict, load_state_dict
+from frontend.errors import ModelError
+from frontend.importer import import_program
+from frontend.zoo import ENTRIES, ZooEntry
+from ir.graph import Graph
+from ir.records import Head, Picture
+
+NOT_READ: Mapping[str, str] = {
+    ".onnx": "ONNX and QONNX models are not read yet (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".tflite": "TensorFlow Lite models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".pb": "TensorFlow graphs are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".h5": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".keras": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".safetensors": "safetensors files are not read yet (save the state dict with torch.save or numpy.savez)",
+    ".caffemodel": "Caffe models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".weights": "Darknet weights are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+}
+
+OPTIONAL_KEYS = ("num_batches_tracked",)
+"""State that training leaves and inference does not need."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded network; ``origin`` says in one line what the file was taken for and why."""
+
+    graph: Graph
+    picture: Picture
+    head: Head
+    origin: str
+
+
+def load_model(path: Path, arch: str | None = None) -> Model:
+    """Read a checkpoint, a state dict in .npz, or a `torch.export` archive.
+
+    ``arch`` is a name of the zoo or ``file.py:factory``; without it the keys and shapes of the state dict are compared
+    with the zoo, and exactly one network has to match. An archive brings its own graph; its records come from the zoo's
+    network of the same keys and shapes. Raises ModelError.
+    """
+    if path.suffix.lower() in NOT_READ:
+        raise ModelError(f"{path}: {NOT_READ[path.suffix.lower()]}")
+    if path.is_file() and is_archive(path):
+        program = load_program(path)
+        state = {k: v for k, v in program.state_dict.items() if isinstance(v, torch.Tensor)}
+        entry = _entry_by_name(arch) if arch else _recognise(path, state)
+        graph = import_program(program, entry.name, entry.picture)
+        return Model(graph, entry.picture, entry.head, f"torch.export archive with the tensors of '{entry.name}'")
+    state = _read_state(path)
+    if arch and ":" in arch:
+        entry = _entry_of_file(arch)
+        origin = f"architecture {arch}"
+    elif arch:
+        entry, origin = _entry_by_name(arch), f"architecture '{arch}'"
+    else:
+        entry = _recognise(path, state)
+        origin = f"recognised as '{entry.name}' ({entry.description}) by its keys and shapes"
+    module = _filled(path, entry, state)
+    program = torch.export.export(module, (torch.zeros(entry.input_shape),))
+    return Model(import_program(program, entry.name, entry.picture), entry.picture, entry.head, origin)
+
+
+def _read_state(path: Path) -> StateDict:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
+            raise ModelError(
+                f"{path}: TorchScript archives are not read (save the state dict, or export with torch.export)"
+            )
+        if all(name.endswith(".npy") for name in names):
+            try:
+                with np.load(path, allow_pickle=False) as arrays:
+                    return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
+            except (ValueError, OSError, TypeError) as error:
+                raise ModelError(f"{path}: not a state dict in .npz form ({error})") from None
+    return load_state_dict(path)
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {k: tuple(v.shape) for k, v in state.items() if not k.endswith(OPTIONAL_KEYS)}
+
+
+def _differences(expected: nn.Module, state: StateDict) -> list[str]:
+    """How a state dict departs from a module's: missing, unknown and differently shaped keys, in words."""
+    wanted, given = _shapes(expected.state_dict()), _shapes(state)
+    return [
+        *(f"'{k}' is missing" for k in wanted if k not in given),
+        *(f"'{k}' is unknown" for k in given if k not in wanted),
+        *(f"'{k}' has shape {given[k]}, needs {wanted[k]}" for k in wanted if k in given and given[k] != wanted[k]),
+    ]
+
+
+def _recognise(path: Path, state: StateDict) -> ZooEntry:
+    differences = {entry.name: _differences(entry.factory(), state) for entry in ENTRIES.values()}
+    matches = [name for name, found in differences.items() if not found]
+    if len(matches) == 1:
+        return ENTRIES[matches[0]]
+    if matches:
+        raise ModelError(f"{path}: matches several networks, choose one with --arch: {', '.join(matches)}")
+    near = "; ".join(f"{n}: {len(d)} differences, first {d[0]}" for n, d in differences.items())
+    raise ModelError(
+        f"{path}: matches no known network by keys and shapes, give --arch NAME or file.py:factory ({near})"
+    )
+
+
+def _entry_by_name(arch: str) -> ZooEntry:
+    if arch not in ENTRIES:
+        raise ModelError(f"--arch {arch}: unknown network (allowed: {', '.join(ENTRIES)}, or file.py:factory)")
+    return ENTRIES[arch]
+
+
+def _entry_of_file(arch: str) -> ZooEntry:
+    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and ``head``."""
+    file, _, name = arch.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise ModelError(f"--arch {arch}: no file '{file}'")
+    spec = importlib.util.spec_from_file_location(f"user_architecture_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"--arch {arch}: '{file}' is no Python file")
+    source = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(source)
+    except Exception as error:  # the user's own code may raise anything
+        raise ModelError(f"--arch {arch}: importing '{file}' failed: {type(error).__name__}: {error}") from error
+    factory = getattr(source, name, None)
+    if not callable(factory):
+        raise ModelError(f"--arch {arch}: '{file}' has no callable '{name}'")
+    made: Any = factory()
+    if not isinstance(made, nn.Module):
+        raise ModelError(f"--arch {arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
+    twin = next((e for e in ENTRIES.values() if not _differences(e.factory(), made.state_dict())), None)
+    picture = getattr(made, "picture", twin.picture if twin else None)
+    head = getattr(made, "head_record", twin.head if twin else None)
+    if not isinstance(picture, Picture) or not isinstance(head, Head):
+        raise ModelError(
+            f"--arch {arch}: the module needs attributes 'picture' (ir.records.Picture) and 'head_record' "
+            "(ir.records.YoloHead or ClassifierHead): they say what its input and output mean"
+        )
+    shape = (1, 3, picture.height, picture.width)
+    return ZooEntry(name, lambda: made, shape, picture, head, f"from {path.name}")
+
+
+def _filled(path: Path, entry: ZooEntry, state: StateDict) -> nn.Module:
+    """The network with the checkpoint's values, in evaluation mode."""
+    module = entry.factory()
+    differences = _differences(module, state)
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise ModelError(f"{path}: does not fit '{entry.name}': {'; '.join(differences[:3])}{more}")
+    bad = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+    if bad:
+        raise ModelError(f"{path}: '{bad[0]}' holds values that are not finite")
+    module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=False)
+    return module.eval()

@@ -1,0 +1,139 @@
+"""Board files: YAML, validated key by key, turned into ir.target facts.
+
+Units are part of the key (``clock_mhz``, ``dma_pool_mib``); unknown keys, wrong types and impossible values are errors
+that name file, key and what is allowed.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
+
+Count = Annotated[int, Field(ge=0, le=10_000_000)]
+Megahertz = Annotated[float, Field(gt=0, le=10_000)]
+
+
+class BoardError(ValueError):
+    """A board file that cannot be used; one line."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FabricModel(_Strict):
+    """``dsp``: the multiplier block; counts are what the accelerator may use."""
+
+    part: str
+    dsp: Literal["dsp48e1", "dsp48e2", "dsp58", "macc18"]
+    dsp_count: Count
+    lut_count: Count
+    bram18_count: Count
+    uram_count: Count = 0
+    clock_mhz: Megahertz
+
+
+class CpuModel(_Strict):
+    """``vlen`` in bits, with the V extension only."""
+
+    isa: Literal["rv64gc", "rv64gcv", "rv32im"]
+    vlen: Literal[0, 128, 256, 512, 1024] = 0
+    cores: Annotated[int, Field(ge=1, le=256)]
+    clock_mhz: Megahertz
+    role: Literal["host", "coprocessor"]
+
+    @model_validator(mode="after")
+    def _vlen_goes_with_v(self) -> Self:
+        if (self.isa == "rv64gcv") != (self.vlen > 0):
+            raise ValueError(f"vlen {self.vlen} does not go with isa {self.isa} (rv64gcv needs 128 or more, others 0)")
+        return self
+
+
+class MemoryModel(_Strict):
+    """The memory that both sides see."""
+
+    dma_pool_mib: Annotated[int, Field(ge=1, le=65_536)]
+    bandwidth_gb_s: Annotated[float, Field(gt=0, le=2000)]
+    cache_line_bytes: Literal[16, 32, 64, 128]
+    coherent: bool
+
+
+class BoardModel(_Strict):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    hypothetical: bool = False
+    objective: Literal["throughput", "latency"] = "throughput"
+    fabric: FabricModel | None = None
+    cpu: CpuModel
+    memory: MemoryModel
+
+    def target(self) -> Target:
+        fabric = None
+        if f := self.fabric:
+            budget = Resources(f.lut_count, f.dsp_count, f.bram18_count, f.uram_count)
+            fabric = Fabric(f.part, budget, f.dsp, f.clock_mhz)
+        m = self.memory
+        return Target(
+            self.name,
+            Cpu(self.cpu.isa, self.cpu.vlen, self.cpu.cores, self.cpu.clock_mhz, self.cpu.role),
+            SharedMemory(m.dma_pool_mib << 20, m.bandwidth_gb_s, m.cache_line_bytes, m.coherent),
+            fabric,
+            self.objective,
+            self.hypothetical,
+        )
+
+
+def shipped_boards() -> tuple[str, ...]:
+    """The names `--board` takes without a file."""
+    folder = files("hetero_compile") / "boards"
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def load_board(name_or_path: str) -> Target:
+    """A shipped board by name, or a board file by path. Raises BoardError."""
+    if name_or_path in shipped_boards():
+        text = (files("hetero_compile") / "boards" / f"{name_or_path}.yaml").read_text()
+    else:
+        path = Path(name_or_path)
+        if path.suffix not in (".yaml", ".yml"):
+            raise BoardError(
+                f"board '{name_or_path}': unknown (shipped: {', '.join(shipped_boards())}; or a .yaml file)"
+            )
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise BoardError(f"{name_or_path}: cannot be read ({reason})") from None
+    try:
+        return BoardModel.model_validate(yaml.safe_load(text)).target()
+    except yaml.YAMLError as error:
+        raise BoardError(f"{name_or_path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise BoardError(f"{name_or_path}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first problem, with the key's path and what is allowed there; an unknown key explains a missing one."""
+    found = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    path = [str(part) for part in found["loc"]]
+    key = ".".join(path) or "top level"
+    if found["type"] == "extra_forbidden":
+        allowed = ", ".join(_keys_beside(path))
+        return f"unknown key '{key}' (allowed: {allowed})"
+    if found["type"] == "missing":
+        return f"key '{key}' is missing"
+    value = "" if found["type"] in ("value_error", "model_type") else f", is {found['input']!r}"
+    return f"key '{key}': {found['msg'].removeprefix('Value error, ')}{value}"
+
+
+def _keys_beside(path: list[str]) -> list[str]:
+    """The keys of the section in which the last part of the path stands."""
+    sections: dict[str, type[BaseModel]] = {"fabric": FabricModel, "cpu": CpuModel, "memory": MemoryModel}
+    section = sections[path[0]] if len(path) > 1 and path[0] in sections else BoardModel
+    return list(section.model_fields)
