@@ -24,23 +24,6 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
-class NodeView:
-    """A node together with its operands and result: all that a rule about one node may look at."""
-
-    node: Node
-    operands: tuple[Operand, ...]
-    type: TensorType
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def op(self) -> Op:
-        return self.node.op
-
-
-@dataclass(frozen=True, eq=False)
 class Graph:
     """``inputs`` are the run-time tensors; ``constants`` may be operands of any node; ``outputs`` name tensors."""
 
@@ -87,9 +70,7 @@ class Graph:
         return {name: tuple(users) for name, users in table.items()}
 
     def view(self, name: str) -> NodeView:
-        node = self.by_name[name]
-        operands = tuple(Operand(self.types[i], self.constants.get(i)) for i in node.inputs)
-        return NodeView(node, operands, self.types[name])
+        return NodeView(self, self.by_name[name])
 
     def views(self) -> Iterable[NodeView]:
         return (self.view(node.name) for node in self.nodes)
@@ -137,3 +118,35 @@ class Graph:
         )
         constants = {i: self.constants[i] for i in read if i in self.constants}
         return Graph(name, inputs, chosen, outputs, constants)
+
+
+@dataclass(frozen=True, eq=False)
+class NodeView:
+    """A node in its graph: what a rule about one node may look at."""
+
+    graph: Graph
+    node: Node
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def op(self) -> Op:
+        return self.node.op
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        return tuple(Operand(self.graph.types[i], self.graph.constants.get(i)) for i in self.node.inputs)
+
+    @property
+    def type(self) -> TensorType:
+        return self.graph.types[self.node.name]
+
+    @property
+    def sole_user(self) -> NodeView | None:
+        """The one node that reads the result, where nothing else does."""
+        users = self.graph.consumers.get(self.node.name, ())
+        if len(users) != 1 or self.node.name in self.graph.outputs:
+            return None
+        return self.graph.view(users[0])

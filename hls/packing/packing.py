@@ -119,15 +119,15 @@ def filter_packing(weight: Range, activation: Range, kernel: int, dsp: Geometry)
     return max(fits, key=lambda p: (p.depth, -p.pitch), default=None)
 
 
-def channel_packing(weight: Range, activation: Range, dsp: Geometry, products: int) -> Packing:
-    """Two output channels per product, or one where two do not fit, able to add up ``products`` if any pitch is.
+def channel_packing(weight: Range, activation: Range, dsp: Geometry, products: int, channels: int = 2) -> Packing:
+    """``channels`` output channels per product, fewer where they do not fit, able to add up ``products`` if a pitch is.
 
     PackingError if even one multiplication exceeds the ports.
     """
-    for channels in (2, 1):
+    for count in range(channels, 0, -1):
         fits = []
-        for pitch in range(2, dsp.wide + 1) if channels > 1 else (dsp.accumulator,):
-            fits += _legal("channel", weight, activation, channels, 1, pitch, 1, dsp)
+        for pitch in range(2, dsp.wide + 1) if count > 1 else (dsp.accumulator,):
+            fits += _legal("channel", weight, activation, count, 1, pitch, 1, dsp)
         if fits:
             return max(fits, key=lambda p: (min(p.depth, products), -p.pitch))
     raise PackingError(

@@ -1,0 +1,218 @@
+"""Region -> C99: one readable file per region, its constants in a header, and the kernels it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cpu_backend.emit import ELEMENT_BYTES, Destination, LayerCode, emit, identifier
+from cpu_backend.layers import Layer, layers_of
+from cpu_backend.memory import Lifetime, Plan, plan
+from cpu_backend.requantise import kernel_type
+from ir.graph import Graph, GraphError
+from ir.layouts import Plain
+from ir.ops import Concat, OperatorError
+
+KERNELS = Path(__file__).with_name("kernels")
+ALWAYS = ("hck.h", "hck_element.h")
+INCLUDED = {
+    "hck_conv_rvv.c": (
+        "hck_conv_rvv16_all.inc",
+        "hck_conv_rvv16.inc",
+        "hck_conv_rvv32_all.inc",
+        "hck_conv_rvv32.inc",
+    ),
+    "hck_requantise.c": ("hck_requantise_rvv.inc",),
+}
+"""Files that a kernel source includes beside the headers."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies: a buffer (a tensor's name), its first channel there, elements from pixel to pixel."""
+
+    buffer: str
+    channel: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class RegionCode:
+    """Files by relative path, those to compile, and what the arena needs."""
+
+    files: Mapping[str, str]
+    sources: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    notes: Mapping[str, str]
+    memory: Plan
+
+
+def generate(region: Graph, folder: str = "cpu") -> RegionCode:
+    """C for a region. GraphError names the node that the kernels cannot execute, and why."""
+    layers = layers_of(region)
+    places = _places(region, layers)
+    names = _names(layers)
+    codes = {layer.name: _emit(region, layer, names, places) for layer in layers}
+    memory = _plan(region, layers, places, codes)
+    kernels = sorted({kernel for code in codes.values() for kernel in code.kernels})
+    name = identifier(region.name)
+    files = {
+        f"{folder}/{name}.c": _source(region, layers, names, places, codes, memory),
+        f"{folder}/{name}_weights.h": _header(region, name, [array for code in codes.values() for array in code.arrays]),
+    }
+    for kernel in (*ALWAYS, *kernels, *(i for k in kernels for i in INCLUDED.get(k, ()))):
+        files[f"{folder}/kernels/{kernel}"] = (KERNELS / kernel).read_text(encoding="utf-8")
+    sources = (f"{folder}/{name}.c", *(f"{folder}/kernels/{kernel}" for kernel in kernels))
+    return RegionCode(files, sources, layers, {key: code.note for key, code in codes.items()}, memory)
+
+
+def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping[str, Place]) -> LayerCode:
+    copied: list[tuple[int, int]] = []
+    if isinstance(layer.first.op, Concat):
+        first = 0
+        for i, (tensor, operand) in enumerate(zip(layer.first.node.inputs, layer.first.operands, strict=True)):
+            if places[tensor] != Place(layer.name, first, places[layer.name].stride):
+                copied.append((i, first))
+            first += operand.type.shape[0]
+    try:
+        return emit(layer, names[layer.name], Destination(places[layer.name].stride, tuple(copied)))
+    except OperatorError as error:
+        raise GraphError(f"{region.name}: '{layer.first.name}' on the CPU: {error}") from error
+
+
+def _names(layers: Sequence[Layer]) -> dict[str, str]:
+    """A function name per layer, after its first node; numbered where two would be the same."""
+    names: dict[str, str] = {}
+    for layer in layers:
+        base = f"layer_{identifier(layer.first.name)}"
+        name, number = base, 1
+        while name in names.values():
+            number += 1
+            name = f"{base}_{number}"
+        names[layer.name] = name
+    return names
+
+
+def _places(region: Graph, layers: Sequence[Layer]) -> dict[str, Place]:
+    """Every layer's result has a buffer of its own, except where a Concat alone reads it: then it is written there."""
+    movable = {layer.name for layer in layers if not isinstance(layer.first.op, Concat)} - set(region.outputs)
+    places = {name: Place(name, 0, type_.shape[0]) for name, type_ in region.inputs.items()}
+    places |= {layer.name: Place(layer.name, 0, layer.y.shape[0]) for layer in layers}
+    for layer in layers:
+        if not isinstance(layer.first.op, Concat):
+            continue
+        first, inputs = 0, layer.first.node.inputs
+        for tensor, operand in zip(inputs, layer.first.operands, strict=True):
+            sole = region.consumers[tensor] == (layer.name,) and inputs.count(tensor) == 1
+            same = ELEMENT_BYTES[kernel_type(operand.type)] == ELEMENT_BYTES[kernel_type(layer.y)]
+            if tensor in movable and sole and same:
+                places[tensor] = Place(layer.name, first, layer.y.shape[0])
+            first += operand.type.shape[0]
+    return places
+
+
+def _plan(
+    region: Graph, layers: Sequence[Layer], places: Mapping[str, Place], codes: Mapping[str, LayerCode]
+) -> Plan:
+    """Intermediate buffers and scratch share the arena; inputs and outputs are the caller's."""
+    written: dict[str, int] = {}
+    read: dict[str, int] = {}
+    for step, layer in enumerate(layers):
+        written.setdefault(places[layer.name].buffer, step)
+        for tensor in layer.inputs:
+            read[places[tensor].buffer] = step
+        read.setdefault(layer.name, step)
+    external = {*region.inputs, *region.outputs}
+    buffers = [
+        Lifetime(name, Plain().bytes_of(region.types[name]), step, max(read.get(name, step), step))
+        for name, step in written.items()
+        if name not in external
+    ]
+    buffers += [
+        Lifetime(f"scratch of {layer.name}", codes[layer.name].scratch, step, step)
+        for step, layer in enumerate(layers)
+        if codes[layer.name].scratch
+    ]
+    return plan(buffers)
+
+
+def _header(region: Graph, name: str, arrays: Sequence[str]) -> str:
+    guard = f"HC_{name.upper()}_WEIGHTS_H"
+    return (
+        f"/* Constants of region {region.name}, read by {name}.c. Weights lie as [groups][kernel_h][kernel_w][in][out],\n"
+        f" * depthwise ones as [kernel_h][kernel_w][channels]. */\n"
+        f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n" + "\n".join(arrays) + "\n#endif\n"
+    )
+
+
+def _source(
+    region: Graph,
+    layers: Sequence[Layer],
+    names: Mapping[str, str],
+    places: Mapping[str, Place],
+    codes: Mapping[str, LayerCode],
+    memory: Plan,
+) -> str:
+    name = identifier(region.name)
+    zeros = max(code.zeros for code in codes.values())
+    parts = [
+        f"/*\n * Region {region.name}: {len(layers)} layers, {memory.size} bytes of arena "
+        f"(no plan needs fewer than {memory.lower_bound}).\n"
+        " * Tensors are (H, W, C), channels innermost, one element per native integer.\n */\n"
+        f'#include "hc_region.h"\n#include "{name}_weights.h"\n#include "kernels/hck.h"\n'
+    ]
+    if zeros:
+        parts.append(f"/* What lies beside a picture. */\nstatic const int32_t zeros[{-(-zeros // 4)}];\n")
+    for layer in layers:
+        code = codes[layer.name]
+        parts.append("\n".join([*code.checks, code.function]))
+    calls = [f"    {_call(region, layer, names, places, codes, memory)};" for layer in layers if codes[layer.name].called]
+    unused = "" if memory.size else "    (void)arena;\n"
+    parts.append(
+        "static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {\n"
+        + (unused or "    uint8_t *const memory = (uint8_t *)arena;\n\n")
+        + "\n".join(calls)
+        + "\n    return 0;\n}\n"
+    )
+    sizes = {
+        side: ", ".join(str(Plain().bytes_of(region.types[tensor])) for tensor in tensors)
+        for side, tensors in (("input", region.inputs), ("output", region.outputs))
+    }
+    parts.append(
+        "".join(f"static const uint32_t {side}_bytes[] = {{{text}}};\n" for side, text in sizes.items())
+        + f"\nconst hc_region hc_region_{name} = {{\n"
+        + f'    "{region.name}", HC_REGION_ABI, {len(region.inputs)}, {len(region.outputs)}, '
+        + f"input_bytes, output_bytes, {memory.size}, run,\n}};\n"
+    )
+    return "\n".join(parts)
+
+
+def _call(
+    region: Graph,
+    layer: Layer,
+    names: Mapping[str, str],
+    places: Mapping[str, Place],
+    codes: Mapping[str, LayerCode],
+    memory: Plan,
+) -> str:
+    def address(tensor: str) -> str:
+        place = places[tensor]
+        if place.buffer in region.inputs:
+            text = f"inputs[{list(region.inputs).index(place.buffer)}]"
+        elif place.buffer in region.outputs:
+            text = f"outputs[{region.outputs.index(place.buffer)}]"
+        else:
+            return f"memory + {memory.offsets[place.buffer] + offset(place)}"
+        return f"(uint8_t *){text} + {offset(place)}" if offset(place) else text
+
+    def offset(place: Place) -> int:
+        return place.channel * ELEMENT_BYTES[kernel_type(region.types[place.buffer])]
+
+    reads = layer.inputs
+    if isinstance(layer.first.op, Concat):
+        reads = tuple(t for t in layer.inputs if places[t].buffer != layer.name)
+    arguments = [*map(address, reads), address(layer.name)]
+    if codes[layer.name].scratch:
+        arguments.append(f"memory + {memory.offsets[f'scratch of {layer.name}']}")
+    return f"{names[layer.name]}({', '.join(arguments)})"

@@ -1,0 +1,163 @@
+/* Convolution: walks the output in blocks of pixels, gathers pointers to what lies under their windows, and has a tile
+ * kernel (portable here, RVV in hck_conv_rvv.c) compute the sums, which are requantised while they are in the cache. */
+#include "hck.h"
+#include "hck_element.h"
+
+/* Register block of the portable kernel: 4 pixels by 4 channels fill a scalar machine's registers; where compilers
+ * vectorise, 16 channels fill theirs. */
+#define PIXELS 4
+#if defined(__riscv)
+#define CHANNELS 4
+#else
+#define CHANNELS 16
+#endif
+
+HCK_INLINE void tile_portable(hck_type type, const hck_conv *c, const void *const *pixels, size_t from, size_t runs,
+                              size_t run, const int8_t *weights, size_t lanes, int32_t *tile) {
+    for (size_t first = 0; first < lanes; first += CHANNELS) {
+        const size_t n = HCK_MIN(lanes - first, (size_t)CHANNELS);
+        const int8_t *w = weights + first;
+        int32_t sum[PIXELS][CHANNELS] = {{0}};
+        for (size_t r = 0; r < runs; r++) {
+            const void *const *x = pixels + r * PIXELS;
+            if (n == CHANNELS) {
+                for (size_t i = from; i < from + run; i++, w += lanes)
+                    for (size_t m = 0; m < PIXELS; m++)
+                        for (size_t k = 0; k < CHANNELS; k++) sum[m][k] += hck_get(x[m], type, i) * w[k];
+            } else {
+                for (size_t i = from; i < from + run; i++, w += lanes)
+                    for (size_t m = 0; m < PIXELS; m++)
+                        for (size_t k = 0; k < n; k++) sum[m][k] += hck_get(x[m], type, i) * w[k];
+            }
+        }
+        for (size_t m = 0; m < PIXELS; m++) memcpy(tile + m * c->out_c + first, sum[m], n * sizeof(int32_t));
+    }
+}
+
+/* One channel in, one out: channels are the lanes, and a run is one pixel of all groups. */
+HCK_INLINE void depthwise_portable(hck_type type, const hck_conv *c, const void *const *pixels, size_t runs,
+                                   const int8_t *weights, size_t lanes, int32_t *tile) {
+    for (size_t m = 0; m < PIXELS; m++, tile += c->out_c) {
+        for (size_t k = 0; k < lanes; k++) tile[k] = 0;
+        for (size_t r = 0; r < runs; r++) {
+            const void *x = pixels[r * PIXELS + m];
+            const int8_t *w = weights + r * lanes;
+            for (size_t k = 0; k < lanes; k++) tile[k] += hck_get(x, type, k) * w[k];
+        }
+    }
+}
+
+#define PORTABLE(NAME, TYPE)                                                                                          \
+    static void tile_##NAME(const hck_conv *c, const void *const *pixels, size_t from, size_t runs, size_t run,       \
+                            const int8_t *weights, size_t lanes, void *tile) {                                        \
+        tile_portable(TYPE, c, pixels, from, runs, run, weights, lanes, (int32_t *)tile);                             \
+    }                                                                                                                 \
+    static void depthwise_##NAME(const hck_conv *c, const void *const *pixels, size_t from, size_t runs, size_t run,  \
+                                 const int8_t *weights, size_t lanes, void *tile) {                                   \
+        (void)from, (void)run;                                                                                        \
+        depthwise_portable(TYPE, c, pixels, runs, weights, lanes, (int32_t *)tile);                                   \
+    }
+
+PORTABLE(u8, HCK_U8)
+PORTABLE(i8, HCK_I8)
+PORTABLE(u16, HCK_U16)
+PORTABLE(i16, HCK_I16)
+
+static int is_depthwise(const hck_conv *c) {
+    return c->groups > 1 && c->groups == c->in_c && c->groups == c->out_c;
+}
+
+static hck_tile choose(const hck_conv *c) {
+    static const hck_tile_fn tiles[2][4] = {{tile_u8, tile_i8, tile_u16, tile_i16},
+                                            {depthwise_u8, depthwise_i8, depthwise_u16, depthwise_i16}};
+#if defined(__riscv_vector)
+    hck_tile vector = hck_tile_rvv(c);
+    if (vector.tile) return vector;
+#endif
+    hck_tile portable = {tiles[is_depthwise(c)][c->x_type], PIXELS, HCK_I32};
+    return portable;
+}
+
+/* The windows' upper left corners, in input pixels; a pooled block holds the four pixels of each pooling window. */
+static void corners(const hck_conv *c, size_t first, size_t count, size_t mr, int32_t *top, int32_t *left) {
+    const size_t pooled_w = c->out_w / c->pool, per = c->pool * c->pool;
+    for (size_t m = 0; m < mr; m++) {
+        const size_t p = first + HCK_MIN(m / per, count - 1); /* a short block repeats its last pixel */
+        const size_t oy = p / pooled_w * c->pool + m % per / c->pool;
+        const size_t ox = p % pooled_w * c->pool + m % per % c->pool;
+        top[m] = (int32_t)(oy * c->stride_h) - (int32_t)c->pad_top;
+        left[m] = (int32_t)(ox * c->stride_w) - (int32_t)c->pad_left;
+    }
+}
+
+/*
+ * Pointers for each run. Where no window leaves the picture sideways, a row of a window is one run of kernel_w * in_c
+ * neighbouring elements; otherwise, and with groups, every tap is a run of its own.
+ */
+static size_t gather(const hck_conv *c, const void *x, size_t mr, const int32_t *top, const int32_t *left,
+                     const void **pixels, size_t *run) {
+    const size_t pixel_bytes = c->in_c * hck_size(c->x_type);
+    int inside = c->groups == 1;
+    for (size_t m = 0; m < mr; m++) inside = inside && left[m] >= 0 && left[m] + (int32_t)c->kernel_w <= (int32_t)c->in_w;
+    const size_t taps = inside ? 1 : c->kernel_w;
+    for (size_t ky = 0; ky < c->kernel_h; ky++)
+        for (size_t kx = 0; kx < taps; kx++)
+            for (size_t m = 0; m < mr; m++) {
+                const int32_t iy = top[m] + (int32_t)ky, ix = left[m] + (int32_t)kx;
+                const int here = iy >= 0 && iy < (int32_t)c->in_h && ix >= 0 && ix < (int32_t)c->in_w;
+                *pixels++ = here ? (const uint8_t *)x + ((size_t)iy * c->in_w + (size_t)ix) * pixel_bytes : c->zeros;
+            }
+    *run = (inside ? c->kernel_w : 1) * (c->in_c / c->groups);
+    return c->kernel_h * taps;
+}
+
+void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
+    const hck_tile kernel = choose(c);
+    const void **pixels = (const void **)scratch;
+    uint8_t *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
+    const size_t per = c->pool * c->pool, block = kernel.mr / per;
+    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
+    const size_t groups = is_depthwise(c) ? 1 : c->groups;
+    const size_t in = c->in_c / groups, out = c->out_c / groups;
+    const size_t group_weights = (size_t)c->kernel_h * c->kernel_w * in * out;
+    for (size_t first = 0; first < total; first += block) {
+        const size_t count = HCK_MIN(total - first, block);
+        int32_t top[HCK_BLOCK], left[HCK_BLOCK];
+        size_t run;
+        corners(c, first, count, kernel.mr, top, left);
+        const size_t runs = gather(c, x, kernel.mr, top, left, pixels, &run);
+        for (size_t g = 0; g < groups; g++)
+            kernel.tile(c, pixels, g * in, runs, run, c->weights + g * group_weights, out,
+                        tile + g * out * hck_size(kernel.sums));
+        hck_requantise_rows(q, tile, kernel.sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
+                            y_stride, count, c->pool == 2 ? 4 : 1);
+    }
+}
+
+void hck_conv2d_wide(const hck_conv *c, const int32_t *weights, const hck_requantise *q, const void *x, void *y,
+                     size_t y_stride, void *scratch) {
+    int32_t *tile = (int32_t *)scratch;
+    const size_t per = c->pool * c->pool, in = c->in_c / c->groups, out = c->out_c / c->groups;
+    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
+    for (size_t p = 0; p < total; p++) {
+        int32_t top[4], left[4];
+        corners(c, p, 1, per, top, left);
+        for (size_t m = 0; m < per; m++)
+            for (size_t o = 0; o < c->out_c; o++) {
+                const size_t g = o / out;
+                const int32_t *w = weights + g * c->kernel_h * c->kernel_w * in * out + o % out;
+                int64_t sum = 0;
+                for (size_t ky = 0; ky < c->kernel_h; ky++)
+                    for (size_t kx = 0; kx < c->kernel_w; kx++, w += in * out) {
+                        const int32_t iy = top[m] + (int32_t)ky, ix = left[m] + (int32_t)kx;
+                        if (iy < 0 || iy >= (int32_t)c->in_h || ix < 0 || ix >= (int32_t)c->in_w) continue;
+                        const size_t at = ((size_t)iy * c->in_w + (size_t)ix) * c->in_c + g * in;
+                        for (size_t i = 0; i < in; i++)
+                            sum += (int64_t)hck_get(x, c->x_type, at + i) * w[i * out];
+                    }
+                tile[m * c->out_c + o] = (int32_t)sum;
+            }
+        hck_requantise_rows(q, tile, HCK_I32, c->out_c, (uint8_t *)y + p * y_stride * hck_size(q->y_type), y_stride, 1,
+                            c->pool == 2 ? 4 : 1);
+    }
+}

@@ -1,0 +1,120 @@
+/*
+ * Tile kernels of the convolution on RVV 1.0. Lanes are output channels; an activation is a scalar; a vector of
+ * weights is loaded once for `mr` pixels.
+ *
+ * 16-bit sums (vwmacc on 8-bit elements) take half the beats of 32-bit ones. Where the proven range of a whole sum
+ * fits, they are the result; otherwise they are added to 32-bit sums in the tile every `flush` products.
+ *
+ * Registers: mr * EMUL(sums) + EMUL(weights) + temporaries <= 32. In the name of a kernel, the LMUL is that of the
+ * 8-bit weights: the smallest that holds all channels in one vector, to waste no beats on empty lanes.
+ */
+#include "hck.h"
+
+#if defined(__riscv_vector)
+#include <riscv_vector.h>
+
+#define EACH_4(M) M(0) M(1) M(2) M(3)
+#define EACH_6(M) EACH_4(M) M(4) M(5)
+#define EACH_8(M) EACH_6(M) M(6) M(7)
+
+/* Adds 16-bit sums to a row of the tile (sets it the first time). */
+HCK_INLINE void flush_m1(int32_t *row, vint16m1_t sum, int first, size_t vl) {
+    __riscv_vse32(row, first ? __riscv_vsext_vf2(sum, vl) : __riscv_vwadd_wv(__riscv_vle32_v_i32m2(row, vl), sum, vl), vl);
+}
+
+HCK_INLINE void flush_m2(int32_t *row, vint16m2_t sum, int first, size_t vl) {
+    __riscv_vse32(row, first ? __riscv_vsext_vf2(sum, vl) : __riscv_vwadd_wv(__riscv_vle32_v_i32m4(row, vl), sum, vl), vl);
+}
+
+HCK_INLINE void flush_m4(int32_t *row, vint16m4_t sum, int first, size_t vl) {
+    const size_t half = __riscv_vsetvlmax_e16m2(), low = HCK_MIN(vl, half); /* in halves: eight registers fewer */
+    flush_m2(row, __riscv_vget_i16m2(sum, 0), first, low);
+    flush_m2(row + low, __riscv_vget_i16m2(sum, 1), first, vl - low);
+}
+
+/* Products of a vector of elements and one of weights, added to 32-bit sums. */
+HCK_INLINE vint32m4_t multiply_add_u8(vint32m4_t sum, const uint8_t *x, vint16m2_t w, size_t vl) {
+    return __riscv_vwmacc(sum, __riscv_vreinterpret_i16m2(__riscv_vzext_vf2(__riscv_vle8_v_u8m1(x, vl), vl)), w, vl);
+}
+
+HCK_INLINE vint32m4_t multiply_add_i8(vint32m4_t sum, const int8_t *x, vint16m2_t w, size_t vl) {
+    return __riscv_vwmacc(sum, __riscv_vsext_vf2(__riscv_vle8_v_i8m1(x, vl), vl), w, vl);
+}
+
+HCK_INLINE vint32m4_t multiply_add_u16(vint32m4_t sum, const uint16_t *x, vint16m2_t w, size_t vl) {
+    return __riscv_vwmaccsu(sum, w, __riscv_vle16_v_u16m2(x, vl), vl);
+}
+
+HCK_INLINE vint32m4_t multiply_add_i16(vint32m4_t sum, const int16_t *x, vint16m2_t w, size_t vl) {
+    return __riscv_vwmacc(sum, __riscv_vle16_v_i16m2(x, vl), w, vl);
+}
+
+#define NAME_(a, b, c) a##_##b##_##c
+#define NAME(a, b, c) NAME_(a, b, c)
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+/* 16-bit sums: uint8 and int8 elements, three sizes of vectors. */
+#define X u8
+#define X_TYPE uint8_t
+#define MULTIPLY_ADD __riscv_vwmaccus
+#include "hck_conv_rvv16_all.inc"
+#undef X
+#undef X_TYPE
+#undef MULTIPLY_ADD
+#define X i8
+#define X_TYPE int8_t
+#define MULTIPLY_ADD __riscv_vwmacc
+#include "hck_conv_rvv16_all.inc"
+#undef X
+#undef X_TYPE
+#undef MULTIPLY_ADD
+
+/* 32-bit sums: weights are widened to 16 bits, so elements of either width serve. */
+#define SCALAR int16_t
+#define MULTIPLY_ADD __riscv_vwmacc
+#define X u8
+#define X_TYPE uint8_t
+#include "hck_conv_rvv32_all.inc"
+#undef X
+#undef X_TYPE
+#define X i8
+#define X_TYPE int8_t
+#include "hck_conv_rvv32_all.inc"
+#undef X
+#undef X_TYPE
+#define X i16
+#define X_TYPE int16_t
+#include "hck_conv_rvv32_all.inc"
+#undef X
+#undef X_TYPE
+#undef SCALAR
+#undef MULTIPLY_ADD
+#define SCALAR uint16_t
+#define MULTIPLY_ADD __riscv_vwmaccus
+#define X u16
+#define X_TYPE uint16_t
+#include "hck_conv_rvv32_all.inc"
+
+
+hck_tile hck_tile_rvv(const hck_conv *c) {
+    static const hck_tile narrow[2][3] = {
+        {{tile16_u8_mf2, 8, HCK_I16}, {tile16_u8_m1, 8, HCK_I16}, {tile16_u8_m2, 4, HCK_I16}},
+        {{tile16_i8_mf2, 8, HCK_I16}, {tile16_i8_m1, 8, HCK_I16}, {tile16_i8_m2, 4, HCK_I16}}};
+    static const hck_tile wide[4][2] = {{{tile32_u8_mf2, 8, HCK_I32}, {tile32_u8_m1, 4, HCK_I32}},
+                                        {{tile32_i8_mf2, 8, HCK_I32}, {tile32_i8_m1, 4, HCK_I32}},
+                                        {{tile32_u16_mf2, 8, HCK_I32}, {tile32_u16_m1, 4, HCK_I32}},
+                                        {{tile32_i16_mf2, 8, HCK_I32}, {tile32_i16_m1, 4, HCK_I32}}};
+    static const hck_tile depthwise[4] = {
+        {depthwise_u8, 4, HCK_I32}, {depthwise_i8, 4, HCK_I32}, {depthwise_u16, 4, HCK_I32}, {depthwise_i16, 4, HCK_I32}};
+    const size_t in = c->in_c / c->groups, lanes = c->out_c / c->groups, one = __riscv_vsetvlmax_e8m1();
+    if (c->groups > 1 && in == 1 && lanes == 1) return depthwise[c->x_type];
+    if (!c->flush || c->x_type > HCK_I8) return wide[c->x_type][2 * lanes > one];
+    hck_tile kernel = narrow[c->x_type][2 * lanes <= one ? 0 : lanes <= one ? 1 : 2];
+    if (c->flush < c->kernel_h * c->kernel_w * in) kernel.sums = HCK_I32;
+    return kernel;
+}
+
+#else
+typedef int hck_no_rvv; /* C99 wants a declaration in every file */
+#endif

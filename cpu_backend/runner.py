@@ -1,0 +1,65 @@
+"""Runs a lowered region over frames: natively in this process' machine code, or as riscv64 under the emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cpu_backend import toolchain
+from cpu_backend.emit import identifier
+from ir.engine import Artifact
+from ir.graph import Graph
+from ir.types import Array
+
+MAIN = toolchain.HARNESS / "region_main.c"
+
+
+def write_files(artifact: Artifact, folder: Path) -> list[Path]:
+    """Writes the artifact's files under ``folder``; the paths of its sources."""
+    for path, text in artifact.files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return [folder / source for source in artifact.sources]
+
+
+def build_region(
+    artifact: Artifact, region: Graph, folder: Path, feature: toolchain.Feature | None = None, flags: Sequence[str] = ()
+) -> Path:
+    """An executable that runs the region over a file of frames; ``feature`` None builds for this machine."""
+    sources = [*write_files(artifact, folder), MAIN]
+    define = f"-DHC_REGION=hc_region_{identifier(region.name)}"
+    output = folder / f"{identifier(region.name)}.{feature.name if feature else 'native'}"
+    if feature:
+        return toolchain.build_riscv(sources, output, feature, [toolchain.RUNTIME], [define, *flags])
+    return toolchain.build_native(sources, output, [toolchain.RUNTIME], [define, *(flags or ["-O3"])])
+
+
+def run_region(
+    program: Path, artifact: Artifact, region: Graph, frames: Sequence[Mapping[str, Array]], vlen: int | None = None
+) -> list[dict[str, Array]]:
+    """The output tensors (C, H, W) of each frame, in one process.
+
+    ``vlen`` None runs a native program, 0 a riscv64 one on a processor without vectors, otherwise with that VLEN.
+    """
+    with TemporaryDirectory() as folder:
+        source, sink = Path(folder, "in"), Path(folder, "out")
+        ports = [(port.tensor, port.layout, region.types[port.tensor]) for port in artifact.inputs]
+        source.write_bytes(b"".join(layout.pack(frame[t], type_) for frame in frames for t, layout, type_ in ports))
+        if vlen is None:
+            toolchain.run([program, source, sink], what=program.name)
+        else:
+            toolchain.run_riscv(program, [source, sink], vlen)
+        data = sink.read_bytes()
+    results: list[dict[str, Array]] = []
+    at = 0
+    for _ in frames:
+        result: dict[str, Array] = {}
+        for port in artifact.outputs:
+            type_ = region.types[port.tensor]
+            size = port.layout.bytes_of(type_)
+            result[port.tensor] = port.layout.unpack(data[at : at + size], type_)
+            at += size
+        results.append(result)
+    return results

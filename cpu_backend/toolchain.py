@@ -1,0 +1,150 @@
+"""Compilers and the emulator: C sources to a shared library (native) or a static executable (riscv64).
+
+RISC-V objects are compiled per feature set and linked once against the plain riscv64 musl target: the compiler wheel
+builds a C library for every new link target, which takes up to two minutes (``python -m cpu_backend.warm`` does that).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+KERNELS = Path(__file__).with_name("kernels")
+HARNESS = Path(__file__).with_name("harness")
+RUNTIME = Path(__file__).parents[1] / "host" / "runtime"
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
+SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+LINK_TARGET = "riscv64-linux-musl"
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A RISC-V feature set: what the compiler is told, and the emulator's processor (None: compile only)."""
+
+    name: str
+    target: str
+    mcpu: str
+    processor: str | None
+
+
+VECTOR = Feature("rv64gcv", LINK_TARGET, "baseline_rv64+v", "c908v,vlen={vlen}")
+SCALAR = Feature("rv64gc", LINK_TARGET, "baseline_rv64", "rv64")
+SOFT_CORE = Feature("rv32im", "riscv32-freestanding", "generic_rv32+m", None)
+FEATURES = {feature.name: feature for feature in (VECTOR, SCALAR, SOFT_CORE)}
+
+
+def native_compiler() -> str:
+    """The system's C compiler; ToolError where there is none."""
+    for name in ("gcc", "cc", "clang"):
+        if found := shutil.which(name):
+            return found
+    raise ToolError("no C compiler found: install one (Debian and Ubuntu: apt-get install gcc)")
+
+
+def riscv_compiler() -> list[str]:
+    """The command that compiles for RISC-V; ToolError where the wheel is missing."""
+    if importlib.util.find_spec("ziglang") is None:
+        raise ToolError("the RISC-V compiler is missing: pip install ziglang")
+    return [sys.executable, "-m", "ziglang", "cc"]
+
+
+def emulator() -> Path:
+    """qemu-riscv64; ToolError where the wheel is missing or does not run here."""
+    spec = importlib.util.find_spec("qemu")
+    folders = spec.submodule_search_locations if spec else None
+    found = next((p for f in folders or () if (p := Path(f) / "qemu-riscv64").is_file()), None)
+    if found is None:
+        raise ToolError("the RISC-V emulator is missing: pip install xuantie-qemu")
+    return found
+
+
+def run(command: Sequence[str | Path], timeout: float = 600.0, what: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a command; ToolError with its last lines of output where it fails, cannot start or exceeds ``timeout``."""
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, errors="replace")
+    except OSError as error:
+        raise ToolError(f"{what or words[0]} does not start: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"{what or words[0]} took longer than {timeout:.0f} s") from error
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-30:])
+        raise ToolError(f"{what or words[0]} failed with status {done.returncode}:\n{tail}")
+    return done
+
+
+def _includes(folders: Sequence[Path]) -> list[str]:
+    return [f"-I{folder}" for folder in folders]
+
+
+def compile_objects(
+    sources: Sequence[Path], folder: Path, feature: Feature, includes: Sequence[Path] = (), flags: Sequence[str] = ()
+) -> list[Path]:
+    """RISC-V objects in ``folder``, one per source (names must differ); warnings are errors."""
+    objects = []
+    for source in sources:
+        target = folder / f"{source.stem}.{feature.name}.o"
+        command = [*riscv_compiler(), "-target", feature.target, f"-mcpu={feature.mcpu}", "-O3", *WARNINGS]
+        run([*command, *flags, *_includes(includes), "-c", source, "-o", target], what=f"compiling {source.name}")
+        objects.append(target)
+    return objects
+
+
+def link_riscv(objects: Sequence[Path], output: Path) -> Path:
+    """A static riscv64 Linux executable, linked against the plain target whatever the objects use."""
+    run([*riscv_compiler(), "-target", LINK_TARGET, "-O3", "-static", *objects, "-lm", "-o", output], what="linking")
+    return output
+
+
+def build_riscv(
+    sources: Sequence[Path],
+    output: Path,
+    feature: Feature = VECTOR,
+    includes: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+) -> Path:
+    """Compiles and links a static riscv64 executable."""
+    with TemporaryDirectory() as folder:
+        return link_riscv(compile_objects(sources, Path(folder), feature, includes, flags), output)
+
+
+def build_shared(
+    sources: Sequence[Path], output: Path, includes: Sequence[Path] = (), flags: Sequence[str] = ("-O3",)
+) -> Path:
+    """A shared library for this machine, for ctypes."""
+    command = [native_compiler(), *WARNINGS, *flags, "-fPIC", "-shared", *_includes(includes)]
+    run([*command, *sources, "-o", output], what=f"compiling {output.name}")
+    return output
+
+
+def build_native(
+    sources: Sequence[Path], output: Path, includes: Sequence[Path] = (), flags: Sequence[str] = ("-O3",)
+) -> Path:
+    """An executable for this machine."""
+    command = [native_compiler(), *WARNINGS, *flags, *_includes(includes)]
+    run([*command, *sources, "-lm", "-o", output], what=f"compiling {output.name}")
+    return output
+
+
+def emulated(executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0) -> list[str | Path]:
+    """The command that runs a riscv64 executable; ``vlen`` is 0 for a processor without the vector extension."""
+    processor = (VECTOR if vlen else SCALAR).processor
+    assert processor is not None
+    return [emulator(), "-cpu", processor.format(vlen=vlen), executable, *arguments]
+
+
+def run_riscv(
+    executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0, timeout: float = 600.0
+) -> subprocess.CompletedProcess[str]:
+    """Runs a riscv64 executable under the emulator."""
+    return run(emulated(executable, arguments, vlen), timeout, what=f"{executable.name} under qemu (VLEN {vlen})")

@@ -1,0 +1,21 @@
+"""hetero-compile: from a model file and a board to a package that runs."""
+
+from __future__ import annotations
+
+import sys
+
+MISSING = (
+    "hetero-compile: the compiler's packages are not installed ({name}): pip install 'hetero-compile[compile]' "
+    "(this installation can run finished packages with hetero-run)"
+)
+
+
+def main() -> int:
+    """Exit status: 0, 1 if a check found a difference, 2 after any error (one line on standard error)."""
+    try:
+        from hetero_compile.command import command
+    except ModuleNotFoundError as error:
+        print(MISSING.format(name=error.name), file=sys.stderr)
+        return 2
+    status: int = command.main(prog_name="hetero-compile", standalone_mode=False) or 0
+    return status

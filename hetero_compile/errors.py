@@ -1,0 +1,11 @@
+"""What the command lines turn into one line and exit status 2."""
+
+from __future__ import annotations
+
+from frontend.errors import ModelError
+from hetero_compile.board import BoardError
+from host.errors import HostError
+from ir.graph import GraphError
+from partition import PlanError
+
+USER_ERRORS = (ModelError, BoardError, PlanError, HostError, GraphError)

@@ -1,0 +1,1 @@
+"""Graph region to FPGA dataflow accelerator: packing, the HeteroCL layer language, layer generators, simulation."""

@@ -1,0 +1,45 @@
+"""The files of an accelerator: Vitis HLS C++ with its testbench, and the simulator behind the runtime's C ABI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hls.heterocl.build import INCLUDE
+from hls.heterocl.lower import lower
+from hls.heterocl.printers import print_native, print_vitis
+from hls.program import Design, Port, schedule
+
+
+@dataclass(frozen=True)
+class _PortFacts:
+    """What the templates need of a port."""
+
+    name: str
+    bits: int
+    words: int
+
+    @property
+    def bytes(self) -> int:
+        return self.words * self.bits // 8
+
+
+def accelerator_files(design: Design, folder: str) -> dict[str, str]:
+    """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header."""
+    module = lower(schedule(design))
+    facts = {"name": design.name, "inputs": _facts(design.inputs), "outputs": _facts(design.outputs)}
+    templates = Environment(
+        loader=PackageLoader("hls"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    simulator = templates.get_template("simulator.cpp.j2").render(**facts, native=print_native(module))
+    return {
+        f"{folder}/accelerator.cpp": print_vitis(module),
+        f"{folder}/testbench.cpp": templates.get_template("testbench.cpp.j2").render(**facts),
+        f"{folder}/simulator.cpp": simulator,
+        f"{folder}/hls_native.h": (INCLUDE / "hls_native.h").read_text(),
+    }
+
+
+def _facts(ports: tuple[Port, ...]) -> list[_PortFacts]:
+    return [_PortFacts(port.wire.name, port.bits, port.wire.words) for port in ports]

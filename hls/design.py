@@ -1,0 +1,128 @@
+"""A region of the graph and its foldings -> the stages and wires of one accelerator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from hls.layers.movement import Fork, Load, Merge, Split, Store
+from hls.layers.stage import Stage, Wire
+from hls.nodes import SIMPLE_STAGES, Folding, conv_foldings, conv_stages, fused_user, lane_counts, raster
+from hls.packing import Geometry
+from hls.program import Design, Port
+from ir.graph import Graph, NodeView
+from ir.layouts import Words
+from ir.ops import Conv2d
+
+
+def build_design(region: Graph, foldings: Mapping[str, Folding], dsp: Geometry) -> Design:
+    """The accelerator of a region. ``foldings`` has one entry per convolution."""
+    return _Builder(region, foldings, dsp).design()
+
+
+@dataclass
+class _Builder:
+    """The design under construction. ``ready`` holds, per tensor, the wires that readers have not taken yet."""
+
+    region: Graph
+    foldings: Mapping[str, Folding]
+    dsp: Geometry
+    stages: list[Stage] = field(default_factory=list)
+    ready: dict[str, list[Wire]] = field(default_factory=dict)
+    fused: set[str] = field(default_factory=set)
+
+    def design(self) -> Design:
+        inputs = [self.load(name) for name in self.region.inputs]
+        for node in self.region.nodes:
+            if node.name not in self.fused:
+                self.place(self.region.view(node.name))
+        outputs = [self.store(name) for name in self.region.outputs]
+        return Design(identifier(self.region.name), tuple(self.stages), tuple(inputs), tuple(outputs))
+
+    def load(self, tensor: str) -> Port:
+        """A region input: words of as many lanes as its first reader wants, in the narrowest native word."""
+        type_ = self.region.types[tensor]
+        reader = self.foldings.get(self.region.consumers[tensor][0])
+        lanes = reader.simd if reader else lane_counts(type_.shape[0], type_.dtype.bits)[-1]
+        port = raster(identifier(tensor), type_, lanes)
+        wire = replace(port, name=f"{port.name}_in")
+        self.add(Load(f"{port.name}_load", (port,), (wire,)), tensor)
+        return Port(port, 8 * Words.narrowest(lanes, port.bits).word_bytes)
+
+    def store(self, tensor: str) -> Port:
+        wire = self.ready[tensor].pop()
+        port = replace(wire, name=f"{identifier(tensor)}_port")
+        bits = 8 * Words.narrowest(wire.lanes, wire.bits).word_bytes
+        self.stages.append(Store(f"{identifier(tensor)}_store", (wire,), (port,), bits))
+        return Port(port, bits)
+
+    def place(self, view: NodeView) -> None:
+        if isinstance(view.op, Conv2d):
+            user = fused_user(view)
+            folding = self.foldings[view.name]
+            source = self.take(view.node.inputs[0], folding.simd)
+            *before, last = conv_stages(view, source, self.fitting(view, folding, user), self.dsp, user)
+            self.stages += before
+            if user:
+                self.fused.add(user.name)
+            self.add(last, user.name if user else view.name)
+            return
+        tensors = [name for name in view.node.inputs if name in self.region.types and name not in self.region.constants]
+        lanes = self.common_lanes(view, tensors)
+        sources = [self.take(name, lanes) for name in tensors]
+        self.add(SIMPLE_STAGES[type(view.op)](view, sources), view.name)
+
+    def fitting(self, view: NodeView, folding: Folding, user: NodeView | None) -> Folding:
+        """The folding, with fewer output lanes where accumulators leave the region unrequantised and are wider."""
+        if user or folding in conv_foldings(view, self.dsp):
+            return folding
+        narrower = [f for f in conv_foldings(view, self.dsp) if f.simd == folding.simd and f.pe <= folding.pe]
+        return max(narrower, key=lambda f: f.pe)
+
+    def common_lanes(self, view: NodeView, tensors: list[str]) -> int:
+        """The lanes at which a simple stage works: its source's, or the most that all sources' channels divide into."""
+        if len(tensors) == 1:
+            return self.ready[tensors[0]][-1].lanes
+        types = [self.region.types[name] for name in tensors]
+        options = [set(lane_counts(t.shape[0], view.type.dtype.bits)) for t in types]
+        return max(set.intersection(*options))
+
+    def add(self, stage: Stage, tensor: str) -> None:
+        """Append the stage that makes ``tensor``, and a fork if the tensor has several readers.
+
+        Branches of a fork may meet again; each can hold a whole frame, which no reader can exceed.
+        """
+        self.stages.append(stage)
+        wire = stage.targets[0]
+        readers = len(self.region.consumers.get(tensor, ())) + (tensor in self.region.outputs)
+        if readers < 2:
+            self.ready[tensor] = [wire]
+            return
+        branches = [replace(wire, name=f"{wire.name}_{i}", depth=wire.words) for i in range(readers)]
+        self.stages.append(Fork(f"{identifier(tensor)}_fork", (wire,), tuple(branches)))
+        self.ready[tensor] = branches
+
+    def take(self, tensor: str, lanes: int) -> Wire:
+        """A wire of the tensor, regrouped to ``lanes`` by a split, a merge, or both."""
+        wire = self.ready[tensor].pop()
+        if lanes == wire.lanes:
+            return wire
+        if wire.lanes % lanes == 0:
+            return self.regroup(Split, wire, lanes)
+        if lanes % wire.lanes == 0:
+            return self.regroup(Merge, wire, lanes)
+        common = max(n for n in range(1, lanes) if lanes % n == 0 and wire.lanes % n == 0)
+        return self.regroup(Merge, self.regroup(Split, wire, common), lanes)
+
+    def regroup(self, kind: type[Split] | type[Merge], wire: Wire, lanes: int) -> Wire:
+        name = f"{wire.name}_by{lanes}"
+        target = replace(wire, name=name, groups=wire.groups * wire.lanes // lanes, lanes=lanes, depth=2)
+        self.stages.append(kind(f"{name}_{kind.__name__.lower()}", (wire,), (target,)))
+        return target
+
+
+def identifier(name: str) -> str:
+    """A tensor's name as a C identifier."""
+    text = re.sub(r"\W", "_", name)
+    return text if text[:1].isalpha() else f"t_{text}"

@@ -1,0 +1,185 @@
+"""Which elements a memory access touches, in which order: the loops and guards around it, evaluated over their domain.
+
+A guard is decided where it depends on loop variables and constants alone. The evaluation is exact and vectorised; only
+the loops that matter to an access are enumerated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.affine import ApplyOp
+from xdsl.dialects.affine import LoadOp as AffineLoadOp
+from xdsl.dialects.affine import StoreOp as AffineStoreOp
+from xdsl.dialects.memref import LoadOp as MemrefLoadOp
+from xdsl.dialects.memref import StoreOp as MemrefStoreOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from . import dialect as ir
+from .errors import StageError
+from .ranges import linear_form
+
+Access = AffineLoadOp | AffineStoreOp | MemrefLoadOp | MemrefStoreOp
+ACCESSES = (AffineLoadOp, AffineStoreOp, MemrefLoadOp, MemrefStoreOp)
+WRITES = (AffineStoreOp, MemrefStoreOp)
+LIMIT = 1 << 25
+Array = npt.NDArray[np.int64]
+Point = dict[SSAValue, Array]
+
+
+def accesses(memory: SSAValue) -> list[Access]:
+    """Loads and stores of a memory, in program order."""
+    found = [use.operation for use in memory.uses if isinstance(use.operation, ACCESSES)]
+    return sorted(found, key=position)
+
+
+def position(op: Operation) -> tuple[int, ...]:
+    """Sort key: program order."""
+    path: list[int] = []
+    current: Operation | None = op
+    while current is not None and current.parent is not None:
+        path.append(current.parent.get_operation_index(current))
+        region = current.parent.parent
+        owner = current.parent_op()
+        if region is not None and owner is not None:
+            path.append(owner.regions.index(region))
+        current = owner
+    return tuple(reversed(path))
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A condition and the value it has where the access is reached."""
+
+    condition: SSAValue
+    holds: bool
+
+
+def _context(op: Operation) -> tuple[list[ir.ForOp], list[Guard]]:
+    loops: list[ir.ForOp] = []
+    guards: list[Guard] = []
+    child: Operation = op
+    parent = op.parent_op()
+    while parent is not None:
+        if isinstance(parent, ir.ForOp):
+            loops.append(parent)
+        elif isinstance(parent, ir.IfOp):
+            guards.extend(_conjuncts(parent.condition, child.parent is parent.then_body.block))
+        child, parent = parent, parent.parent_op()
+    return loops[::-1], guards
+
+
+def _conjuncts(condition: SSAValue, holds: bool) -> list[Guard]:
+    owner = condition.owner
+    if holds and isinstance(owner, ir.AndOp):
+        return [*_conjuncts(owner.lhs, True), *_conjuncts(owner.rhs, True)]
+    return [Guard(condition, holds)]
+
+
+_COMPARE: dict[str, Callable[[Array, Array], Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+def variables_of(values: Iterable[SSAValue]) -> set[SSAValue] | None:
+    """Loop variables that values depend on; None where they depend on data."""
+    found: set[SSAValue] = set()
+    for value in values:
+        owner = value.owner
+        if isinstance(owner, Block):
+            found.add(value)
+        elif isinstance(owner, ir.ConstantOp | ApplyOp | ir.CompareOp | ir.CastOp | ir.AndOp):
+            inner = variables_of(owner.operands)
+            if inner is None:
+                return None
+            found |= inner
+        else:
+            return None
+    return found
+
+
+def evaluate(value: SSAValue, point: Point) -> Array:
+    """A value that depends on loop variables alone, at every point."""
+    owner = value.owner
+    match owner:
+        case ir.ConstantOp():
+            return np.int64(owner.value.data)  # type: ignore[return-value]
+        case ApplyOp():
+            return _linear(owner.map.data, 0, list(owner.mapOperands), point)
+        case ir.CastOp():
+            return evaluate(owner.source, point)
+        case ir.CompareOp():
+            test = _COMPARE[owner.predicate.data]
+            return test(evaluate(owner.lhs, point), evaluate(owner.rhs, point))  # type: ignore[no-any-return]
+        case ir.AndOp():
+            return evaluate(owner.lhs, point) & evaluate(owner.rhs, point)
+    return point[value]
+
+
+def _linear(affine_map: Any, result: int, operands: Sequence[SSAValue], point: Point) -> Array:
+    factors, constant = linear_form(affine_map, result)
+    total: Any = np.int64(constant)
+    for factor, operand in zip(factors, operands, strict=True):
+        total = total + factor * evaluate(operand, point)
+    result_column: Array = total
+    return result_column
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Points at which an access happens, in order. `free`: loops around it that change nothing."""
+
+    loops: tuple[ir.ForOp, ...]
+    free: tuple[ir.ForOp, ...]
+    point: Point
+    count: int
+    decided: bool
+
+
+def visits(op: Operation, indices: Sequence[SSAValue]) -> Visits:
+    """Where `op` is executed, over the loops that its `indices` and guards depend on.
+
+    Raises:
+        StageError: the domain has more than `LIMIT` points.
+    """
+    loops, guards = _context(op)
+    known = [(g, v) for g in guards if (v := variables_of([g.condition])) is not None]
+    used = variables_of(indices) or set()
+    used = used.union(*(v for _, v in known)) if known else used
+    kept = [loop for loop in loops if loop.variable in used]
+    domains: Point = {loop.variable: np.array(loop.domain, dtype=np.int64) for loop in kept}
+    for guard, variables in known:
+        if len(variables) == 1:
+            (variable,) = variables
+            holds = np.broadcast_to(evaluate(guard.condition, domains), domains[variable].shape)
+            domains[variable] = domains[variable][holds.astype(bool) == guard.holds]
+    size = int(np.prod([len(d) for d in domains.values()], dtype=object)) if domains else 1
+    if size > LIMIT:
+        raise StageError(f"the order of an access over {size} iterations is not checked; the limit is {LIMIT}")
+    grids = np.meshgrid(*(domains[loop.variable] for loop in kept), indexing="ij") if kept else []
+    point: Point = {loop.variable: grid.reshape(-1) for loop, grid in zip(kept, grids, strict=True)}
+    mask = np.ones(size, dtype=bool)
+    for guard, variables in known:
+        if len(variables) != 1:
+            mask &= np.broadcast_to(evaluate(guard.condition, point), mask.shape).astype(bool) == guard.holds
+    point = {variable: values[mask] for variable, values in point.items()}
+    free = tuple(loop for loop in loops if loop not in kept and len(loop.domain) > 1)
+    return Visits(tuple(kept), free, point, int(mask.sum()), len(known) == len(guards))
+
+
+def subscripts(op: Access, point: Point, count: int) -> list[Array] | None:
+    """Index along each dimension at every point; None where an index depends on data."""
+    if not isinstance(op, AffineLoadOp | AffineStoreOp):
+        return None
+    operands = list(op.indices)
+    columns = (_linear(op.map.data, d, operands, point) for d in range(len(op.map.data.results)))
+    return [np.broadcast_to(np.asarray(column), (count,)) for column in columns]

@@ -1,0 +1,30 @@
+"""From a schedule to the stage module that printers and the simulator take."""
+
+from __future__ import annotations
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from .passes import CheckBounds, EraseDead, OutlineStages, StreamInterfaces, StreamLinks
+from .passes.common import top
+from .passes.streams import mark_dataflow
+from .schedule import Schedule
+
+PIPELINE: tuple[ModulePass, ...] = (EraseDead(), CheckBounds(), StreamLinks(), StreamInterfaces(), OutlineStages())
+
+
+def lower(schedule: Schedule) -> ModuleOp:
+    """The checked module of a schedule: constants, one function a group of stages, the top function last.
+
+    Raises:
+        StageError: an access out of bounds, a stream with two readers or out of order, an array between functions.
+    """
+    module = schedule.module.clone()
+    if schedule.links:
+        mark_dataflow(top(module))
+    context = Context()
+    for step in PIPELINE:
+        step.apply(context, module)
+        module.verify()
+    return module

@@ -1,0 +1,115 @@
+"""What a stage of the pipeline is, and the streams between stages."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from hls.heterocl import hcl
+from ir.target import Resources
+
+Tensor = Any
+"""A HeteroCL tensor, of whichever HeteroCL is in use."""
+
+Banks = tuple[Tensor, int]
+"""A memory and the dimension (1-based, 0 = all) that is split into separate registers or banks."""
+
+WORD_BITS = 64
+"""The widest stream word: what both HeteroCL's constants and a DMA port carry."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A stream of unsigned words: ``shape`` is (rows, columns, groups), written and read once in this order.
+
+    A raster wire has one word per pixel and group of ``lanes`` channels. A pair wire (``pixels`` 2) has two horizontal
+    neighbours in each word, the left one in the low half. Lanes hold two's complement of ``bits`` bits.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    groups: int
+    lanes: int
+    bits: int
+    signed: bool
+    pixels: int = 1
+    depth: int = 2
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.rows, self.columns, self.groups)
+
+    @property
+    def word_bits(self) -> int:
+        return self.pixels * self.lanes * self.bits
+
+    @property
+    def words(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """One dataflow stage: a loop nest that reads its sources and writes its targets once, in order.
+
+    ``sources`` and ``targets`` are wires; a subclass says what happens between them.
+    """
+
+    name: str
+    sources: tuple[Wire, ...]
+    targets: tuple[Wire, ...]
+
+    @abstractmethod
+    def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
+        """Write the stage's HeteroCL statements under the tag ``name``; the memories to split into registers."""
+
+    @property
+    def pipelined(self) -> tuple[str, ...]:
+        """The loops that start an iteration every cycle; what is inside them is unrolled."""
+        return ("g",)
+
+    @property
+    @abstractmethod
+    def cycles(self) -> int:
+        """Cycles per frame in steady state, at an initiation interval of one."""
+
+    @property
+    def resources(self) -> Resources:
+        """First estimate; stages that only move words cost some registers and a multiplexer."""
+        return Resources(lut=60 + 2 * sum(w.word_bits for w in (*self.sources, *self.targets)))
+
+    @property
+    def note(self) -> str:
+        """One line for the table of stages."""
+        return type(self).__name__
+
+
+@contextmanager
+def raster(wire: Wire, tag: str) -> Iterator[tuple[Any, Any, Any]]:
+    """The loops y, x, g over a wire's words, as the stage ``tag``."""
+    with (
+        hcl.for_(0, wire.rows, tag=tag, name="y") as y,
+        hcl.for_(0, wire.columns, name="x") as x,
+        hcl.for_(0, wire.groups, name="g") as g,
+    ):
+        yield y, x, g
+
+
+def word_type(wire: Wire) -> Any:
+    return hcl.UInt(wire.word_bits)
+
+
+def lane(word: Any, index: Any, bits: int, signed: bool) -> Any:
+    """Lane ``index`` of a word: an integer of ``bits`` bits (unsigned ones get one spare bit)."""
+    shifted = word >> (index * bits)
+    return hcl.cast(hcl.Int(bits), shifted) if signed else hcl.cast(hcl.UInt(bits + 1), shifted & ((1 << bits) - 1))
+
+
+def in_lane(value: Any, index: Any, bits: int, word: Any) -> Any:
+    """``value`` moved to lane ``index`` of a word of type ``word``, all other bits zero."""
+    return hcl.cast(word, hcl.cast(hcl.UInt(bits), value)) << (index * bits)

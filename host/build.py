@@ -1,0 +1,70 @@
+"""Builds a package's programs with the system's compilers, through the package's own Makefile.
+
+The flow passes ``Toolchain(...).build`` to `host.package.write_package`; what it runs in the package's folder is ::
+
+    make -j2 native CC=gcc CXX=g++
+    make -j2 riscv CC_RISCV="python -m ziglang cc" RISCV_CFLAGS="-target riscv64-linux-musl -mcpu=baseline_rv64+v" \
+        RISCV_LDFLAGS="-target riscv64-linux-musl -static"
+"""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from host.errors import BuildError
+from host.manifest import Manifest, Program
+
+# What compiles for a board's instruction set; all are linked for the plain target, whose C library is built once.
+ZIG_FLAGS: Mapping[str, str] = {
+    "rv64gc": "-target riscv64-linux-musl -mcpu=baseline_rv64",
+    "rv64gcv": "-target riscv64-linux-musl -mcpu=baseline_rv64+v",
+}
+ZIG_LINK = "-target riscv64-linux-musl -static"
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Compilers as command lines; no ``cc_riscv`` means no standalone program, as does a board without a 64-bit ISA.
+
+    ``riscv_cflags`` are by ISA, in the dialect of ``cc_riscv`` (by default, the clang in the ziglang wheel).
+    """
+
+    cc: str = "cc"
+    cxx: str = "c++"
+    cc_riscv: str | None = None
+    riscv_cflags: Mapping[str, str] = field(default_factory=lambda: ZIG_FLAGS)
+    riscv_ldflags: str = ZIG_LINK
+    extra: tuple[str, ...] = ()
+    jobs: int = 2
+
+    def build(self, directory: Path, manifest: Manifest) -> tuple[Program, ...]:
+        """Builds in ``directory`` and names what was built; BuildError with the first line of the compiler's error."""
+        machine = platform.machine()
+        self._make(directory, "native", (self.cc, self.cxx), f"CC={self.cc}", f"CXX={self.cxx}", f"MACHINE={machine}")
+        programs = [Program("library", machine, f"bin/{machine}/libhetero.so")]
+        if manifest.uses_device:
+            programs.append(Program("device", machine, f"bin/{machine}/device"))
+        flags = self.riscv_cflags.get(manifest.board.isa)
+        if self.cc_riscv and flags:
+            compiler = (f"CC_RISCV={self.cc_riscv}", f"RISCV_CFLAGS={flags}", f"RISCV_LDFLAGS={self.riscv_ldflags}")
+            self._make(directory, "riscv", (self.cc_riscv,), *compiler)
+            programs.append(Program("standalone", "riscv64", "bin/riscv64/hetero"))
+        shutil.rmtree(directory / "obj")
+        return tuple(programs)
+
+    def _make(self, directory: Path, target: str, compilers: tuple[str, ...], *variables: str) -> None:
+        for command in ("make", *compilers):
+            if shutil.which(shlex.split(command)[0]) is None:
+                raise BuildError(f"'{command}' is not installed; it is needed to build a package")
+        arguments = ["make", "-s", f"-j{self.jobs}", "-C", str(directory), target, *variables, *self.extra]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = done.stderr.splitlines()
+            first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no message")
+            raise BuildError(f"building the package's {target} programs failed: {first.strip()}")

@@ -1,0 +1,89 @@
+"""What hetero-run is given: photos and files of raw integers, each as a frame for the network."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from host.errors import InputError
+from host.manifest import Manifest
+from host.vision.picture import check_photo, load_photo, network_input, picture_of_input
+
+Array = npt.NDArray[Any]
+TENSOR_SUFFIXES = (".npy", ".npz")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One frame; ``photo`` is what findings are drawn on, None where the input is no picture."""
+
+    path: Path
+    frame: Mapping[str, Array]
+    photo: Image.Image | None
+
+
+def check_input(path: Path, manifest: Manifest) -> None:
+    """InputError if it is clear without running anything that the file cannot be an input of the network."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.suffix in TENSOR_SUFFIXES:
+        return
+    if manifest.picture is None:
+        names = ", ".join(f"{name}: {manifest.tensor(name).type}" for name in manifest.inputs)
+        raise InputError(f"{path}: the network takes no pictures; give a .npy or .npz file ({names})")
+    check_photo(path)
+
+
+def load_input(path: Path, manifest: Manifest) -> Item:
+    """Reads one input; InputError if it is damaged or not what the network takes."""
+    return LOADERS.get(path.suffix, _photo)(path, manifest)
+
+
+def _photo(path: Path, manifest: Manifest) -> Item:
+    assert manifest.picture is not None
+    photo = load_photo(path)
+    return Item(path, {manifest.inputs[0]: network_input(photo, manifest.picture)}, photo)
+
+
+def _npy(path: Path, manifest: Manifest) -> Item:
+    values = _load(path)
+    if not isinstance(values, np.ndarray) or len(manifest.inputs) != 1:
+        raise InputError(f"{path}: one array for the {len(manifest.inputs)} inputs {', '.join(manifest.inputs)}")
+    return _tensors(path, {manifest.inputs[0]: values}, manifest)
+
+
+def _npz(path: Path, manifest: Manifest) -> Item:
+    arrays = _load(path)
+    if len(manifest.inputs) == len(arrays) == 1:
+        arrays = {manifest.inputs[0]: next(iter(arrays.values()))}
+    if set(arrays) != set(manifest.inputs):
+        raise InputError(f"{path}: holds {', '.join(arrays)} instead of {', '.join(manifest.inputs)}")
+    return _tensors(path, arrays, manifest)
+
+
+def _tensors(path: Path, arrays: Mapping[str, Array], manifest: Manifest) -> Item:
+    for name, values in arrays.items():
+        tensor = manifest.tensor(name)
+        if reason := tensor.objection(values):
+            raise InputError(f"{path}: {reason}")
+    shown = picture_of_input(arrays[manifest.inputs[0]], manifest.picture) if manifest.picture else None
+    return Item(path, arrays, shown)
+
+
+def _load(path: Path) -> Any:
+    """An array or, from .npz, a dict of them; never a pickle."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else found
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: no file of numbers ({' '.join(str(error).split())})") from None
+
+
+LOADERS: Mapping[str, Callable[[Path, Manifest], Item]] = {".npy": _npy, ".npz": _npz}

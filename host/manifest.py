@@ -1,0 +1,148 @@
+"""The manifest: everything about a compiled network that whoever runs it must know.
+
+The compiler fills in a `Manifest`; `host.package.write_package` adds the programs, the digest of every file and the
+hashes (`Seal`) and stores both as ``manifest.json``. `host.checks` has the rules between the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from ir.engine import Port
+from ir.records import Dequantise, Head, Picture
+from ir.types import DType, TensorType
+
+FORMAT = 1
+MANIFEST_NAME = "manifest.json"
+
+Side = Literal["cpu", "device"]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory."""
+
+    name: str
+    isa: Literal["rv64gc", "rv64gcv", "rv32im"]
+    vlen: int
+    role: Literal["host", "coprocessor"]
+    coherent: bool
+    cache_line: int
+    pool_bytes: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor at the edge of the network or between two regions; activations have shape (C, H, W)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    lo: int
+    hi: int
+
+    @staticmethod
+    def of(name: str, type_: TensorType) -> Tensor:
+        return Tensor(name, type_.shape, type_.dtype, type_.lo, type_.hi)
+
+    @property
+    def type(self) -> TensorType:
+        return TensorType(self.shape, self.dtype, self.lo, self.hi)
+
+    def objection(self, values: npt.NDArray[Any]) -> str | None:
+        """Why the tensor cannot hold ``values``; None if it can."""
+        if values.shape != self.shape:
+            return f"input '{self.name}': shape {values.shape} instead of {self.shape}"
+        if not self.dtype.is_integer:
+            return None
+        if values.dtype.kind not in "iub":
+            return f"input '{self.name}': {values.dtype} values instead of integers"
+        if values.min() < self.lo or values.max() > self.hi:
+            return f"input '{self.name}': values {values.min()}..{values.max()} outside {self.lo}..{self.hi}"
+        return None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of a region's stage table: cycles of the engine's clock per frame, as estimated by the compiler."""
+
+    name: str
+    cycles: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the network that runs in one place.
+
+    ``name`` is a C identifier: the sources define ``const hc_region hc_region_<name>`` (runtime/hc_region.h). Ports are
+    in the order of that ABI. ``sources`` are the C or C++ files of the package to compile for it: the code itself on
+    the CPU, the bit-exact simulator of a device region. ``clock_mhz`` is 0 where the engine states none.
+    """
+
+    name: str
+    side: Side
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    sources: tuple[str, ...]
+    stages: tuple[Stage, ...] = ()
+    clock_mhz: float = 0.0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the compiler states.
+
+    ``tensors`` lists the network's inputs and outputs and every tensor that crosses from one region to another;
+    ``inputs`` and ``outputs`` name some of them, in the order of the runtime's API. ``regions`` are in an order in
+    which every tensor is written before it is read. ``dequantise`` is keyed by output.
+    """
+
+    name: str
+    board: Board
+    tensors: tuple[Tensor, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    regions: tuple[Region, ...]
+    picture: Picture | None = None
+    head: Head | None = None
+    dequantise: Mapping[str, Dequantise] = field(default_factory=dict)
+
+    def tensor(self, name: str) -> Tensor:
+        """KeyError if the manifest has no such tensor."""
+        return self.tensor_table[name]
+
+    @property
+    def tensor_table(self) -> dict[str, Tensor]:
+        return {tensor.name: tensor for tensor in self.tensors}
+
+    @property
+    def uses_device(self) -> bool:
+        return any(region.side == "device" for region in self.regions)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A binary of the package: the runtime as a shared ``library``, the simulated ``device``, or ``standalone``."""
+
+    kind: Literal["library", "device", "standalone"]
+    machine: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What `write_package` adds.
+
+    ``plan`` identifies what is computed (manifest and region sources): 16 hexadecimal digits, compiled into every
+    program and read back from the device. ``hash`` is the package's: SHA-256 over the manifest and ``files``.
+    """
+
+    plan: str
+    programs: tuple[Program, ...]
+    files: Mapping[str, str]
+    hash: str

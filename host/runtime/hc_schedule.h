@@ -1,0 +1,53 @@
+/*
+ * The scheduler: runs the steps of a plan for several frames at once.
+ *
+ * Frames enter with `hc_schedule_begin` and leave, in the same order, with `hc_schedule_finish`; in between
+ * `hc_schedule_advance` does the work: it submits device steps as soon as their inputs are there and uses the time
+ * until they complete for CPU steps of the same and of other frames. One thread, no allocation after opening.
+ */
+#ifndef HC_SCHEDULE_H
+#define HC_SCHEDULE_H
+
+#include <stdint.h>
+
+#include "hc_device.h"
+#include "hc_plan.h"
+#include "hc_status.h"
+
+typedef struct hc_scheduler hc_scheduler;
+
+/* What one step cost so far; on a device, the time that it reports itself. */
+typedef struct hc_step_time {
+    uint64_t runs;
+    uint64_t busy_ns;
+} hc_step_time;
+
+/* `device` may be NULL if no step needs one; it stays the caller's. HC_E_REGION names the region in `*name`. */
+hc_status hc_schedule_open(const hc_plan *plan, hc_device *device, const char **name, hc_scheduler **scheduler);
+void hc_schedule_close(hc_scheduler *scheduler);
+
+/* The longest time without a completion, while commands are queued, that is not yet an error. */
+void hc_schedule_set_deadline(hc_scheduler *scheduler, uint64_t deadline_ns);
+
+/* Copies a frame in: one pointer per input of the plan. HC_BUSY if all frames in flight are taken. */
+hc_status hc_schedule_begin(hc_scheduler *scheduler, const void *const *inputs);
+
+/*
+ * Works until the oldest frame is finished (HC_OK), but not much longer than `until_ns` (HC_PENDING). After any other
+ * status the frames in flight are lost: call `hc_schedule_reset` or close. HC_E_ARGUMENT if there is no frame.
+ */
+hc_status hc_schedule_advance(hc_scheduler *scheduler, uint64_t until_ns);
+
+/* Copies the finished oldest frame's outputs out and frees its place. HC_PENDING if it is not finished. */
+hc_status hc_schedule_finish(hc_scheduler *scheduler, void *const *outputs);
+
+/* Drops all frames and resets the device. */
+hc_status hc_schedule_reset(hc_scheduler *scheduler, uint64_t until_ns);
+
+/* One entry per step of the plan. */
+const hc_step_time *hc_schedule_times(const hc_scheduler *scheduler);
+
+/* The step of the last error, and what its region returned with HC_E_RUN; "" if none. */
+const char *hc_schedule_failed_step(const hc_scheduler *scheduler, int32_t *code);
+
+#endif

@@ -1,0 +1,84 @@
+"""What the network's output integers mean: boxes or labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ir.records import ClassifierHead, Dequantise, Head, Picture, YoloHead
+
+Floats = npt.NDArray[np.float64]
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Detection:
+    """``box`` is (xmin, ymin, xmax, ymax) in pixels of the photo, inside it; ``score`` is in 0..1."""
+
+    box: tuple[float, float, float, float]
+    score: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Classification:
+    score: float
+    label: str
+
+
+Findings = tuple[Detection, ...] | tuple[Classification, ...]
+
+
+def dequantise(raw: npt.NDArray[Any], record: Dequantise | None) -> Floats:
+    """(C, H, W) or (C,) integers -> reals: ``raw * scale + bias[c]``; unchanged values without a record."""
+    if record is None:
+        return raw.astype(np.float64)
+    bias = np.asarray(record.bias, np.float64).reshape(-1, *(1,) * (raw.ndim - 1))
+    return raw.astype(np.float64) * record.scale + bias
+
+
+def decode(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:
+    """Dequantised output -> findings on a photo of ``size`` (width, height)."""
+    return DECODERS[type(head)](head, values, size, picture)
+
+
+def _yolo(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:
+    """See `ir.records.YoloHead` for the formula; the box is clipped to the photo."""
+    assert isinstance(head, YoloHead) and picture is not None
+    grid = values.reshape(head.anchors, 6, *values.shape[1:])
+    confidence = grid[:, 4].mean(axis=0)
+    y, x = np.unravel_index(confidence.argmax(), confidence.shape)
+    cell = grid[:, :, y, x]
+    centre = ((_sigmoid(cell[:, 0:2]) + np.array([x, y])) * head.stride).mean(axis=0)
+    with np.errstate(over="ignore"):  # a box may be as large as it likes: it is clipped to the photo
+        extent = (np.exp(cell[:, 2:4]) * head.anchor_size).mean(axis=0)
+    scale = np.divide(size, (picture.width, picture.height))
+    low = np.clip((centre - extent / 2) * scale, 0, size)
+    high = np.clip((centre + extent / 2) * scale, 0, size)
+    box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+    return (Detection(box, float(_sigmoid(confidence[y, x])), head.labels[0]),)
+
+
+def _classifier(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:
+    """Softmax, the `TOP` best first; equal scores in the labels' order."""
+    assert isinstance(head, ClassifierHead)
+    scores = values.reshape(-1)
+    shares = np.exp(scores - scores.max())
+    shares /= shares.sum()
+    best = np.argsort(-shares, kind="stable")[:TOP]
+    return tuple(Classification(float(shares[i]), head.labels[i]) for i in best)
+
+
+DECODERS: Mapping[type, Callable[[Head, Floats, tuple[int, int], Picture | None], Findings]] = {
+    YoloHead: _yolo,
+    ClassifierHead: _classifier,
+}
+
+
+def _sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)) without overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(x)))

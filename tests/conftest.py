@@ -1,0 +1,17 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real models, photos and vectors, which are not part of the project; `HETERO_TEST_DATA` overrides their place."""
+    path = Path(os.environ.get("HETERO_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no test data at {path} (set HETERO_TEST_DATA)")
+    return path

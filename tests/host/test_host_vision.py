@@ -1,0 +1,150 @@
+"""Photo to input, output to box: against golden data made by other programs, and by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from host.errors import InputError
+from host.vision.draw import draw
+from host.vision.heads import Classification, Detection, decode, dequantise
+from host.vision.picture import load_photo, network_input, picture_of_input
+from host.vision.resize import resize_bilinear
+from ir.records import ClassifierHead, Dequantise, Picture, YoloHead
+
+ULTRANET = Picture(320, 160, "bgr")
+
+
+@pytest.mark.parametrize(("photo", "index"), [("000.jpg", 0), ("005.jpg", 5)])
+def test_input_equals_golden(shared_data: Path, photo: str, index: int) -> None:
+    golden = np.load(shared_data / "golden" / "ultranet_first8.npz")["img_bgr_160x320"][index]
+    values = network_input(load_photo(shared_data / "dacsdc" / "photos" / photo), ULTRANET)
+    difference = np.abs(values.transpose(1, 2, 0).astype(int) - golden)
+    assert difference.max() <= 1  # JPEG decoders differ between versions
+    assert (difference > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("network", ["ultranet_first8", "ultranet_bypass_first8"])
+def test_boxes_equal_golden(shared_data: Path, network: str) -> None:
+    golden = np.load(shared_data / "golden" / f"{network}.npz")
+    record = Dequantise(1 / (7 * 15), tuple(golden["last_bias"]))
+    for raw, expected in zip(golden["raw_int32_36x10x20"], golden["box_xmin_xmax_ymin_ymax"], strict=True):
+        (found,) = decode(YoloHead(("object",)), dequantise(raw, record), (640, 360), ULTRANET)
+        assert isinstance(found, Detection)
+        xmin, ymin, xmax, ymax = found.box
+        assert [int(xmin), int(xmax), int(ymin), int(ymax)] == expected.tolist()  # golden boxes are cut to integers
+        assert 0 < found.score < 1
+
+
+def test_resize_by_hand() -> None:
+    """One row: 4 -> 2 takes means of pairs; 2 -> 4 the weights 1/4 and 3/4 with the edge repeated."""
+    row = np.array([[[0], [100], [50], [255]]], np.uint8)
+    assert resize_bilinear(row, 2, 1).ravel().tolist() == [50, 153]  # 152.5 rounds up
+    assert resize_bilinear(row[:, :2], 4, 1).ravel().tolist() == [0, 25, 75, 100]
+    assert resize_bilinear(row.transpose(1, 0, 2), 1, 2).ravel().tolist() == [50, 153]
+
+
+def test_resize_is_close_to_exact_interpolation() -> None:
+    """Within one level of the real-valued formula, at sizes that are no multiples of each other."""
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        height, width, new_height, new_width = random.integers(1, 60, 4)
+        picture = random.integers(0, 256, (height, width, 3), np.uint8)
+
+        def matrix(source: int, target: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+            result = np.zeros((target, source))
+            for i in range(target):
+                place = min(max((i + 0.5) * source / target - 0.5, 0), source - 1)
+                first = int(place)
+                result[i, first] += 1 - (place - first)
+                result[i, min(first + 1, source - 1)] += place - first
+            return result
+
+        exact = np.einsum("yh,hwc,xw->yxc", matrix(height, new_height), picture, matrix(width, new_width))
+        found = resize_bilinear(picture, int(new_width), int(new_height))
+        assert np.abs(found - exact).max() < 1
+
+
+def test_size_stays_and_order_turns(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    photo = load_photo(tmp_path / "a.png")
+    np.testing.assert_array_equal(network_input(photo, ULTRANET), pixels.transpose(2, 0, 1)[::-1])
+    np.testing.assert_array_equal(network_input(photo, Picture(320, 160, "rgb")), pixels.transpose(2, 0, 1))
+    np.testing.assert_array_equal(np.asarray(picture_of_input(network_input(photo, ULTRANET), ULTRANET)), pixels)
+
+
+def test_exif_orientation_is_obeyed(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    Image.new("RGB", (30, 10), "red").save(tmp_path / "turned.jpg", exif=exif)
+    assert load_photo(tmp_path / "turned.jpg").size == (10, 30)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
+def test_every_kind_of_photo_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("photo.tif" if mode == "CMYK" else "photo.png")
+    Image.new(mode, (8, 8)).save(path)
+    assert load_photo(path).mode == "RGB"
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\x00\x10JFIF"])
+def test_a_file_that_is_no_picture(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad.jpg") as caught:
+        load_photo(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_picture(tmp_path: Path) -> None:
+    path = tmp_path / "cut.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"cut.png: cannot be read"):
+        load_photo(path)
+
+
+def test_boxes_are_clipped_to_the_photo() -> None:
+    values = np.zeros((36, 10, 20))
+    values[2::6] = values[3::6] = 1000.0  # exp overflows
+    (found,) = decode(YoloHead(("object",)), values, (640, 360), ULTRANET)
+    assert isinstance(found, Detection)
+    assert found.box == (0.0, 0.0, 640.0, 360.0)
+    assert found.score == 0.5
+
+
+def test_classes_by_softmax() -> None:
+    raw = np.array([0, 10, 20, 0, 0, -10000], np.int64).reshape(6, 1, 1)
+    values = dequantise(raw, Dequantise(0.1, (0.0, 0.0, 0.0, 0.0, 1.0, 0.0)))
+    found = decode(ClassifierHead(tuple("abcdef")), values, (1, 1), None)
+    assert all(isinstance(one, Classification) for one in found)
+    assert [one.label for one in found] == ["c", "b", "e", "a", "d"]
+    total = np.exp([0, 1, 2, 0, 1, -1000]).sum()
+    np.testing.assert_allclose([one.score for one in found], np.exp([2, 1, 1, 0, 0]) / total, rtol=1e-12)
+
+
+@pytest.mark.parametrize("ground", ["black", "white"])
+@pytest.mark.parametrize("box", [(200, 100, 300, 200), (0, 0, 640, 360), (630, 0, 640, 5), (0, 350, 0, 360)])
+def test_boxes_show_on_any_ground(ground: str, box: tuple[float, float, float, float]) -> None:
+    photo = Image.new("RGB", (640, 360), ground)
+    drawn = draw(photo, (Detection(box, 0.87, "drone"),))
+    assert drawn.size == photo.size
+    changed = np.abs(np.asarray(drawn, int) - np.asarray(photo, int)).max(axis=2) > 128
+    rows, columns = np.nonzero(changed)
+    # Line and label lie around the box, at most a label's height and width away.
+    assert rows.size > 100
+    assert rows.min() >= max(0, box[1] - 40)
+    assert rows.max() <= min(359, max(box[3], box[1] + 40) + 8)
+    assert columns.max() <= min(639, max(box[2], box[0] + 160) + 8)
+    inside = changed[int(box[1]) + 40 : int(box[3]) - 8, int(box[0]) + 8 : int(box[2]) - 8]
+    assert not inside.any()
+
+
+def test_small_photos_are_enlarged_for_the_panel() -> None:
+    drawn = draw(Image.new("RGB", (32, 32)), (Classification(0.9, "cat"), Classification(0.1, "dog")))
+    assert drawn.width == 256
+    assert drawn.height > 256
