@@ -42,6 +42,14 @@ class Difference:
         )
 
 
+class CheckError(Exception):
+    """An executor gave other integers than the reference: the flow stops, exit status 1."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(str(difference))
+        self.difference = difference
+
+
 @dataclass(frozen=True)
 class Agreement:
     """All executors gave the same integers."""
@@ -77,10 +85,10 @@ def load_expected(path: Path, compiled: Compiled) -> Values:
 
 def check(
     compiled: Compiled, built: Package, inputs: Sequence[Path], expected: Sequence[Path], progress: Progress
-) -> Difference | Agreement:
+) -> Agreement:
     """Run every executor on every input and compare, frame by frame, with the reference (and with given outputs).
 
-    Raises HostError where an executor cannot run, InputError for a bad input.
+    Raises CheckError at the first difference, HostError where an executor cannot run, InputError for a bad input.
     """
     if expected and len(expected) != len(inputs):
         raise InputError(f"{len(expected)} expected outputs for {len(inputs)} inputs")
@@ -93,14 +101,14 @@ def check(
     references = [execute(compiled.graph, frame) for _, frame in frames]
     for (path, _), reference, want in zip(frames, references, wanted, strict=False):
         if found := first_difference(compiled, str(path), "reference executor", reference, want):
-            return found
+            raise CheckError(found)
     names = ["reference executor", *(["the expected outputs"] if expected else [])]
     for executor, run in _executors(compiled, built):
         progress(f"running {executor}")
         for (path, frame), reference in zip(frames, references, strict=True):
             got = run(frame, reference)
             if found := first_difference(compiled, str(path), executor, got, reference):
-                return _located(compiled, found, executor, path, frame, reference, progress)
+                raise CheckError(_located(compiled, found, executor, path, frame, reference, progress))
         names.append(executor)
     return Agreement(tuple(names), len(frames))
 

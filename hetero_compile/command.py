@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from hetero_compile.board import load_board, shipped_boards
-from hetero_compile.check import Difference, check
+from hetero_compile.check import CheckError, check
 from hetero_compile.errors import USER_ERRORS
 from hetero_compile.flow import Compiled, Options, compile_model, package
 from hetero_compile.report import report
 from hls.csim import CSimulationError
 from hls.heterocl.errors import HeteroCLError
+from host.package import Package, check_destination
 
 
 @click.command(epilog=f"Shipped boards: {', '.join(shipped_boards())}.")
@@ -49,8 +50,13 @@ def command(
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
         return _compile(model, board, output, Options(arch, thresholds), checks, expected, console)
+    except CheckError as error:
+        print(f"hetero-compile: {error.difference}", file=sys.stderr)
+        return 1
     except (*USER_ERRORS, CSimulationError, HeteroCLError) as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or output}: {error.strerror or error}")
 
 
 def _fail(message: str) -> int:
@@ -80,18 +86,16 @@ def _compile(
             if not console.is_terminal:
                 console.print(f"[{time.perf_counter() - start:5.1f} s] {what}", markup=False)
 
+        def accept(staged: Package) -> None:
+            if checks:
+                console.print(str(check(compiled, staged, checks, expected, progress)), markup=False)
+
+        check_destination(output)
         compiled = compile_model(model, target, options, progress)
         console.print(f"{model.name}: {compiled.model.origin}", markup=False)
-        built = package(compiled, output, {"report.html": report(compiled)}, progress)
         _summary(compiled, console)
-        console.print(f"{output}: written in {time.perf_counter() - start:.1f} s, hash {built.seal.hash[:16]}")
-        if not checks:
-            return 0
-        found = check(compiled, built, checks, expected, progress)
-    if isinstance(found, Difference):
-        print(f"hetero-compile: {found}", file=sys.stderr)
-        return 1
-    console.print(str(found), markup=False)
+        built = package(compiled, output, {"report.html": report(compiled)}, progress, accept)
+    console.print(f"{output}: written in {time.perf_counter() - start:.1f} s, hash {built.seal.hash[:16]}")
     return 0
 
 

@@ -109,14 +109,23 @@ def manifest_of(compiled: Compiled) -> Manifest:
     )  # fmt: skip
 
 
-def package(compiled: Compiled, output: Path, extra: Mapping[str, str], progress: Progress) -> Package:
-    """Write the package and build its programs; all of it or nothing. ``extra`` are further files (the report)."""
+def package(
+    compiled: Compiled,
+    output: Path,
+    extra: Mapping[str, str],
+    progress: Progress,
+    accept: Callable[[Package], None] | None = None,
+) -> Package:
+    """Write the package and build its programs; all of it or nothing. ``extra`` are further files (the report).
+
+    ``accept`` sees the package before it is put in place; what it raises keeps it from being written.
+    """
     files: dict[str, str] = dict(extra)
     for artifact in compiled.artifacts.values():
         files.update(artifact.files)
     progress(f"compiling the programs for this machine and for {compiled.target.cpu.isa}")
     toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=f"{sys.executable} -m ziglang cc")
-    return write_package(output, manifest_of(compiled), files, toolchain.build)
+    return write_package(output, manifest_of(compiled), files, toolchain.build, accept)
 
 
 def observed(compiled: Compiled, progress: Progress) -> Compiled:

@@ -49,13 +49,18 @@ class Package:
 
 
 def write_package(
-    path: Path | str, manifest: Manifest, files: Mapping[str, Content], build: Build | None = None
+    path: Path | str,
+    manifest: Manifest,
+    files: Mapping[str, Content],
+    build: Build | None = None,
+    accept: Callable[[Package], None] | None = None,
 ) -> Package:
     """Writes a package to ``path`` in one step: either all of it is there afterwards or nothing has changed.
 
     ``files`` maps paths inside the package to texts, bytes, or files to copy; the regions' ``sources`` must be among
     them. The runtime, its tables and the Makefile are added. ``build`` (usually ``host.build.Toolchain().build``) is
-    then called with the folder and returns the programs it made there. An existing package at ``path`` is replaced.
+    then called with the folder and returns the programs it made there. ``accept`` sees the finished package in its
+    staging folder; what it raises keeps it from being put in place. An existing package at ``path`` is replaced.
 
     Raises PackageError: a contradictory manifest, a path outside the package, ``path`` taken by something that is no
     package; and what ``build`` raises.
@@ -63,9 +68,7 @@ def write_package(
     target = Path(path).absolute()
     checks.check(manifest)
     _check_files(manifest, files)
-    if target.is_symlink() or (target.exists() and not is_package(target)):
-        raise PackageError(f"{path}: exists and is no package; it is not overwritten")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    check_destination(path)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         staging.chmod(0o755)
@@ -80,10 +83,25 @@ def write_package(
         seal = Seal(plan, programs, digests, "")
         seal = Seal(plan, programs, digests, _hash(manifest, seal))
         _write(staging / MANIFEST_NAME, codec.dumps(_document(manifest, seal)))
+        if accept:
+            accept(Package(staging, manifest, seal))
         _replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Package(target, manifest, seal)
+
+
+def check_destination(path: Path | str) -> None:
+    """PackageError if a package cannot be written to ``path``; the folder above it is made."""
+    target = Path(path).absolute()
+    if target.is_symlink() or (target.exists() and not is_package(target)):
+        raise PackageError(f"{path}: exists and is no package; it is not overwritten")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent):
+            pass
+    except OSError as error:
+        raise PackageError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def load_package(path: Path | str) -> Package:
