@@ -1,0 +1,72 @@
+"""The public detectors and their golden frames, and ways to force a whole network onto one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cpu_backend.engine import CpuEngine
+from frontend.load import load_model
+from frontend.lower.freeze import freeze
+from hetero_compile.board import load_board
+from hetero_compile.flow import Compiled, package
+from hls.engine import DataflowEngine
+from host.package import Package
+from ir.engine import Engine
+from ir.target import Resources, Target
+from ir.types import Array
+from partition import Plan, Region
+from partition.folding import Folding, fold
+
+NETWORKS = ("ultranet", "ultranet_bypass")
+
+
+def golden(data: Path, network: str) -> tuple[list[dict[str, Array]], list[Array]]:
+    """The eight golden frames: input tensors by name, head integers (36, 10, 20)."""
+    arrays = np.load(data / f"golden/{network}_first8.npz")
+    frames = [{"input": image.transpose(2, 0, 1)} for image in arrays["img_bgr_160x320"]]
+    return frames, list(arrays["raw_int32_36x10x20"])
+
+
+def checkpoint(data: Path, network: str) -> Path:
+    return data / f"detectors/{network}_4w4a.pt"
+
+
+def on_one_engine(model: Path, engine: Engine, vlen: int | None = None) -> Compiled:
+    """The network compiled with every node on one engine, for the board that has everything."""
+    target = load_board("zu3eg-rvv")
+    if vlen is not None:
+        isa = "rv64gcv" if vlen else "rv64gc"
+        target = replace(target, cpu=replace(target.cpu, isa=isa, vlen=vlen))  # type: ignore[arg-type]
+    loaded = load_model(model)
+    frozen = freeze(loaded.graph)
+    graph = frozen.graph
+    offers = {}
+    for view in graph.views():
+        assert engine.objection(view, target) is None, view.name
+        prepared = engine.prepare(view, target)
+        offers[view.name] = engine.candidates(prepared, target)  # type: ignore[arg-type]
+    assert target.fabric is not None
+    folding = fold(offers, Resources(), target.fabric.budget)
+    assert isinstance(folding, Folding)
+    name = "fpga0" if engine.side == "device" else "cpu0"
+    region = Region(name, engine, replace(graph, name=name), folding.choices)
+    plan = Plan((region,), (), 0.0, 0.0, folding.resources)
+    artifacts = {name: engine.lower(region.graph, region.choices, target)}
+    return Compiled(loaded, frozen, plan, target, artifacts)
+
+
+def build(compiled: Compiled, folder: Path) -> Package:
+    return package(compiled, folder, {}, lambda what: None)
+
+
+ENGINES: Mapping[str, Engine] = {"fpga": DataflowEngine(), "cpu": CpuEngine()}
+
+
+def targets_with_budget(budget: Resources) -> Target:
+    target = load_board("zu3eg-rvv")
+    assert target.fabric is not None
+    return replace(target, fabric=replace(target.fabric, budget=budget))
