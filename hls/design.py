@@ -18,7 +18,8 @@ from ir.ops import Conv2d
 
 def build_design(region: Graph, foldings: Mapping[str, Folding], dsp: Geometry) -> Design:
     """The accelerator of a region. ``foldings`` has one entry per convolution."""
-    return _Builder(region, foldings, dsp).design()
+    names = identifiers(region)
+    return _Builder(_renamed(region, names), {names[node]: f for node, f in foldings.items()}, dsp).design()
 
 
 @dataclass
@@ -38,23 +39,23 @@ class _Builder:
             if node.name not in self.fused:
                 self.place(self.region.view(node.name))
         outputs = [self.store(name) for name in self.region.outputs]
-        return Design(identifier(self.region.name), tuple(self.stages), tuple(inputs), tuple(outputs))
+        return Design(self.region.name, tuple(self.stages), tuple(inputs), tuple(outputs))
 
     def load(self, tensor: str) -> Port:
         """A region input: words of as many lanes as its first reader wants, in the narrowest native word."""
         type_ = self.region.types[tensor]
         reader = self.foldings.get(self.region.consumers[tensor][0])
         lanes = reader.simd if reader else lane_counts(type_.shape[0], type_.dtype.bits)[-1]
-        port = raster(identifier(tensor), type_, lanes)
+        port = raster(tensor, type_, lanes)
         wire = replace(port, name=f"{port.name}_in")
         self.add(Load(f"{port.name}_load", (port,), (wire,)), tensor)
         return Port(port, 8 * Words.narrowest(lanes, port.bits).word_bytes)
 
     def store(self, tensor: str) -> Port:
         wire = self.ready[tensor].pop()
-        port = replace(wire, name=f"{identifier(tensor)}_port")
+        port = replace(wire, name=f"{tensor}_port")
         bits = 8 * Words.narrowest(wire.lanes, wire.bits).word_bytes
-        self.stages.append(Store(f"{identifier(tensor)}_store", (wire,), (port,), bits))
+        self.stages.append(Store(f"{tensor}_store", (wire,), (port,), bits))
         return Port(port, bits)
 
     def place(self, view: NodeView) -> None:
@@ -81,11 +82,13 @@ class _Builder:
         return max(narrower, key=lambda f: f.pe)
 
     def common_lanes(self, view: NodeView, tensors: list[str]) -> int:
-        """The lanes at which a simple stage works: its source's, or the most that all sources' channels divide into."""
+        """The lanes at which a simple stage works: its source's, or the most that all sources' channels divide into,
+        and fewer where the result would not fit a word."""
         if len(tensors) == 1:
-            return self.ready[tensors[0]][-1].lanes
+            lanes = self.ready[tensors[0]][-1].lanes
+            return max(n for n in lane_counts(lanes, view.type.dtype.bits))
         types = [self.region.types[name] for name in tensors]
-        options = [set(lane_counts(t.shape[0], view.type.dtype.bits)) for t in types]
+        options = [set(lane_counts(t.shape[0], max(t.dtype.bits, view.type.dtype.bits))) for t in types]
         return max(set.intersection(*options))
 
     def add(self, stage: Stage, tensor: str) -> None:
@@ -95,12 +98,12 @@ class _Builder:
         """
         self.stages.append(stage)
         wire = stage.targets[0]
-        readers = len(self.region.consumers.get(tensor, ())) + (tensor in self.region.outputs)
+        readers = sum(node.inputs.count(tensor) for node in self.region.nodes) + (tensor in self.region.outputs)
         if readers < 2:
             self.ready[tensor] = [wire]
             return
         branches = [replace(wire, name=f"{wire.name}_{i}", depth=wire.words) for i in range(readers)]
-        self.stages.append(Fork(f"{identifier(tensor)}_fork", (wire,), tuple(branches)))
+        self.stages.append(Fork(f"{tensor}_fork", (wire,), tuple(branches)))
         self.ready[tensor] = branches
 
     def take(self, tensor: str, lanes: int) -> Wire:
@@ -122,7 +125,43 @@ class _Builder:
         return target
 
 
-def identifier(name: str) -> str:
-    """A tensor's name as a C identifier."""
-    text = re.sub(r"\W", "_", name)
+GENERATED = {"pad", "padded", "pairs", "results", "unpair", "out", "in", "load", "store", "port", "fork"}
+"""What the builder and the generators append to a tensor's name, after an underscore."""
+
+
+RESERVED = """
+asm auto bool case catch char const default delete do double else enum explicit export extern float for friend goto if
+inline int long main mutable namespace new operator private protected public register short signed static struct switch
+template this throw typedef typename union unsigned using virtual void volatile while std hls top
+"""
+"""Words that a layer may be called in Python and a function in C++ may not."""
+
+
+def identifiers(region: Graph) -> dict[str, str]:
+    """A C identifier for every tensor of a region but its constants; none equals another, the region's name, or what
+    is generated from another."""
+    chosen: dict[str, str] = {}
+    taken = [*RESERVED.split(), _identifier(region.name)]
+    for tensor in (*region.inputs, *(node.name for node in region.nodes)):
+        text = _identifier(tensor)
+        attempts = (text, *(f"t{i}_{text}" for i in range(1, len(taken) + 2)))
+        chosen[tensor] = next(a for a in attempts if not any(_clash(a, t) or _clash(t, a) for t in taken))
+        taken.append(chosen[tensor])
+    return chosen
+
+
+def _clash(name: str, other: str) -> bool:
+    return name == other or (name.startswith(f"{other}_") and name[len(other) + 1 :].split("_")[0] in GENERATED)
+
+
+def _identifier(name: str) -> str:
+    text = re.sub(r"\W", "_", name, flags=re.ASCII)
     return text if text[:1].isalpha() else f"t_{text}"
+
+
+def _renamed(region: Graph, names: Mapping[str, str]) -> Graph:
+    """The region under its tensors' identifiers; constants, which nobody reads by name, keep theirs."""
+    nodes = tuple(replace(n, name=names[n.name], inputs=tuple(names.get(i, i) for i in n.inputs)) for n in region.nodes)
+    inputs = {names[name]: type_ for name, type_ in region.inputs.items()}
+    outputs = tuple(names[name] for name in region.outputs)
+    return Graph(_identifier(region.name), inputs, nodes, outputs, region.constants)

@@ -53,6 +53,8 @@ class DataflowEngine:
         x = node.operands[0].type
         if not x.dtype.is_integer or len(x.shape) != 3:
             return Reason(f"needs an integer tensor (channels, height, width), has {x}")
+        if x.dtype.kind == "bipolar":
+            return Reason("bipolar activations have no stream lanes yet (allowed: int, uint)")
         try:
             rule(node, GEOMETRIES[target.fabric.dsp])
         except UnsupportedNodeError as error:

@@ -174,9 +174,7 @@ def _join_stage(view: NodeView, sources: Sequence[Wire]) -> Stage:
 
 
 def _requantise_stage(view: NodeView, sources: Sequence[Wire]) -> Stage:
-    lanes = max(n for n in lane_counts(view.type.shape[0], view.type.dtype.bits) if n <= sources[0].lanes)
-    assert lanes == sources[0].lanes, "a requantised value is not wider than its accumulator"
-    target = raster(f"{view.name}_out", view.type, lanes)
+    target = raster(f"{view.name}_out", view.type, sources[0].lanes)
     return RequantiseStage(view.name, (sources[0],), (target,), requantisation(view))
 
 

@@ -6,6 +6,7 @@ the loops that matter to an access are enumerated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,45 +136,69 @@ def _linear(affine_map: Any, result: int, operands: Sequence[SSAValue], point: P
 
 
 @dataclass(frozen=True)
-class Visits:
-    """Points at which an access happens, in order. `free`: loops around it that change nothing."""
+class Reach:
+    """The iterations in which an operation may run: each loop's values that no guard on that loop alone excludes.
+
+    `joint`: guards on several loops. `free`: loops that change nothing. `decided`: no guard depends on data.
+    """
 
     loops: tuple[ir.ForOp, ...]
     free: tuple[ir.ForOp, ...]
-    point: Point
-    count: int
+    domains: Point
+    joint: tuple[Guard, ...]
     decided: bool
 
+    @property
+    def empty(self) -> bool:
+        """Whether a guard excludes every iteration."""
+        return any(not len(domain) for domain in self.domains.values())
 
-def visits(op: Operation, indices: Sequence[SSAValue]) -> Visits:
-    """Where `op` is executed, over the loops that its `indices` and guards depend on.
 
-    Raises:
-        StageError: the domain has more than `LIMIT` points.
-    """
+def reach(op: Operation, indices: Sequence[SSAValue]) -> Reach:
+    """Where `op` may be executed, over the loops that its `indices` and guards depend on."""
     loops, guards = _context(op)
     known = [(g, v) for g in guards if (v := variables_of([g.condition])) is not None]
-    used = variables_of(indices) or set()
-    used = used.union(*(v for _, v in known)) if known else used
-    kept = [loop for loop in loops if loop.variable in used]
+    used = set().union(variables_of(indices) or set(), *(v for _, v in known))
+    kept = tuple(loop for loop in loops if loop.variable in used)
     domains: Point = {loop.variable: np.array(loop.domain, dtype=np.int64) for loop in kept}
     for guard, variables in known:
         if len(variables) == 1:
             (variable,) = variables
             holds = np.broadcast_to(evaluate(guard.condition, domains), domains[variable].shape)
             domains[variable] = domains[variable][holds.astype(bool) == guard.holds]
-    size = int(np.prod([len(d) for d in domains.values()], dtype=object)) if domains else 1
+    free = tuple(loop for loop in loops if loop not in kept and len(loop.domain) > 1)
+    joint = tuple(guard for guard, variables in known if len(variables) != 1)
+    return Reach(kept, free, domains, joint, len(known) == len(guards))
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Every point of a `Reach` at which the operation is executed, in order."""
+
+    reach: Reach
+    point: Point
+    count: int
+
+
+def visits(within: Reach) -> Visits:
+    """All points, in the order of execution.
+
+    Raises:
+        StageError: the domain has more than `LIMIT` points.
+    """
+    domains = [within.domains[loop.variable] for loop in within.loops]
+    size = math.prod(len(domain) for domain in domains)
     if size > LIMIT:
         raise StageError(f"the order of an access over {size} iterations is not checked; the limit is {LIMIT}")
-    grids = np.meshgrid(*(domains[loop.variable] for loop in kept), indexing="ij") if kept else []
-    point: Point = {loop.variable: grid.reshape(-1) for loop, grid in zip(kept, grids, strict=True)}
-    mask = np.ones(size, dtype=bool)
-    for guard, variables in known:
-        if len(variables) != 1:
+    grids = np.meshgrid(*domains, indexing="ij") if domains else []
+    point: Point = {loop.variable: grid.reshape(-1) for loop, grid in zip(within.loops, grids, strict=True)}
+    if within.joint:
+        mask = np.ones(size, dtype=bool)
+        for guard in within.joint:
             mask &= np.broadcast_to(evaluate(guard.condition, point), mask.shape).astype(bool) == guard.holds
-    point = {variable: values[mask] for variable, values in point.items()}
-    free = tuple(loop for loop in loops if loop not in kept and len(loop.domain) > 1)
-    return Visits(tuple(kept), free, point, int(mask.sum()), len(known) == len(guards))
+        point = {variable: values[mask] for variable, values in point.items()}
+        size = int(mask.sum())
+    return Visits(within, point, size)
 
 
 def subscripts(op: Access, point: Point, count: int) -> list[Array] | None:

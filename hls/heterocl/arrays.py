@@ -40,6 +40,8 @@ def asarray(arr: Any, dtype: DType | None = None) -> NDArray:
     array = np.asarray(arr)
     if array.dtype.kind == "f" and np.array_equal(array, np.trunc(array)):
         array = array.astype(np.int64)
+    if array.dtype.kind == "O" and all(isinstance(v, int) for v in array.flat):
+        array = np.array([v & (1 << 64) - 1 for v in array.flat], dtype=np.uint64).reshape(array.shape)
     if array.dtype.kind not in "iub":
         raise DTypeError(f"an array of {array.dtype} is given for {chosen}: integers are needed")
     raw = array.astype(np.uint64, copy=True)

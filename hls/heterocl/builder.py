@@ -19,7 +19,7 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from . import dialect as ir
 from . import expr as ex
 from .errors import APIError
-from .ranges import ranges_of
+from .ranges import Ranges
 from .tensor import Tensor
 from .types import DType, Index, Int, UInt, integer
 
@@ -29,6 +29,7 @@ class ExpressionBuilder(ABC):
 
     def __init__(self, block: Block) -> None:
         self.blocks = [block]
+        self._ranges = Ranges()
         self._done: dict[int, tuple[ex.Expr, SSAValue]] = {}
         self._variables: dict[int, tuple[ex.LoopVar, SSAValue]] = {}
 
@@ -53,12 +54,17 @@ class ExpressionBuilder(ABC):
 
     def access(self, tensor: Tensor, indices: tuple[ex.Expr, ...]) -> tuple[SSAValue, list[SSAValue], AffineMap | None]:
         """The memory and its subscripts: an affine map of loop variables, or without a map the computed subscripts."""
-        if tensor.value is None:
-            raise APIError(f"{tensor.name} belongs to another program, or is used before it is made")
+        if tensor.value is None or self._block_of(tensor.value) not in self.blocks:
+            raise APIError(f"{tensor.name} is used outside of the block or program it is declared in")
         forms = [ex.linear(index) for index in indices]
         for form, extent, index in zip(forms, tensor.shape, indices, strict=True):
             if form is not None and not form.terms and not 0 <= form.constant < extent:
                 raise APIError(f"{tensor.name} has {extent} elements along an axis indexed with {form.constant}")
+            if form is None and isinstance(index.dtype, Index):
+                raise APIError(
+                    f"an index of {tensor.name} is no sum of loop variables times constants: split the loops, "
+                    "or hold the index in an hcl.scalar of type Int"
+                )
             if form is None and not index.dtype.signed:
                 raise APIError(
                     f"HeteroCL sign-extends an index of type {index.dtype} into {tensor.name}: "
@@ -73,6 +79,10 @@ class ExpressionBuilder(ABC):
             for form, index in zip(forms, indices, strict=True)
         ]
         return tensor.value, subscripts, None
+
+    def _block_of(self, value: SSAValue) -> Block | None:
+        owner = value.owner
+        return owner if isinstance(owner, Block) else owner.parent_block()
 
     # -- linear forms -------------------------------------------------------------------------------------------
 
@@ -112,7 +122,7 @@ class ExpressionBuilder(ABC):
             return self._variable(expr)
         known = self._done.get(id(expr))
         if known is not None:
-            if known[1].owner.parent_block() not in self.blocks:
+            if self._block_of(known[1]) not in self.blocks:
                 raise APIError(
                     "an expression first computed inside a loop or branch is used again outside of it: "
                     "hold it in an hcl.scalar"
@@ -181,7 +191,7 @@ class ExpressionBuilder(ABC):
     def build_binary(self, expr: ex.Binary) -> SSAValue:
         if expr.op in ("<<", ">>"):
             return self._shift(expr)
-        dtype = expr.dtype
+        dtype = _plain(expr.dtype)
         lhs, rhs = self._operand(expr.lhs, dtype), self._operand(expr.rhs, dtype)
         return self._binary(expr.op, lhs, rhs, dtype)
 
@@ -189,7 +199,7 @@ class ExpressionBuilder(ABC):
         """v0.5 truncates the amount to the left operand's type and shifts everything out from the width on."""
         dtype = _plain(expr.dtype)
         lhs, amount = self.convert(expr.lhs, dtype), self.value(expr.rhs)
-        least, most = ranges_of(amount)
+        least, most = self._ranges.of(amount)
         if least != most and not (least >= 0 and most in UInt(dtype.bits)):
             amount = self._cast(self._cast(amount, dtype), UInt(dtype.bits))
         elif least == most:
@@ -264,5 +274,5 @@ _BUILDERS: dict[type[ex.Expr], Callable[[ExpressionBuilder, Any], SSAValue]] = {
     ex.Cast: ExpressionBuilder.build_cast,
     ex.Negate: ExpressionBuilder.build_negate,
     ex.BitSlice: ExpressionBuilder.build_slice,
-    ex.Reduce: ExpressionBuilder.build_reduce,
+    ex.Reduce: lambda builder, expr: builder.build_reduce(expr),
 }

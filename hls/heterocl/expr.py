@@ -343,6 +343,8 @@ def linear(expr: Expr) -> Linear | None:
 
 
 def is_index_arithmetic(expr: Expr) -> bool:
-    """A linear form whose HeteroCL value is the exact one: it contains a loop variable and stays within 32 bits."""
+    """A linear form whose HeteroCL value is the exact one: it is about loop variables and stays within 32 bits."""
     form = linear(expr)
-    return form is not None and bool(form.terms) and all(end in Int(32) for end in form.interval)
+    if form is None or not (form.terms or isinstance(expr.dtype, Index)):
+        return False
+    return all(end in Int(32) for end in form.interval)

@@ -6,12 +6,19 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from .passes import CheckBounds, EraseDead, OutlineStages, StreamInterfaces, StreamLinks
+from .passes import CheckBounds, CheckModule, EraseDead, OutlineStages, StreamInterfaces, StreamLinks
 from .passes.common import top
 from .passes.streams import mark_dataflow
 from .schedule import Schedule
 
-PIPELINE: tuple[ModulePass, ...] = (EraseDead(), CheckBounds(), StreamLinks(), StreamInterfaces(), OutlineStages())
+PIPELINE: tuple[ModulePass, ...] = (
+    CheckBounds(),
+    StreamLinks(),
+    StreamInterfaces(),
+    EraseDead(),  # not before reads became streams': an unused element is still taken
+    OutlineStages(),
+    CheckModule(),
+)
 
 
 def lower(schedule: Schedule) -> ModuleOp:

@@ -7,7 +7,6 @@ below is the image of intervals under the operation, before the wrap into the re
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from xdsl.dialects.affine import ApplyOp
@@ -99,55 +98,60 @@ def type_range(value: SSAValue) -> Range:
     return dtype.lo, dtype.hi
 
 
-def exact_range(op: ir.BinaryOp) -> Range:
-    """Interval of a binary operation before its result is wrapped."""
-    return EXACT[op.SYMBOL](ranges_of(op.lhs), ranges_of(op.rhs))
+class Ranges:
+    """Intervals of the values of one module, each computed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[SSAValue | GlobalOp, Range] = {}
+
+    def of(self, value: SSAValue) -> Range:
+        """Interval `value` lies in: the operation's image, or its whole type where that may wrap."""
+        if value not in self._known:
+            self._known[value] = self._compute(value)
+        return self._known[value]
+
+    def exact(self, op: ir.BinaryOp) -> Range:
+        """Interval of a binary operation before its result is wrapped."""
+        return EXACT[op.SYMBOL](self.of(op.lhs), self.of(op.rhs))
+
+    def _compute(self, value: SSAValue) -> Range:
+        owner, whole = value.owner, type_range(value)
+        if isinstance(owner, Block):
+            loop = owner.parent_op()
+            return (loop.domain[0], loop.domain[-1]) if isinstance(loop, ir.ForOp) else whole
+        rule = _RULES.get(type(owner))
+        if rule is None:
+            return whole
+        interval = rule(self, owner)
+        return interval if fits(interval, whole) or isinstance(value.type, ir.IndexType) else whole
+
+    def load(self, op: AffineLoadOp | MemrefLoadOp) -> Range:
+        """The whole type, or for a constant memory its values."""
+        memory = rom_of(op.memref)
+        if memory is None:
+            return type_range(op.results[0])
+        if memory not in self._known:
+            values = rom_values(memory)
+            self._known[memory] = min(values), max(values)
+        return self._known[memory]
+
+    def apply(self, op: ApplyOp) -> Range:
+        """A linear form of loop variables."""
+        return affine_range(op.map.data, 0, [self.of(v) for v in op.mapOperands])
+
+    def select(self, op: ir.SelectOp) -> Range:
+        """Either alternative."""
+        a, b = self.of(op.on_true), self.of(op.on_false)
+        return min(a[0], b[0]), max(a[1], b[1])
 
 
-@lru_cache(maxsize=256)
-def _rom_range(op: GlobalOp) -> Range:
-    values = rom_values(op)
-    return min(values), max(values)
-
-
-def _of_constant(op: ir.ConstantOp) -> Range:
-    return op.value.data, op.value.data
-
-
-def _of_load(op: Any) -> Range:
-    memory = rom_of(op.memref)
-    return type_range(op.results[0]) if memory is None else _rom_range(memory)
-
-
-def _of_apply(op: ApplyOp) -> Range:
-    return affine_range(op.map.data, 0, [ranges_of(v) for v in op.mapOperands])
-
-
-def _of_select(op: ir.SelectOp) -> Range:
-    a, b = ranges_of(op.on_true), ranges_of(op.on_false)
-    return min(a[0], b[0]), max(a[1], b[1])
-
-
-_RULES: dict[type, Callable[[Any], Range]] = {
-    ir.ConstantOp: _of_constant,
-    AffineLoadOp: _of_load,
-    MemrefLoadOp: _of_load,
-    ApplyOp: _of_apply,
-    ir.SelectOp: _of_select,
-    ir.CastOp: lambda op: ranges_of(op.source),
-    ir.CompareOp: lambda op: (0, 1),
-    **dict.fromkeys(ir.BINARY.values(), exact_range),
+_RULES: dict[type, Callable[[Ranges, Any], Range]] = {
+    ir.ConstantOp: lambda ranges, op: (op.value.data, op.value.data),
+    AffineLoadOp: Ranges.load,
+    MemrefLoadOp: Ranges.load,
+    ApplyOp: Ranges.apply,
+    ir.SelectOp: Ranges.select,
+    ir.CastOp: lambda ranges, op: ranges.of(op.source),
+    ir.CompareOp: lambda ranges, op: (0, 1),
+    **dict.fromkeys(ir.BINARY.values(), Ranges.exact),
 }
-
-
-def ranges_of(value: SSAValue) -> Range:
-    """Interval `value` lies in: the operation's image, or its whole type where that may wrap."""
-    owner = value.owner
-    if isinstance(owner, Block):
-        loop = owner.parent_op()
-        return (loop.domain[0], loop.domain[-1]) if isinstance(loop, ir.ForOp) else type_range(value)
-    rule = _RULES.get(type(owner))
-    if rule is None:
-        return type_range(value)
-    interval, whole = rule(owner), type_range(value)
-    return interval if fits(interval, whole) or isinstance(value.type, ir.IndexType) else whole

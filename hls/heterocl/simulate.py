@@ -1,7 +1,7 @@
 """The stage simulator: a lowered module run exactly, at any width, with bounded streams.
 
-The module is translated to Python generators, one a function, by rules of their own (no range analysis, every result
-wrapped), so that it is a reference for the printers. In a dataflow function all stages run at once and wait for their
+The module is translated to Python generators, one a function, by rules of their own (every result is wrapped, at any
+width), so that it is a reference for the printers. In a dataflow function all stages run at once and wait for their
 streams: a stream that is too shallow shows as a deadlock, whatever the order in which stages run.
 """
 
@@ -31,7 +31,7 @@ from . import dialect as ir
 from .errors import BuildError, StageError
 from .passes.common import functions, name_of, top
 from .passes.streams import DATAFLOW
-from .ranges import linear_form
+from .ranges import Ranges, affine_range, linear_form
 from .rom import rom_values
 from .types import DType
 
@@ -170,6 +170,7 @@ class _Emitter:
         self.lines: list[str] = []
         self.depth = 0
         self.names: dict[SSAValue, str] = {}
+        self.ranges = Ranges()
 
     def function(self, op: FuncOp) -> str:
         names = [self.name(argument) for argument in op.body.block.args]
@@ -255,14 +256,18 @@ class _Emitter:
 
     @emit.register
     def _(self, op: ir.ScalarOp) -> None:
-        self.assign(op, f"[{self.name(op.init)}]")
+        self.assign(op, self.name(op.init))  # a register is a variable: it never leaves its function
 
-    def offset(self, memory: SSAValue, indices: list[str]) -> str:
+    def offset(self, memory: SSAValue, indices: list[str], safe: list[bool]) -> str:
         assert isinstance(memory.type, MemRefType)
-        shape, text = memory.type.get_shape(), "0"
-        for extent, index in zip(shape, indices, strict=True):
-            text = f"({text}) * {extent} + _at({index}, {extent}, {name_of(memory)!r})"
-        return f"{self.name(memory)}[{text}]"
+        shape = memory.type.get_shape()
+        if not shape:
+            return self.name(memory)
+        terms = []
+        for d, (extent, index) in enumerate(zip(shape, indices, strict=True)):
+            checked = index if safe[d] else f"_at({index}, {extent}, {name_of(memory)!r})"
+            terms.append(f"({checked}) * {prod(shape[d + 1 :])}")
+        return f"{self.name(memory)}[{' + '.join(terms)}]"
 
     @emit.register
     def _(self, op: AffineLoadOp) -> None:
@@ -273,16 +278,23 @@ class _Emitter:
         self.line(f"{self.element(op)} = {self.name(op.value)}")
 
     def element(self, op: AffineLoadOp | AffineStoreOp) -> str:
-        rank = len(op.map.data.results)
-        return self.offset(op.memref, [self.linear(op.map.data, d, op.indices) for d in range(rank)])
+        assert isinstance(op.memref.type, MemRefType)
+        shape, subscripts = op.memref.type.get_shape(), op.map.data
+        variables = [self.ranges.of(v) for v in op.indices]
+        intervals = [affine_range(subscripts, d, variables) for d in range(len(shape))]
+        safe = [lo >= 0 and hi < extent for (lo, hi), extent in zip(intervals, shape, strict=True)]
+        return self.offset(op.memref, [self.linear(subscripts, d, op.indices) for d in range(len(shape))], safe)
 
     @emit.register
     def _(self, op: MemrefLoadOp) -> None:
-        self.assign(op, self.offset(op.memref, [self.name(i) for i in op.indices]))
+        self.assign(op, self.dynamic(op))
 
     @emit.register
     def _(self, op: MemrefStoreOp) -> None:
-        self.line(f"{self.offset(op.memref, [self.name(i) for i in op.indices])} = {self.name(op.value)}")
+        self.line(f"{self.dynamic(op)} = {self.name(op.value)}")
+
+    def dynamic(self, op: MemrefLoadOp | MemrefStoreOp) -> str:
+        return self.offset(op.memref, [self.name(i) for i in op.indices], [False] * len(op.indices))
 
     @emit.register
     def _(self, op: ir.StreamOp) -> None:

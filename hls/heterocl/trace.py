@@ -64,6 +64,8 @@ class Tracer(ExpressionBuilder):
         token = _ACTIVE.set(self)
         try:
             result = program(*self.inputs)
+        except RecursionError:
+            raise APIError("an expression is nested too deeply: accumulate in an hcl.scalar") from None
         finally:
             _ACTIVE.reset(token)
         outputs = result if isinstance(result, tuple | list) else [] if result is None else [result]

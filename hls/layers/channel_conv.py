@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
 from hls.layers.convolution import Convolution, accumulate, multiply_chains
-from hls.layers.stage import Banks, Tensor, in_lane, lane, word_type
+from hls.layers.stage import Banks, Tensor, in_lane, lane, signed_type, word_type
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,18 @@ class ChannelConv(Convolution):
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
         wire, out_wire, k, p = self.sources[0], self.targets[0], self.kernel, self.packing
         og_count, cg_count, n, acc = self.output_groups, self.input_groups, self.name, self.accumulator_bits
-        word, out_word, operand = word_type(wire), word_type(out_wire), hcl.Int(p.activation_bits)
+        word, out_word, operand = word_type(wire), word_type(out_wire), signed_type(p.activation_bits)
         blocks = self.pe // p.weights
         shaped = self.weights.reshape(og_count, blocks, p.weights, cg_count, self.simd, k, k)
         shaped = shaped.transpose(0, 5, 3, 1, 6, 4, 2).reshape(og_count, k, cg_count, blocks, k * self.simd, p.weights)
         note(f"{n}: W holds the weights of {p.weights} output channels at a pitch of {p.pitch} bits, A one activation:")
         note(f"one product gives {p.multiplies} multiplications, segment m belongs to channel {p.weights} * q + m")
-        rom = hcl.const_tensor(p.pack_weights(shaped), f"{n}_w", hcl.Int(p.weight_bits))
+        rom = hcl.const_tensor(p.pack_weights(shaped), f"{n}_w", signed_type(p.weight_bits))
         roms = self.rule.constants(n, og_count)
         lines = alloc((max(k - 1, 1), wire.columns, cg_count), f"{n}_lines", word)
         window = alloc((k, k, cg_count), f"{n}_window", word)
         columns = alloc((k * self.simd,), f"{n}_a", operand)
-        sums = alloc((blocks, max(p.weights, 2)), f"{n}_sums", hcl.Int(acc))
+        sums = alloc((blocks, max(p.weights, 2)), f"{n}_sums", signed_type(acc))
         with (
             hcl.for_(0, wire.rows, tag=n, name="y") as y,
             hcl.for_(0, wire.columns, name="x") as x,

@@ -14,7 +14,7 @@ from typing import Any
 
 from hls.heterocl import hcl
 from hls.layers.requantise import Keep, Requantise
-from hls.layers.stage import Stage, Tensor
+from hls.layers.stage import Stage, Tensor, signed_type
 from hls.packing import Packing
 from ir.target import Resources
 from ir.types import Ints
@@ -114,7 +114,7 @@ def segment(total: Any, k: int, pitch: int) -> Any:
 
 def accumulate(accumulators: Tensor, index: tuple[Any, ...], parts: Sequence[Any], first: Any, bits: int) -> Any:
     """Add decoded segments into ``accumulators[index]``, from zero on where ``first`` holds; the sum so far."""
-    full = hcl.scalar(parts[0].v, "sum", dtype=hcl.Int(bits))
+    full = hcl.scalar(parts[0].v, "sum", dtype=signed_type(bits))
     for part in parts[1:]:
         full.v = full.v + part.v
     with hcl.if_(first == 0):

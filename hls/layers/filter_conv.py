@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
 from hls.layers.convolution import Convolution, accumulate, multiply_chains
-from hls.layers.stage import Banks, Tensor, in_lane, lane, word_type
+from hls.layers.stage import Banks, Tensor, in_lane, lane, signed_type, word_type
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,19 @@ class FilterConv(Convolution):
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
         wire, out_wire, k, p = self.sources[0], self.targets[0], self.kernel, self.packing
         og_count, cg_count, n, acc = self.output_groups, self.input_groups, self.name, self.accumulator_bits
-        word, out_word, operand = word_type(wire), word_type(out_wire), hcl.Int(p.activation_bits)
+        word, out_word, operand = word_type(wire), word_type(out_wire), signed_type(p.activation_bits)
         taps = self.weights.reshape(og_count, self.pe, cg_count, self.simd, k, k).transpose(0, 4, 2, 1, 3, 5)
         note(f"{n}: W holds {k} taps of a kernel row at a pitch of {p.pitch} bits, last tap in the low bits;")
         note(
             f"A holds two pixels at the same pitch: one product gives {p.multiplies} multiplications, {p.segments} sums"
         )
-        rom = hcl.const_tensor(p.pack_weights(taps[..., ::-1]), f"{n}_w", hcl.Int(p.weight_bits))
+        rom = hcl.const_tensor(p.pack_weights(taps[..., ::-1]), f"{n}_w", signed_type(p.weight_bits))
         roms = self.rule.constants(n, og_count)
         lines = alloc((k - 1, wire.columns, cg_count), f"{n}_lines", word)
         window = alloc((k, cg_count), f"{n}_window", word)
         packed = alloc((self.simd,), f"{n}_a", operand)
-        sums = alloc((self.pe, p.segments), f"{n}_sums", hcl.Int(acc))
-        carry = alloc((og_count, self.pe, k - 1), f"{n}_carry", hcl.Int(acc))
+        sums = alloc((self.pe, p.segments), f"{n}_sums", signed_type(acc))
+        carry = alloc((og_count, self.pe, k - 1), f"{n}_carry", signed_type(acc))
         with (
             hcl.for_(0, wire.rows, tag=n, name="y") as y,
             hcl.for_(0, wire.columns, name="j") as j,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
-from hls.layers.stage import Banks, Stage, Tensor, raster, word_type
+from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, raster, word_type
 from ir.target import Resources
 
 
@@ -205,15 +205,23 @@ class Fork(Stage):
 
 @dataclass(frozen=True)
 class Join(Stage):
-    """Concatenates channels: for every pixel all words of the first source, then all of the next."""
+    """Concatenates channels: for every pixel all words of the first source, then all of the next, widened where the
+    sources' lanes are narrower than the target's."""
 
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
-        with raster(self.targets[0], self.name) as (y, x, g):
-            v = hcl.scalar(0, "v", dtype=word_type(self.targets[0]))
+        target = self.targets[0]
+        with raster(target, self.name) as (y, x, g):
+            v = hcl.scalar(0, "v", dtype=word_type(target))
             start = 0
             for wire, source in zip(self.sources, sources, strict=True):
                 with hcl.if_(hcl.and_(g >= start, g < start + wire.groups)):
-                    v.v = source[y, x, g - start]
+                    if wire.bits == target.bits:
+                        v.v = source[y, x, g - start]
+                    else:
+                        narrow = hcl.scalar(source[y, x, g - start], "narrow", dtype=word_type(wire))
+                        with hcl.for_(0, wire.lanes, name="c") as c:
+                            value = lane(narrow.v, c, wire.bits, wire.signed)
+                            v.v = v.v | in_lane(value, c, target.bits, word_type(target))
                 start += wire.groups
             targets[0][y, x, g] = v.v
         return ()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hls.heterocl import hcl
-from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, raster, word_type
+from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, raster, signed_type, word_type
 from hls.packing import signed_bits
 from ir.target import Resources
 from ir.types import Ints
@@ -69,14 +69,16 @@ class ScaleShift(Requantise):
 
     def constants(self, name: str, groups: int) -> tuple[Tensor, ...]:
         return (
-            hcl.const_tensor(self.mul.reshape(groups, -1), f"{name}_mul", hcl.Int(self.mul_bits)),
-            hcl.const_tensor(self.add.reshape(groups, -1), f"{name}_add", hcl.Int(self.add_bits)),
+            hcl.const_tensor(self.mul.reshape(groups, -1), f"{name}_mul", signed_type(self.mul_bits)),
+            hcl.const_tensor(self.add.reshape(groups, -1), f"{name}_add", signed_type(self.add_bits)),
         )
 
     def apply(self, value: Any, g: Any, c: Any, roms: Sequence[Tensor]) -> Any:
         mul, add = roms
-        wide = hcl.scalar((value.v * mul[g, c] + add[g, c]) >> self.shift, "scaled", dtype=hcl.Int(self.scaled_bits))
-        low = hcl.scalar(hcl.select(wide.v < self.lo, self.lo, wide.v), "low", dtype=hcl.Int(self.scaled_bits))
+        wide = hcl.scalar(
+            (value.v * mul[g, c] + add[g, c]) >> self.shift, "scaled", dtype=signed_type(self.scaled_bits)
+        )
+        low = hcl.scalar(hcl.select(wide.v < self.lo, self.lo, wide.v), "low", dtype=signed_type(self.scaled_bits))
         return hcl.select(low.v > self.hi, self.hi, low.v)
 
     def resources(self, accumulator_bits: int) -> Resources:
@@ -97,7 +99,7 @@ class Compare(Requantise):
         bits = signed_bits(int(signed.min()), int(signed.max()))
         shape = (groups, len(self.table) // groups, self.table.shape[1])
         return (
-            hcl.const_tensor(signed.reshape(shape), f"{name}_thresholds", hcl.Int(bits)),
+            hcl.const_tensor(signed.reshape(shape), f"{name}_thresholds", signed_type(bits)),
             hcl.const_tensor(np.where(self.rising != 0, 0, 1).reshape(shape[:2]), f"{name}_falling", hcl.Int(2)),
         )
 
@@ -133,7 +135,9 @@ class RequantiseStage(Stage):
             out = hcl.scalar(0, "out", dtype=word_type(target))
             with hcl.for_(0, source.lanes, name="c") as c:
                 acc = hcl.scalar(
-                    lane(new.v, c, source.bits, source.signed), "acc", dtype=hcl.Int(source.bits + (not source.signed))
+                    lane(new.v, c, source.bits, source.signed),
+                    "acc",
+                    dtype=signed_type(source.bits + (not source.signed)),
                 )
                 level = self.rule.apply(acc, g, c, roms)
                 out.v = out.v | in_lane(level, c, target.bits, word_type(target))

@@ -104,10 +104,17 @@ def word_type(wire: Wire) -> Any:
     return hcl.UInt(wire.word_bits)
 
 
+def signed_type(bits: int) -> Any:
+    """Two's complement of ``bits`` bits, but at least two: HeteroCL extends one-bit values with zeros."""
+    return hcl.Int(max(bits, 2))
+
+
 def lane(word: Any, index: Any, bits: int, signed: bool) -> Any:
     """Lane ``index`` of a word: an integer of ``bits`` bits (unsigned ones get one spare bit)."""
     shifted = word >> (index * bits)
-    return hcl.cast(hcl.Int(bits), shifted) if signed else hcl.cast(hcl.UInt(bits + 1), shifted & ((1 << bits) - 1))
+    if not signed:
+        return hcl.cast(hcl.UInt(bits + 1), shifted & ((1 << bits) - 1))
+    return hcl.cast(hcl.Int(bits), shifted) if bits > 1 else hcl.select((shifted & 1) > 0, -1, 0)
 
 
 def in_lane(value: Any, index: Any, bits: int, word: Any) -> Any:

@@ -19,41 +19,8 @@ from typing import Literal
 import numpy as np
 
 from hls.packing.geometry import Geometry
+from hls.packing.ranges import PackingError, Range
 from ir.types import Ints
-
-
-class PackingError(ValueError):
-    """Operands that fit no packing, not even a single multiplication, on the given multiplier."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """The inclusive range of an operand's values."""
-
-    lo: int
-    hi: int
-
-    @property
-    def signed_bits(self) -> int:
-        """The width of the narrowest two's complement type that holds the range."""
-        return signed_bits(self.lo, self.hi)
-
-    def times(self, other: Range) -> Range:
-        ends = [a * b for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
-        return Range(min(ends), max(ends))
-
-    def packed(self, count: int, pitch: int) -> Range:
-        """The range of ``sum v_i 2**(i*pitch)`` over ``count`` such values."""
-        unit = sum(1 << (i * pitch) for i in range(count))
-        return Range(self.lo * unit, self.hi * unit)
-
-    def scaled(self, factor: int) -> Range:
-        return Range(self.lo * factor, self.hi * factor)
-
-
-def signed_bits(lo: int, hi: int) -> int:
-    """Bits of the narrowest two's complement type that holds ``lo..hi``."""
-    return max((-lo - 1).bit_length() if lo < 0 else lo.bit_length(), hi.bit_length() if hi > 0 else 0) + 1
 
 
 @dataclass(frozen=True)

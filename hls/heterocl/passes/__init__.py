@@ -4,5 +4,6 @@ from .bounds import CheckBounds
 from .dead import EraseDead
 from .outline import OutlineStages
 from .streams import StreamInterfaces, StreamLinks
+from .verify import CheckModule
 
-__all__ = ["CheckBounds", "EraseDead", "OutlineStages", "StreamInterfaces", "StreamLinks"]
+__all__ = ["CheckBounds", "CheckModule", "EraseDead", "OutlineStages", "StreamInterfaces", "StreamLinks"]

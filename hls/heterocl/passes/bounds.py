@@ -12,9 +12,9 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from .. import dialect as ir
-from ..accesses import Visits, subscripts, visits
+from ..accesses import Visits, reach, subscripts, visits
 from ..errors import StageError
-from ..ranges import affine_range, ranges_of
+from ..ranges import Range, Ranges, affine_range
 from .common import name_of, stage_of
 
 
@@ -25,21 +25,24 @@ class CheckBounds(ModulePass):
     name = "check-bounds"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        ranges = Ranges()
         for inner in op.walk():
             if isinstance(inner, LoadOp | StoreOp):
-                _check(inner)
+                _check(inner, ranges)
 
 
-def _check(op: LoadOp | StoreOp) -> None:
+def _check(op: LoadOp | StoreOp, ranges: Ranges) -> None:
     assert isinstance(op.memref.type, MemRefType)
     shape = op.memref.type.get_shape()
-    ranges = [ranges_of(index) for index in op.indices]
-    intervals = [affine_range(op.map.data, d, ranges) for d in range(len(shape))]
-    if all(lo >= 0 and hi < extent for (lo, hi), extent in zip(intervals, shape, strict=True)):
+    if _inside(op, shape, [ranges.of(index) for index in op.indices]):
         return
-    found = visits(op, list(op.indices))
-    if not found.decided or not found.count:
+    within = reach(op, list(op.indices))
+    if not within.decided or within.empty:
         return
+    ends = [(within.domains[v].min(), within.domains[v].max()) for v in op.indices]
+    if _inside(op, shape, [(int(lo), int(hi)) for lo, hi in ends]):
+        return
+    found = visits(within)
     columns = subscripts(op, found.point, found.count)
     assert columns is not None
     for dim, (column, extent) in enumerate(zip(columns, shape, strict=True)):
@@ -48,8 +51,13 @@ def _check(op: LoadOp | StoreOp) -> None:
             _fail(op, dim, int(column[outside[0]]), extent, found, int(outside[0]))
 
 
+def _inside(op: LoadOp | StoreOp, shape: tuple[int, ...], variables: list[Range]) -> bool:
+    intervals = [affine_range(op.map.data, d, variables) for d in range(len(shape))]
+    return all(lo >= 0 and hi < extent for (lo, hi), extent in zip(intervals, shape, strict=True))
+
+
 def _fail(op: LoadOp | StoreOp, dim: int, index: int, extent: int, found: Visits, at: int) -> None:
-    where = ", ".join(f"{loop.label.data} = {found.point[loop.variable][at]}" for loop in found.loops)
+    where = ", ".join(f"{loop.label.data} = {found.point[loop.variable][at]}" for loop in found.reach.loops)
     verb = "stores to" if isinstance(op, StoreOp) else "reads"
     arms = isinstance(op, LoadOp) and _in_select(op)
     hint = "select reads both alternatives: guard the read with if_" if arms else "guard it with if_"

@@ -14,7 +14,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from .. import dialect as ir
-from ..accesses import WRITES, Access, accesses, subscripts, visits
+from ..accesses import WRITES, Access, accesses, reach, subscripts, visits
 from ..errors import StageError
 from .common import name_of, root, set_type, stage_of, top
 
@@ -106,14 +106,15 @@ def _check_raster(memory: SSAValue, ends: Sequence[Access]) -> None:
     where = f"stage {stage_of(ends[0])} {verb} stream {name_of(memory)}"
     keys, order = [], []
     for op in ends:
-        found = visits(op, list(op.indices))
-        if not found.decided:
+        within = reach(op, list(op.indices))
+        if not within.decided:
             raise StageError(f"{where} under a condition on data: make the number of elements static")
-        if found.free:
-            names = ", ".join(loop.label.data for loop in found.free)
+        if within.free:
+            names = ", ".join(loop.label.data for loop in within.free)
             raise StageError(
                 f"{where} again in each iteration of {names}: touch each element once, under an if_ on the loop"
             )
+        found = visits(within)
         columns = subscripts(op, found.point, found.count)
         if columns is None:
             raise StageError(f"{where} at an index that depends on data")

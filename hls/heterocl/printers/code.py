@@ -26,6 +26,7 @@ PRECEDENCE = {
     "|": OR,
     "&&": LOGICAL_AND,
 }
+_BREAKS = (" | ", " && ", " + ", " ^ ", " ? ", " : ")
 _CHAINS = {"+": ("+", "-"), "-": ("+", "-"), "*": ("*",), "&": ("&",), "|": ("|",), "^": ("^",), "&&": ("&&",)}
 
 
@@ -89,3 +90,24 @@ def linear(affine_map: AffineMap, result: int, names: list[str], kind: str) -> C
         factor = terms[0][0]
         return Code(text, kind, PRIMARY if factor == 1 else UNARY if factor == -1 else PRODUCT, "*" * (factor != 1))
     return Code(text, kind, SUM, "+")
+
+
+def folded(text: str, width: int) -> list[str]:
+    """A statement as lines of at most about `width` characters, broken before its outermost operators."""
+    if len(text) <= width or text.startswith(("//", "#")):
+        return [text]
+    cuts: dict[int, list[int]] = {}
+    depth = 0
+    for i, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if any(text.startswith(op, i) for op in _BREAKS):
+            cuts.setdefault(depth, []).append(i)
+    if not cuts:
+        return [text]
+    lines, start = [], 0
+    places = cuts[min(cuts)]
+    for place, following in zip(places, [*places[1:], len(text)], strict=True):
+        if following - start > width and place > start:
+            lines.append(text[start:place])
+            start = place + 1
+    return [lines[0], *(f"    {line}" for line in [*lines[1:], text[start:]])] if lines else [text]

@@ -26,12 +26,14 @@ from .. import dialect as ir
 from ..accesses import WRITES
 from ..errors import BuildError
 from ..passes.common import top
+from ..ranges import Ranges
 from ..rom import rom_of, rom_values
 from ..types import DType
-from .code import Code, linear, literal
+from .code import Code, folded, linear, literal
 from .names import Names
 from .placement import inlined
 
+LINE = 120
 ROM_LINE = 110
 
 
@@ -41,6 +43,7 @@ class CppPrinter(BasePrinter, ABC):
 
     module: ModuleOp = field(default_factory=lambda: ModuleOp([]), kw_only=True)
     names: Names = field(default_factory=Names, init=False)
+    ranges: Ranges = field(default_factory=Ranges, init=False)
     _inline: set[Operation] = field(default_factory=set, init=False)
     _kinds: dict[SSAValue, str] = field(default_factory=dict, init=False)
     _depth: int = field(default=0, init=False)
@@ -105,7 +108,9 @@ class CppPrinter(BasePrinter, ABC):
 
     def line(self, text: str = "") -> None:
         """One line of output."""
-        self.print_string(f"{'    ' * self._depth}{text}\n" if text else "\n", indent=0)
+        margin = "    " * self._depth
+        for part in folded(text, LINE - len(margin)):
+            self.print_string(f"{margin}{part}\n" if part else "\n", indent=0)
 
     @contextmanager
     def block(self, head: str, tail: str = "}") -> Iterator[None]:
@@ -174,6 +179,9 @@ class CppPrinter(BasePrinter, ABC):
     def _local(self, op: Operation) -> None:
         value = op.results[0]
         code = self.expression(op)
+        if not value.uses:
+            self.line(f"{code.text};")  # an element of a stream that is taken and dropped
+            return
         read = op.operands[0] if isinstance(op, (AffineLoadOp, MemrefLoadOp, ir.ReadOp)) else None
         wish = value.name_hint or (f"{self.name(read)}_value" if read is not None else _WISHES.get(type(op), "value"))
         self.line(f"const {self.local_type(value, code)} {self.names.bind(value, wish)} = {code.text};")

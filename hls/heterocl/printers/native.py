@@ -19,7 +19,7 @@ from .. import dialect as ir
 from ..errors import BuildError
 from ..passes.common import is_written
 from ..passes.streams import DATAFLOW
-from ..ranges import Range, exact_range, fits, ranges_of, type_range
+from ..ranges import Range, fits, type_range
 from ..types import DType
 from .code import SHIFT, UNARY, Code, call, infix, literal, ternary
 from .core import CppPrinter, print_with
@@ -84,10 +84,10 @@ class NativePrinter(CppPrinter):
         return kind_of((dtype.lo, dtype.hi))
 
     def local_type(self, value: SSAValue, code: Code) -> str:
-        return kind_of(ranges_of(value))
+        return kind_of(self.ranges.of(value))
 
     def local_kind(self, value: SSAValue, code: Code) -> str:
-        return kind_of(ranges_of(value))
+        return kind_of(self.ranges.of(value))
 
     # -- arithmetic -----------------------------------------------------------------------------------------------
 
@@ -126,19 +126,19 @@ class NativePrinter(CppPrinter):
     def binary(self, op: ir.BinaryOp, lhs: Code, rhs: Code) -> Code:
         if isinstance(op, ir.ShlOp | ir.ShrOp):
             return self._shift(op, lhs, rhs)
-        result = exact_range(op)
+        result = self.ranges.exact(op)
         symbol = "&&" if isinstance(op, ir.AndOp) and op.lhs.type == op.rhs.type == ir.UI1 else op.SYMBOL
-        kind = kind_of(ranges_of(op.lhs), ranges_of(op.rhs), result)
+        kind = kind_of(self.ranges.of(op.lhs), self.ranges.of(op.rhs), result)
         code = infix(symbol, *self._meet(kind, lhs, rhs), kind)
         return code if fits(result, type_range(op.result)) else self._wrap(code, ir.to_dtype(op.result.type))
 
     def _shift(self, op: ir.ShlOp | ir.ShrOp, lhs: Code, amount: Code) -> Code:
-        dtype, (_, most) = ir.to_dtype(op.result.type), ranges_of(op.rhs)
-        whole, within = type_range(op.result), exact_range(op)
+        dtype, (_, most) = ir.to_dtype(op.result.type), self.ranges.of(op.rhs)
+        whole, within = type_range(op.result), self.ranges.exact(op)
         most = min(most, dtype.bits - 1)
         negative = lhs.level == UNARY  # a literal: C++ warns of its shift
         if isinstance(op, ir.ShrOp) or (fits(within, whole) and not negative):
-            kind = kind_of(ranges_of(op.lhs), within)
+            kind = kind_of(self.ranges.of(op.lhs), within)
             if _WIDTH[kind] <= most:
                 kind = I64 if most < 64 else I128
             code = infix(op.SYMBOL, self._to(kind, lhs), amount, kind)
@@ -146,26 +146,26 @@ class NativePrinter(CppPrinter):
             wide = U64 if dtype.bits <= 64 else "uint128_t"
             shifted = Code(f"{wide}({lhs.text}) << {amount.in_('<<', right=True)}", wide, SHIFT)
             code = self._wrap(shifted, dtype)
-        if ranges_of(op.rhs)[1] < dtype.bits:
+        if self.ranges.of(op.rhs)[1] < dtype.bits:
             return code
         return ternary(infix("<", amount, literal(dtype.bits, I32), I32), code, literal(0, I32), code.kind)
 
     def compare(self, op: ir.CompareOp, lhs: Code, rhs: Code) -> Code:
-        kind = kind_of(ranges_of(op.lhs), ranges_of(op.rhs))
+        kind = kind_of(self.ranges.of(op.lhs), self.ranges.of(op.rhs))
         return infix(op.predicate.data, *self._same(kind, lhs, rhs), I32)
 
     def choose(self, op: ir.SelectOp, condition: Code, on_true: Code, on_false: Code) -> Code:
         whole, dtype = type_range(op.result), ir.to_dtype(op.result.type)
         arms, ranges = [], []
         for value, code in ((op.on_true, on_true), (op.on_false, on_false)):
-            inside = fits(ranges_of(value), whole)
+            inside = fits(self.ranges.of(value), whole)
             arms.append(code if inside else self._wrap(code, dtype))
-            ranges.append(ranges_of(value) if inside else whole)
+            ranges.append(self.ranges.of(value) if inside else whole)
         kind = kind_of(*ranges)
         return ternary(condition, *self._same(kind, arms[0], arms[1]), kind)
 
     def cast(self, op: ir.CastOp, source: Code) -> Code:
-        if isinstance(op.result.type, ir.IndexType) or fits(ranges_of(op.source), type_range(op.result)):
+        if isinstance(op.result.type, ir.IndexType) or fits(self.ranges.of(op.source), type_range(op.result)):
             return source
         return self._wrap(source, ir.to_dtype(op.result.type))
 

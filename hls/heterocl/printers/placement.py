@@ -15,6 +15,7 @@ from ..accesses import WRITES
 
 LOADS = (AffineLoadOp, MemrefLoadOp)
 FREE = (ir.ConstantOp, ApplyOp, GetGlobalOp)
+DEEPEST = 32  # operations inside one another in a printed expression
 PURE = (ir.BinaryOp, ir.CompareOp, ir.SelectOp, ir.CastOp)
 
 
@@ -25,6 +26,7 @@ def inlined(block: Block) -> set[Operation]:
     """
     chosen: set[Operation] = set()
     anchors: dict[Operation, Operation] = {}
+    levels: dict[Operation, int] = {}
     order = {op: i for i, op in enumerate(block.ops)}
     for op in reversed(list(block.ops)):
         if isinstance(op, FREE):
@@ -35,12 +37,30 @@ def inlined(block: Block) -> set[Operation]:
         users = [use.operation for use in op.results[0].uses]
         if len(users) != 1 or users[0].parent is not block:
             continue
+        level = levels.get(users[0], 0) + 1
+        if level > DEEPEST:
+            continue
         anchor = anchors.get(users[0], users[0]) if users[0] in chosen else users[0]
+        if isinstance(op, ir.ReadOp) and _conditional(op.result, chosen):
+            continue
         if not isinstance(op, PURE) and any(_disturbs(op, other) for other in _between(op, anchor, order)):
             continue
         chosen.add(op)
-        anchors[op] = anchor
+        anchors[op], levels[op] = anchor, level
     return chosen
+
+
+def _conditional(value: SSAValue, chosen: set[Operation]) -> bool:
+    """Whether C++ may skip a value inside the expression it is written in: the arms of `?:`, the right side of `&&`."""
+    while True:
+        user = next(iter(value.uses)).operation
+        if (isinstance(user, ir.SelectOp) and user.condition is not value) or (
+            isinstance(user, ir.AndOp) and user.lhs is not value
+        ):
+            return True
+        if user not in chosen:
+            return False
+        value = user.results[0]
 
 
 def _between(op: Operation, anchor: Operation, order: dict[Operation, int]) -> Iterator[Operation]:

@@ -18,7 +18,7 @@ from .. import dialect as ir
 from ..accesses import WRITES
 from ..passes.common import is_written
 from ..passes.streams import DATAFLOW
-from ..ranges import exact_range, fits, ranges_of, type_range
+from ..ranges import fits, type_range
 from ..types import DType, Int, integer
 from .code import Code, call, infix, literal, ternary
 from .core import CppPrinter, print_with
@@ -94,7 +94,7 @@ class VitisPrinter(CppPrinter):
             return self._shift(op, self._as(left, lhs), rhs, dtype)
         if isinstance(op, ir.AndOp) and op.lhs.type == op.rhs.type == ir.UI1:
             return infix("&&", lhs, rhs, self.INT)
-        result, whole = exact_range(op), type_range(op.result)
+        result, whole = self.ranges.exact(op), type_range(op.result)
         if lhs.kind == rhs.kind == self.INT and not fits(result, (_INT.lo, _INT.hi)):
             lhs = self._as(left, lhs)
         exact = infix(op.SYMBOL, lhs, rhs, _natural(op.SYMBOL, lhs.kind, rhs.kind))
@@ -102,7 +102,7 @@ class VitisPrinter(CppPrinter):
 
     def _shift(self, op: ir.BinaryOp, lhs: Code, amount: Code, dtype: DType) -> Code:
         code = infix(op.SYMBOL, lhs, amount, ap_type(dtype))
-        if ranges_of(op.rhs)[1] < dtype.bits:
+        if self.ranges.of(op.rhs)[1] < dtype.bits:
             return code
         inside = infix("<", amount, literal(dtype.bits, self.INT), self.INT)
         return ternary(inside, self._made(code, dtype), self._as(dtype, literal(0, self.INT)), ap_type(dtype))
@@ -116,14 +116,14 @@ class VitisPrinter(CppPrinter):
     def _signed(self, other: SSAValue, code: Code, beside: Code) -> Code:
         """`code`, made signed where `ap_int` would else compare a negative number beside it as a large unsigned one."""
         mine, its = _dtype(code.kind), _dtype(beside.kind)
-        if mine.signed or not its.signed or mine.bits < its.bits or ranges_of(other)[0] >= 0:
+        if mine.signed or not its.signed or mine.bits < its.bits or self.ranges.of(other)[0] >= 0:
             return code
         return self._made(code, Int(mine.bits + 1))
 
     def choose(self, op: ir.SelectOp, condition: Code, on_true: Code, on_false: Code) -> Code:
         dtype, whole = ir.to_dtype(op.result.type), type_range(op.result)
         arms = (on_true, on_false)
-        inside = all(fits(ranges_of(v), whole) for v in (op.on_true, op.on_false))
+        inside = all(fits(self.ranges.of(v), whole) for v in (op.on_true, op.on_false))
         if inside and on_true.kind == on_false.kind:
             return ternary(condition, *arms, on_true.kind)
         made = [self._made(code, dtype) for code in arms]
@@ -133,7 +133,9 @@ class VitisPrinter(CppPrinter):
         if isinstance(op.result.type, ir.IndexType):
             return Code(f"{source.in_('.')}.to_int()", self.INT)
         if isinstance(op.source.type, ir.IndexType):
-            return source if fits(ranges_of(op.source), type_range(op.result)) else self._made(source, self._of(op))
+            return (
+                source if fits(self.ranges.of(op.source), type_range(op.result)) else self._made(source, self._of(op))
+            )
         stored = all(isinstance(use.operation, _STORES) for use in op.result.uses)
         if stored and op.explicit is None:
             return source

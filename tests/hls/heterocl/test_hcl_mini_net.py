@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import run, run_ap
+from hcl_programs import run, run_ap
 
 from hls.heterocl import hcl
 from hls.heterocl.lower import lower

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs import dtype, elementwise, run_ap
+from hcl_programs import dtype, elementwise, run_ap
 from xdsl.dialects.builtin import ModuleOp
 
 from hls.heterocl import hcl
