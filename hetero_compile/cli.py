@@ -13,9 +13,8 @@ MISSING = (
 def main() -> int:
     """Exit status: 0, 1 if a check found a difference, 2 after any error (one line on standard error)."""
     try:
-        from hetero_compile.command import command
+        from hetero_compile.command import run
     except ModuleNotFoundError as error:
         print(MISSING.format(name=error.name), file=sys.stderr)
         return 2
-    status: int = command.main(prog_name="hetero-compile", standalone_mode=False) or 0
-    return status
+    return run(sys.argv[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -57,6 +58,18 @@ def command(
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename or output}: {error.strerror or error}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command with these arguments; the exit status."""
+    try:
+        status: int = command.main(list(arguments), prog_name="hetero-compile", standalone_mode=False) or 0
+    except click.ClickException as error:
+        return _fail(f"{error.format_message()} (see hetero-compile --help)")
+    except (click.Abort, KeyboardInterrupt):
+        print("hetero-compile: interrupted", file=sys.stderr)
+        return 130
+    return status
 
 
 def _fail(message: str) -> int:

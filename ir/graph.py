@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ir.ops import Op, Operand, OperatorError
+from ir.ops import Op, Operand
 from ir.types import Array, TensorType
 
 
@@ -52,7 +52,7 @@ class Graph:
             operands = [Operand(types[i], self.constants.get(i)) for i in node.inputs]
             try:
                 types[node.name] = node.op.infer(operands)
-            except OperatorError as error:
+            except ValueError as error:  # an OperatorError, or a range that no element type holds
                 raise GraphError(f"{self.name}: node '{node.name}' ({type(node.op).__name__}): {error}") from error
         return types
 

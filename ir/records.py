@@ -6,7 +6,7 @@ The compiler writes these records into a package's manifest and host.vision exec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 
@@ -39,13 +39,15 @@ class YoloHead:
 
     Channels are ``anchors`` groups of (tx, ty, tw, th, confidence, class). In pixels of the input picture,
     ``centre = (sigmoid(t_xy) + cell) * stride`` and ``size = exp(t_wh) * anchor_size``, averaged over the anchors, in
-    the cell whose confidence (also averaged) is highest.
+    the cell whose confidence (also averaged) is highest. With ``whole_pixels`` the corners are cut to whole pixels of
+    the photo, as the UltraNet family's published post-processing does before it compares boxes.
     """
 
     labels: tuple[str, ...]
     anchors: int = 6
     stride: int = 16
     anchor_size: float = 20.0
+    whole_pixels: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def head_to_json(head: Head) -> dict[str, Any]:
 
 
 def head_from_json(data: Mapping[str, Any]) -> Head:
-    """The inverse of `head_to_json`; ValueError names an unknown kind or field."""
+    """The inverse of `head_to_json`; ValueError names an unknown kind or field, or a missing field."""
     class_ = HEADS.get(str(data.get("kind")))
     if class_ is None:
         raise ValueError(f"head kind '{data.get('kind')}' is unknown (allowed: {', '.join(HEADS)})")
@@ -74,6 +76,9 @@ def head_from_json(data: Mapping[str, Any]) -> Head:
     unknown = set(data) - known - {"kind"}
     if unknown:
         raise ValueError(f"head has an unknown key '{sorted(unknown)[0]}' (allowed: {', '.join(sorted(known))})")
+    missing = [f.name for f in fields(class_) if f.default is MISSING and f.name not in data]
+    if missing:
+        raise ValueError(f"head has no key '{missing[0]}'")
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in known
     }

@@ -14,7 +14,7 @@ from frontend.zoo.entry import ZooEntry
 from ir.records import Picture, YoloHead
 
 PICTURE = Picture(width=320, height=160, order="bgr", resize="bilinear")
-HEAD = YoloHead(labels=("target",))
+HEAD = YoloHead(labels=("target",), whole_pixels=True)
 HEAD_CHANNELS = HEAD.anchors * 6
 
 

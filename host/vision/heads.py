@@ -59,6 +59,8 @@ def _yolo(head: Head, values: Floats, size: tuple[int, int], picture: Picture | 
     scale = np.divide(size, (picture.width, picture.height))
     low = np.clip((centre - extent / 2) * scale, 0, size)
     high = np.clip((centre + extent / 2) * scale, 0, size)
+    if head.whole_pixels:
+        low, high = np.floor(low), np.floor(high)
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     return (Detection(box, float(_sigmoid(confidence[y, x])), head.labels[0]),)
 

@@ -78,7 +78,7 @@ class MultiplyShift(Op):
     def infer(self, operands: Sequence[Operand]) -> TensorType:
         need(len(operands) == 3, f"takes x, mul, add; got {len(operands)} operands")
         x, mul, add = operands
-        need(x.type.dtype.is_integer, "takes integers")
+        need(all(operand.type.dtype.is_integer for operand in operands), "takes integers")
         need(1 <= self.shift <= 62, f"shift must be 1..62, is {self.shift}")
         need(self.lo < self.hi, f"range {self.lo}..{self.hi} is empty")
         for name, operand in (("mul", mul), ("add", add)):
@@ -115,11 +115,13 @@ class Thresholds(Op):
     def infer(self, operands: Sequence[Operand]) -> TensorType:
         need(len(operands) == 3, f"takes x, table, rising; got {len(operands)} operands")
         x, table, rising = (operand.type for operand in operands)
-        need(x.dtype.is_integer, "takes integers")
+        need(all(t.dtype.is_integer for t in (x, table, rising)), "takes integers")
         need(len(table.shape) == 2 and table.shape[0] == x.shape[0], f"table has shape {table.shape}, needs (C, N)")
         need(rising.shape == x.shape[:1], f"rising has shape {rising.shape}, needs one per channel")
-        levels = table.shape[1]
-        return TensorType.of_range(x.shape, self.offset, self.offset + levels)
+        ends = [np.full(x.shape[:1], end) for end in (x.lo, x.hi)]
+        levels = [self.evaluate([end, operands[1].constant, operands[2].constant]) for end in ends]
+        dtype = DType.holding(self.offset, self.offset + table.shape[1])
+        return TensorType(x.shape, dtype, int(np.min(levels)), int(np.max(levels)))
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         x, table, rising = (v.astype(np.int64) for v in values)

@@ -28,6 +28,9 @@ class Conv2d(Op):
         x, w = operands[0].type, operands[1].type
         need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
         need(len(w.shape) == 4, f"takes weights (out, in/groups, height, width), got shape {w.shape}")
+        need(min(self.stride) >= 1, f"stride must be at least 1, is {self.stride}")
+        need(min(self.padding) >= 0, f"padding must be at least 0, is {self.padding}")
+        need(self.groups >= 1, f"groups must be at least 1, is {self.groups}")
         need(
             x.shape[0] == w.shape[1] * self.groups, f"{x.shape[0]} channels meet weights for {w.shape[1] * self.groups}"
         )
@@ -38,12 +41,12 @@ class Conv2d(Op):
         need(len(operands) == 2, "an integer convolution has no bias: it belongs to the requantisation")
         weights = operands[1].constant.astype(np.int64).reshape(w.shape[0], -1)
         lowest, highest = (min(x.lo, 0), max(x.hi, 0)) if any(self.padding) else (x.lo, x.hi)
-        positive = np.where(weights > 0, weights, 0).sum(1)
-        negative = np.where(weights < 0, weights, 0).sum(1)
+        positive = np.where(weights > 0, weights, 0).sum(1).tolist()  # Python's integers, which do not overflow
+        negative = np.where(weights < 0, weights, 0).sum(1).tolist()
         return TensorType.of_range(
             shape,
-            int((positive * lowest + negative * highest).min()),
-            int((positive * highest + negative * lowest).max()),
+            min(p * lowest + n * highest for p, n in zip(positive, negative, strict=True)),
+            max(p * highest + n * lowest for p, n in zip(positive, negative, strict=True)),
         )
 
     def output_extent(self, extent: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:

@@ -22,6 +22,7 @@ class MaxPool2d(Op):
         need(len(operands) == 1, f"takes one operand, got {len(operands)}")
         x = operands[0].type
         need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
+        need(min(*self.kernel, *self.stride) >= 1, f"window {self.kernel} at stride {self.stride} must be at least 1")
         height = (x.shape[1] - self.kernel[0]) // self.stride[0] + 1
         width = (x.shape[2] - self.kernel[1]) // self.stride[1] + 1
         need(height > 0 and width > 0, f"window {self.kernel} is larger than the input {x.shape[1:]}")
@@ -42,6 +43,7 @@ class SpaceToDepth(Op):
         need(len(operands) == 1, f"takes one operand, got {len(operands)}")
         x, b = operands[0].type, self.block
         need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
+        need(b >= 1, f"block must be at least 1, is {b}")
         need(x.shape[1] % b == 0 and x.shape[2] % b == 0, f"extent {x.shape[1:]} is no multiple of the block {b}")
         return TensorType((x.shape[0] * b * b, x.shape[1] // b, x.shape[2] // b), x.dtype, x.lo, x.hi)
 

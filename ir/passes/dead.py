@@ -1,4 +1,4 @@
-"""Removal of nodes and inputs that no output depends on."""
+"""Removal of nodes that no output depends on."""
 
 from __future__ import annotations
 

@@ -48,4 +48,6 @@ def _applies(graph: Graph, node: Node) -> bool:
 
 def _fits(lo: int, hi: int, was_lo: int, was_hi: int) -> bool:
     """Turned weights may be stored as the old ones were: in the same native integer, taken as signed."""
-    return DType.holding(min(lo, -1), hi).container.itemsize == DType.holding(min(was_lo, -1), was_hi).container.itemsize
+    return (
+        DType.holding(min(lo, -1), hi).container.itemsize == DType.holding(min(was_lo, -1), was_hi).container.itemsize
+    )

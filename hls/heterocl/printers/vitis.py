@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from xdsl.dialects.affine import LoadOp as AffineLoadOp
+from xdsl.dialects.affine import StoreOp as AffineStoreOp
 from xdsl.dialects.builtin import MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
+from xdsl.dialects.memref import LoadOp as MemrefLoadOp
+from xdsl.dialects.memref import StoreOp as MemrefStoreOp
 from xdsl.ir import SSAValue
 
 from .. import dialect as ir
@@ -19,6 +23,7 @@ from ..accesses import WRITES
 from ..passes.common import is_written
 from ..passes.streams import DATAFLOW
 from ..ranges import fits, type_range
+from ..rom import rom_of
 from ..types import DType, Int, integer
 from .code import Code, call, infix, literal, ternary
 from .core import CppPrinter, print_with
@@ -61,7 +66,19 @@ class VitisPrinter(CppPrinter):
     # -- types ----------------------------------------------------------------------------------------------------
 
     def element_type(self, dtype: DType) -> str:
-        return ap_type(dtype)
+        # A constant of class type is initialised by code, which host compilers take minutes to translate; the cast in
+        # `element` tells synthesis the true width.
+        return (
+            "int"
+            if fits((dtype.lo, dtype.hi), (_INT.lo, _INT.hi))
+            else "long long"
+            if dtype.signed
+            else "unsigned long long"
+        )
+
+    def element(self, op: AffineLoadOp | AffineStoreOp | MemrefLoadOp | MemrefStoreOp) -> Code:
+        code = super().element(op)
+        return code if rom_of(op.memref) is None else call(code.kind, code, code.kind)
 
     def scalar_type(self, dtype: DType) -> str:
         return ap_type(dtype)

@@ -97,7 +97,7 @@ def test_vitis_text(net: types.ModuleType) -> None:
         "#pragma HLS stream variable=F1 depth=64",
         "#pragma HLS array_partition variable=LB1 complete dim=1",
         "#pragma HLS array_partition variable=WB1 complete dim=0",
-        "static const ap_int<27> WP[2][3][3][4] = {",
+        "static const int WP[2][3][3][4] = {",
         "conv1_co: for (int co = 0; co < 2; ++co) {\n                #pragma HLS pipeline II=1",
         "ap_uint<16>(q1) << (8 * co + 4)",
         "if (y >= 1 && y < 9 && x >= 1 && x < 13) {\n                pv = A.read();",
