@@ -64,7 +64,7 @@ VITIS = """\
 #include <ap_int.h>
 #include <hls_stream.h>
 
-static const ap_int<4> weights[2][2] = {
+static const int weights[2][2] = {
     {3, -8},
     {7, 0},
 };
@@ -79,7 +79,7 @@ static void scale(hls::stream<ap_uint<8>> &A, hls::stream<ap_int<12>> &scaled) {
             ap_int<12> total = 0;
             scale_k: for (int k = 0; k < 2; ++k) {
                 #pragma HLS unroll
-                total = total + weights[1][k] * ap_int<9>(pixel);
+                total = total + ap_int<4>(weights[1][k]) * ap_int<9>(pixel);
             }
             if (x > 0) {
                 total = total - hold[0];
