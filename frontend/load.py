@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from frontend.archive import is_archive, load_program
 from frontend.checkpoint import StateDict, load_state_dict
@@ -42,7 +43,7 @@ class Model:
 
     graph: Graph
     picture: Picture
-    head: Head
+    head: Head | None
     origin: str
 
 
@@ -58,20 +59,15 @@ def load_model(path: Path, arch: str | None = None) -> Model:
     if path.is_file() and is_archive(path):
         program = load_program(path)
         state = {k: v for k, v in program.state_dict.items() if isinstance(v, torch.Tensor)}
-        entry = _entry_by_name(arch) if arch else _recognise(path, state)
-        graph = import_program(program, entry.name, entry.picture)
-        return Model(graph, entry.picture, entry.head, f"torch.export archive with the tensors of '{entry.name}'")
-    state = _read_state(path)
-    if arch and ":" in arch:
-        entry = _entry_of_file(arch)
-        origin = f"architecture {arch}"
-    elif arch:
-        entry, origin = _entry_by_name(arch), f"architecture '{arch}'"
+        _require_finite(path, state)
+        entry = _entry(path, arch, state)
+        origin = f"torch.export archive with the tensors of '{entry.name}'"
     else:
-        entry = _recognise(path, state)
-        origin = f"recognised as '{entry.name}' ({entry.description}) by its keys and shapes"
-    module = _filled(path, entry, state)
-    program = torch.export.export(module, (torch.zeros(entry.input_shape),))
+        state = _read_state(path)
+        entry = _entry(path, arch, state)
+        program = _exported(entry, _filled(path, entry, state))
+        recognised = f"recognised as '{entry.name}' ({entry.description}) by its keys and shapes"
+        origin = f"architecture '{arch}'" if arch else recognised
     return Model(import_program(program, entry.name, entry.picture), entry.picture, entry.head, origin)
 
 
@@ -87,7 +83,7 @@ def _read_state(path: Path) -> StateDict:
             try:
                 with np.load(path, allow_pickle=False) as arrays:
                     return {name: torch.from_numpy(np.asarray(arrays[name])) for name in arrays.files}
-            except (ValueError, OSError, TypeError) as error:
+            except Exception as error:  # numpy and zipfile have many ways to fail on damaged bytes
                 raise ModelError(f"{path}: not a state dict in .npz form ({error})") from None
     return load_state_dict(path)
 
@@ -104,6 +100,13 @@ def _differences(expected: nn.Module, state: StateDict) -> list[str]:
         *(f"'{k}' is unknown" for k in given if k not in wanted),
         *(f"'{k}' has shape {given[k]}, needs {wanted[k]}" for k in wanted if k in given and given[k] != wanted[k]),
     ]
+
+
+def _entry(path: Path, arch: str | None, state: StateDict) -> ZooEntry:
+    """The network that the user names, or else the one that the state dict fits."""
+    if arch is None:
+        return _recognise(path, state)
+    return _entry_of_file(arch) if ":" in arch else _entry_by_name(arch)
 
 
 def _recognise(path: Path, state: StateDict) -> ZooEntry:
@@ -142,7 +145,10 @@ def _entry_of_file(arch: str) -> ZooEntry:
     factory = getattr(source, name, None)
     if not callable(factory):
         raise ModelError(f"--arch {arch}: '{file}' has no callable '{name}'")
-    made: Any = factory()
+    try:
+        made: Any = factory()
+    except Exception as error:  # the user's own code may raise anything
+        raise ModelError(f"--arch {arch}: '{name}' failed: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
         raise ModelError(f"--arch {arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
     twin = next((e for e in ENTRIES.values() if not _differences(e.factory(), made.state_dict())), None)
@@ -164,8 +170,23 @@ def _filled(path: Path, entry: ZooEntry, state: StateDict) -> nn.Module:
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise ModelError(f"{path}: does not fit '{entry.name}': {'; '.join(differences[:3])}{more}")
+    _require_finite(path, state)
+    module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=False)
+    return module.eval()
+
+
+def _require_finite(path: Path, state: StateDict) -> None:
     bad = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
     if bad:
         raise ModelError(f"{path}: '{bad[0]}' holds values that are not finite")
-    module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=False)
-    return module.eval()
+
+
+def _exported(entry: ZooEntry, module: nn.Module) -> ExportedProgram:
+    try:
+        return torch.export.export(module, (torch.zeros(entry.input_shape),))
+    except Exception as error:  # whatever the user's forward raises, and export's own limits
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise ModelError(
+            f"'{entry.name}': torch.export cannot record the network for an input of shape {entry.input_shape}: "
+            f"{type(error).__name__}: {first}"
+        ) from error

@@ -146,4 +146,6 @@ def observed(compiled: Compiled, progress: Progress) -> Compiled:
         progress(f"generating {region.name} with every tensor observed")
         artifacts[region.name] = region.engine.lower(region.graph, region.choices, compiled.target)
     frozen = Frozen(watched, compiled.frozen.dequantise)
-    return replace(compiled, frozen=frozen, plan=replace(compiled.plan, regions=regions), artifacts=artifacts)
+    headless = replace(compiled.model, head=None)  # a head decodes one output
+    plan = replace(compiled.plan, regions=regions)
+    return replace(compiled, model=headless, frozen=frozen, plan=plan, artifacts=artifacts)
