@@ -50,6 +50,9 @@ class RegionCode:
 
 def generate(region: Graph, folder: str = "cpu") -> RegionCode:
     """C for a region. GraphError names the node that the kernels cannot execute, and why."""
+    both = next((tensor for tensor in region.outputs if tensor in region.inputs), None)
+    if both:
+        raise GraphError(f"{region.name}: '{both}' is an input and an output of the region, which nothing computes")
     layers = layers_of(region)
     places = _places(region, layers)
     names = _names(layers)
@@ -59,7 +62,9 @@ def generate(region: Graph, folder: str = "cpu") -> RegionCode:
     name = identifier(region.name)
     files = {
         f"{folder}/{name}.c": _source(region, layers, names, places, codes, memory),
-        f"{folder}/{name}_weights.h": _header(region, name, [array for code in codes.values() for array in code.arrays]),
+        f"{folder}/{name}_weights.h": _header(
+            region, name, [array for code in codes.values() for array in code.arrays]
+        ),
     }
     for kernel in (*ALWAYS, *kernels, *(i for k in kernels for i in INCLUDED.get(k, ()))):
         files[f"{folder}/kernels/{kernel}"] = (KERNELS / kernel).read_text(encoding="utf-8")
@@ -112,9 +117,7 @@ def _places(region: Graph, layers: Sequence[Layer]) -> dict[str, Place]:
     return places
 
 
-def _plan(
-    region: Graph, layers: Sequence[Layer], places: Mapping[str, Place], codes: Mapping[str, LayerCode]
-) -> Plan:
+def _plan(region: Graph, layers: Sequence[Layer], places: Mapping[str, Place], codes: Mapping[str, LayerCode]) -> Plan:
     """Intermediate buffers and scratch share the arena; inputs and outputs are the caller's."""
     written: dict[str, int] = {}
     read: dict[str, int] = {}
@@ -140,8 +143,8 @@ def _plan(
 def _header(region: Graph, name: str, arrays: Sequence[str]) -> str:
     guard = f"HC_{name.upper()}_WEIGHTS_H"
     return (
-        f"/* Constants of region {region.name}, read by {name}.c. Weights lie as [groups][kernel_h][kernel_w][in][out],\n"
-        f" * depthwise ones as [kernel_h][kernel_w][channels]. */\n"
+        f"/* Constants of region {region.name}, read by {name}.c.\n"
+        f" * Weights lie as [groups][kernel_h][kernel_w][in][out], depthwise ones as [kernel_h][kernel_w][in]. */\n"
         f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n" + "\n".join(arrays) + "\n#endif\n"
     )
 
@@ -167,7 +170,9 @@ def _source(
     for layer in layers:
         code = codes[layer.name]
         parts.append("\n".join([*code.checks, code.function]))
-    calls = [f"    {_call(region, layer, names, places, codes, memory)};" for layer in layers if codes[layer.name].called]
+    calls = [
+        f"    {_call(region, layer, names, places, codes, memory)};" for layer in layers if codes[layer.name].called
+    ]
     unused = "" if memory.size else "    (void)arena;\n"
     parts.append(
         "static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {\n"

@@ -32,7 +32,9 @@ class Destination:
 
 @dataclass(frozen=True)
 class LayerCode:
-    """A C function and the constant arrays (C declarations) it reads; bytes of scratch and of zeros it needs."""
+    """A C function and the constant arrays (C declarations) it reads; bytes of scratch and of zeros it needs.
+
+    ``called`` is False for a layer whose work others do: its function is a comment."""
 
     function: str
     arrays: tuple[str, ...] = ()
@@ -41,11 +43,7 @@ class LayerCode:
     zeros: int = 0
     note: str = ""
     checks: tuple[str, ...] = ()
-
-    @property
-    def called(self) -> bool:
-        """Whether there is a function; what others write in place needs none."""
-        return "(" in self.function.partition("*/")[2]
+    called: bool = True
 
 
 def identifier(name: str) -> str:
@@ -68,17 +66,19 @@ def _conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     pooled = layer.find(MaxPool2d) is not None
     fields: dict[str, int | str] = {
         "x_type": kernel_type(x),
-        **{"in_h": x.shape[1], "in_w": x.shape[2], "in_c": x.shape[0]},
-        **{"out_h": sums.shape[1], "out_w": sums.shape[2], "out_c": sums.shape[0]},
-        **{"kernel_h": kh, "kernel_w": kw, "stride_h": op.stride[0], "stride_w": op.stride[1]},
-        **{"pad_top": op.padding[0], "pad_left": op.padding[1], "groups": op.groups},
+        **_extents("in", (*x.shape[1:], x.shape[0])),
+        **_extents("out", (*sums.shape[1:], sums.shape[0])),
+        **_extents("kernel", (kh, kw)),
+        **_extents("stride", op.stride),
+        "pad_top": op.padding[0],
+        "pad_left": op.padding[1],
+        "groups": op.groups,
         "flush": f"{proof.flush}u" if proof.bits == 16 else 0,
         "pool": 2 if pooled else 1,
         "weights": f"{name}_weights" if narrow else "NULL",
         "zeros": "zeros",
     }
-    packed = pack_weights(w, op.groups)
-    arrays = [_array(f"{name}_weights", packed.astype(np.int8 if narrow else np.int32))]
+    arrays = [_array(f"{name}_weights", pack_weights(w, op.groups, narrow))]
     map_ = requantisation(layer.find(*REQUANTISE))
     arrays += _map_arrays(map_, name)
     call = f"hck_conv2d(&conv, &map, x, y, {to.stride}, scratch);"
@@ -117,12 +117,15 @@ def conv_accumulator(layer: Layer) -> Accumulator:
     return proof
 
 
-def pack_weights(w: Array, groups: int) -> Array:
-    """(O, I/G, KH, KW) -> [G][KH][KW][I/G][O/G]; depthwise -> [KH][KW][C]: output channels are neighbours."""
-    if groups > 1 and w.shape[1] == 1 and w.shape[0] == groups:
-        return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0))
+def pack_weights(w: Array, groups: int, narrow: bool) -> Array:
+    """(O, I/G, KH, KW) -> [G][KH][KW][I/G][O/G]: output channels are neighbours.
+
+    As int8, depthwise ones as [KH][KW][C]; where not ``narrow``, as the int32 of the plain loops.
+    """
+    if narrow and groups > 1 and w.shape[1] == 1 and w.shape[0] == groups:
+        return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0)).astype(np.int8)
     split = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
-    return np.ascontiguousarray(split.transpose(0, 3, 4, 2, 1))
+    return np.ascontiguousarray(split.transpose(0, 3, 4, 2, 1)).astype(np.int8 if narrow else np.int32)
 
 
 def _requantise(layer: Layer, name: str, to: Destination) -> LayerCode:
@@ -141,8 +144,11 @@ def _max_pool(layer: Layer, name: str, to: Destination) -> LayerCode:
     x, y = layer.x, layer.y
     fields: dict[str, int | str] = {
         "type": kernel_type(x),
-        **{"in_w": x.shape[2], "channels": x.shape[0], "out_h": y.shape[1], "out_w": y.shape[2]},
-        **{"kernel_h": op.kernel[0], "kernel_w": op.kernel[1], "stride_h": op.stride[0], "stride_w": op.stride[1]},
+        "in_w": x.shape[2],
+        "channels": x.shape[0],
+        **_extents("out", y.shape[1:]),
+        **_extents("kernel", op.kernel),
+        **_extents("stride", op.stride),
     }
     body = [*_record("hck_pool", "pool", fields), f"hck_max_pool(&pool, x, y, {to.stride});"]
     return LayerCode(_function(layer, name, "const void *x, void *y", body), kernels=("hck_spatial.c",))
@@ -170,7 +176,7 @@ def _concat(layer: Layer, name: str, to: Destination) -> LayerCode:
     written = len(types) - len(to.copied)
     note = f"{written} of {len(types)} operands are written in place by the layers that compute them"
     if not to.copied:
-        return LayerCode(f"/*\n{_comment(layer, (note,))}\n */\n", note=note)
+        return LayerCode(f"/*\n{_comment(layer, (note,))}\n */\n", note=note, called=False)
     return LayerCode(_function(layer, name, parameters, body, (note,)), kernels=("hck_spatial.c",), note=note)
 
 
@@ -182,6 +188,11 @@ RULES: Mapping[type[Op], Callable[[Layer, str, Destination], LayerCode]] = {
     SpaceToDepth: _space_to_depth,
     Concat: _concat,
 }
+
+
+def _extents(prefix: str, values: Sequence[int]) -> dict[str, int]:
+    """Fields ``<prefix>_h``, ``<prefix>_w`` and, for a third value, ``<prefix>_c``."""
+    return {f"{prefix}_{axis}": value for axis, value in zip("hwc", values, strict=False)}
 
 
 def _function(layer: Layer, name: str, parameters: str, body: Sequence[str], notes: Sequence[str] = ()) -> str:

@@ -27,7 +27,7 @@ PASSES = (PositiveMultipliers(), PoolBeforeRequantise())
 class CpuEngine:
     """Runs nodes one after another on one core; see `ir.engine.Engine`."""
 
-    name: str = "cpu"
+    name: str = "CPU"
     side: Literal["device", "cpu"] = "cpu"
 
     def clock_mhz(self, target: Target) -> float:

@@ -56,7 +56,7 @@ def flush_period(weights: Array, lo: int, hi: int) -> int:
 
 
 def fits_int8(weights: Array) -> bool:
-    return -128 <= int(weights.min()) and int(weights.max()) <= 127
+    return int(weights.min()) >= -128 and int(weights.max()) <= 127
 
 
 def accumulator(weights: Array, lo: int, hi: int, element_bits: int = 8) -> Accumulator:

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 from cpu_backend import toolchain
 
-PROGRAM = "#include <stdio.h>\n\nint main(void) {\n    puts(\"ready\");\n    return 0;\n}\n"
+PROGRAM = '#include <stdio.h>\n\nint main(void) {\n    puts("ready");\n    return 0;\n}\n'
 
 
 def warm() -> float:

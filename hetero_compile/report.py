@@ -19,8 +19,14 @@ def report(compiled: Compiled) -> str:
 
     environment = Environment(loader=PackageLoader("hetero_compile"), undefined=StrictUndefined, autoescape=True)
     graph, plan, target = compiled.graph, compiled.plan, compiled.target
+    sides = {region.engine.name: region.engine.side for region in plan.regions}
     layers = [
-        {**asdict(decision), "type": str(graph.types[decision.node]), "reads": _data_inputs(compiled, decision.node)}
+        {
+            **asdict(decision),
+            "side": sides[decision.engine],
+            "type": str(graph.types[decision.node]),
+            "reads": _data_inputs(compiled, decision.node),
+        }
         for decision in plan.decisions
     ]
     regions = []

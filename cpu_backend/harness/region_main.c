@@ -9,9 +9,12 @@
 
 extern const hc_region HC_REGION;
 
+static void **inputs, **outputs; /* these and their buffers live as long as the process */
+static void *arena;
+
 static void *buffer(uint32_t bytes) {
     const size_t padded = ((size_t)bytes + HC_ALIGN) / HC_ALIGN * HC_ALIGN;
-    uint8_t *memory = (uint8_t *)calloc(padded + HC_ALIGN, 1); /* lives as long as the process */
+    uint8_t *memory = (uint8_t *)calloc(padded + HC_ALIGN, 1);
     if (!memory) exit(3);
     return memory + (HC_ALIGN - (uintptr_t)memory % HC_ALIGN);
 }
@@ -21,11 +24,11 @@ int main(int argc, char **argv) {
     if (argc != 3) return fprintf(stderr, "usage: %s INPUT OUTPUT\n", argv[0]), 2;
     FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");
     if (!in || !out) return fprintf(stderr, "cannot open %s or %s\n", argv[1], argv[2]), 2;
-    void **inputs = (void **)buffer(region->input_count * (uint32_t)sizeof(void *));
-    void **outputs = (void **)buffer(region->output_count * (uint32_t)sizeof(void *));
+    inputs = (void **)buffer(region->input_count * (uint32_t)sizeof(void *));
+    outputs = (void **)buffer(region->output_count * (uint32_t)sizeof(void *));
     for (uint32_t i = 0; i < region->input_count; i++) inputs[i] = buffer(region->input_bytes[i]);
     for (uint32_t i = 0; i < region->output_count; i++) outputs[i] = buffer(region->output_bytes[i]);
-    void *arena = buffer(region->arena_bytes);
+    arena = buffer(region->arena_bytes);
     for (;;) {
         for (uint32_t i = 0; i < region->input_count; i++)
             if (fread(inputs[i], 1, region->input_bytes[i], in) != region->input_bytes[i]) {

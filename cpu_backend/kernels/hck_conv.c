@@ -3,35 +3,38 @@
 #include "hck.h"
 #include "hck_element.h"
 
-/* Register block of the portable kernel: 4 pixels by 4 channels fill a scalar machine's registers; where compilers
- * vectorise, 16 channels fill theirs. */
+/* Register block of the portable kernel: 4 pixels by 2 channels, with their operands and addresses, fill the registers
+ * of a scalar RISC-V (4 by 4 spill); where compilers vectorise, 16 channels fill theirs. */
 #define PIXELS 4
 #if defined(__riscv)
-#define CHANNELS 4
+#define CHANNELS 2
 #else
 #define CHANNELS 16
 #endif
 
-HCK_INLINE void tile_portable(hck_type type, const hck_conv *c, const void *const *pixels, size_t from, size_t runs,
-                              size_t run, const int8_t *weights, size_t lanes, int32_t *tile) {
-    for (size_t first = 0; first < lanes; first += CHANNELS) {
-        const size_t n = HCK_MIN(lanes - first, (size_t)CHANNELS);
-        const int8_t *w = weights + first;
-        int32_t sum[PIXELS][CHANNELS] = {{0}};
-        for (size_t r = 0; r < runs; r++) {
-            const void *const *x = pixels + r * PIXELS;
-            if (n == CHANNELS) {
-                for (size_t i = from; i < from + run; i++, w += lanes)
-                    for (size_t m = 0; m < PIXELS; m++)
-                        for (size_t k = 0; k < CHANNELS; k++) sum[m][k] += hck_get(x[m], type, i) * w[k];
-            } else {
-                for (size_t i = from; i < from + run; i++, w += lanes)
-                    for (size_t m = 0; m < PIXELS; m++)
-                        for (size_t k = 0; k < n; k++) sum[m][k] += hck_get(x[m], type, i) * w[k];
+/* `channels` is a constant, and every loop over it and over pixels is unrolled: the sums stay in registers. */
+HCK_INLINE void block_portable(hck_type type, size_t channels, const hck_conv *c, const void *const *pixels,
+                               size_t from, size_t runs, size_t run, const int8_t *w, size_t lanes, int32_t *tile) {
+    int32_t sum[PIXELS][CHANNELS] = {{0}};
+    for (size_t r = 0; r < runs; r++, pixels += PIXELS)
+        for (size_t i = from; i < from + run; i++, w += lanes) {
+            int32_t weight[CHANNELS];
+            for (size_t k = 0; k < channels; k++) weight[k] = w[k];
+            for (size_t m = 0; m < PIXELS; m++) {
+                const int32_t x = hck_get(pixels[m], type, i);
+                for (size_t k = 0; k < channels; k++) sum[m][k] += x * weight[k];
             }
         }
-        for (size_t m = 0; m < PIXELS; m++) memcpy(tile + m * c->out_c + first, sum[m], n * sizeof(int32_t));
-    }
+    for (size_t m = 0; m < PIXELS; m++)
+        for (size_t k = 0; k < channels; k++) tile[m * c->out_c + k] = sum[m][k];
+}
+
+HCK_INLINE void tile_portable(hck_type type, const hck_conv *c, const void *const *pixels, size_t from, size_t runs,
+                              size_t run, const int8_t *weights, size_t lanes, int32_t *tile) {
+    size_t k = 0;
+    for (; k + CHANNELS <= lanes; k += CHANNELS)
+        block_portable(type, CHANNELS, c, pixels, from, runs, run, weights + k, lanes, tile + k);
+    for (; k < lanes; k++) block_portable(type, 1, c, pixels, from, runs, run, weights + k, lanes, tile + k);
 }
 
 /* One channel in, one out: channels are the lanes, and a run is one pixel of all groups. */
@@ -80,13 +83,20 @@ static hck_tile choose(const hck_conv *c) {
 
 /* The windows' upper left corners, in input pixels; a pooled block holds the four pixels of each pooling window. */
 static void corners(const hck_conv *c, size_t first, size_t count, size_t mr, int32_t *top, int32_t *left) {
-    const size_t pooled_w = c->out_w / c->pool, per = c->pool * c->pool;
-    for (size_t m = 0; m < mr; m++) {
-        const size_t p = first + HCK_MIN(m / per, count - 1); /* a short block repeats its last pixel */
-        const size_t oy = p / pooled_w * c->pool + m % per / c->pool;
-        const size_t ox = p % pooled_w * c->pool + m % per % c->pool;
-        top[m] = (int32_t)(oy * c->stride_h) - (int32_t)c->pad_top;
-        left[m] = (int32_t)(ox * c->stride_w) - (int32_t)c->pad_left;
+    const size_t pooled_w = c->out_w / c->pool;
+    size_t row = first / pooled_w, column = first % pooled_w;
+    for (size_t m = 0; m < mr;) {
+        for (size_t y = 0; y < c->pool; y++)
+            for (size_t x = 0; x < c->pool; x++, m++) {
+                top[m] = (int32_t)((row * c->pool + y) * c->stride_h) - (int32_t)c->pad_top;
+                left[m] = (int32_t)((column * c->pool + x) * c->stride_w) - (int32_t)c->pad_left;
+            }
+        if (--count == 0) { /* a short block repeats its last pixel */
+            count = 1;
+        } else if (++column == pooled_w) {
+            column = 0;
+            row++;
+        }
     }
 }
 
@@ -96,17 +106,22 @@ static void corners(const hck_conv *c, size_t first, size_t count, size_t mr, in
  */
 static size_t gather(const hck_conv *c, const void *x, size_t mr, const int32_t *top, const int32_t *left,
                      const void **pixels, size_t *run) {
-    const size_t pixel_bytes = c->in_c * hck_size(c->x_type);
+    const ptrdiff_t pixel_bytes = (ptrdiff_t)(c->in_c * hck_size(c->x_type)), row_bytes = c->in_w * pixel_bytes;
     int inside = c->groups == 1;
-    for (size_t m = 0; m < mr; m++) inside = inside && left[m] >= 0 && left[m] + (int32_t)c->kernel_w <= (int32_t)c->in_w;
-    const size_t taps = inside ? 1 : c->kernel_w;
-    for (size_t ky = 0; ky < c->kernel_h; ky++)
-        for (size_t kx = 0; kx < taps; kx++)
-            for (size_t m = 0; m < mr; m++) {
-                const int32_t iy = top[m] + (int32_t)ky, ix = left[m] + (int32_t)kx;
-                const int here = iy >= 0 && iy < (int32_t)c->in_h && ix >= 0 && ix < (int32_t)c->in_w;
-                *pixels++ = here ? (const uint8_t *)x + ((size_t)iy * c->in_w + (size_t)ix) * pixel_bytes : c->zeros;
-            }
+    for (size_t m = 0; m < mr; m++)
+        inside = inside && left[m] >= 0 && left[m] + (int32_t)c->kernel_w <= (int32_t)c->in_w;
+    const uint32_t taps = inside ? 1 : c->kernel_w;
+    for (size_t m = 0; m < mr; m++) {
+        const void **to = pixels + m;
+        ptrdiff_t row = top[m] * row_bytes + left[m] * pixel_bytes;
+        uint32_t iy = (uint32_t)top[m]; /* above the picture is a huge number */
+        for (uint32_t ky = 0; ky < c->kernel_h; ky++, iy++, row += row_bytes) {
+            uint32_t ix = (uint32_t)left[m];
+            ptrdiff_t at = row;
+            for (uint32_t kx = 0; kx < taps; kx++, ix++, at += pixel_bytes, to += mr)
+                *to = iy < c->in_h && ix < c->in_w ? (const uint8_t *)x + at : c->zeros;
+        }
+    }
     *run = (inside ? c->kernel_w : 1) * (c->in_c / c->groups);
     return c->kernel_h * taps;
 }

@@ -5,6 +5,9 @@
  * 16-bit sums (vwmacc on 8-bit elements) take half the beats of 32-bit ones. Where the proven range of a whole sum
  * fits, they are the result; otherwise they are added to 32-bit sums in the tile every `flush` products.
  *
+ * The loops over products are unrolled so far that mr * UNROLL activations still fit the scalar registers (compilers
+ * load them all first).
+ *
  * Registers: mr * EMUL(sums) + EMUL(weights) + temporaries <= 32. In the name of a kernel, the LMUL is that of the
  * 8-bit weights: the smallest that holds all channels in one vector, to waste no beats on empty lanes.
  */
@@ -19,11 +22,17 @@
 
 /* Adds 16-bit sums to a row of the tile (sets it the first time). */
 HCK_INLINE void flush_m1(int32_t *row, vint16m1_t sum, int first, size_t vl) {
-    __riscv_vse32(row, first ? __riscv_vsext_vf2(sum, vl) : __riscv_vwadd_wv(__riscv_vle32_v_i32m2(row, vl), sum, vl), vl);
+    if (first)
+        __riscv_vse32(row, __riscv_vsext_vf2(sum, vl), vl);
+    else
+        __riscv_vse32(row, __riscv_vwadd_wv(__riscv_vle32_v_i32m2(row, vl), sum, vl), vl);
 }
 
 HCK_INLINE void flush_m2(int32_t *row, vint16m2_t sum, int first, size_t vl) {
-    __riscv_vse32(row, first ? __riscv_vsext_vf2(sum, vl) : __riscv_vwadd_wv(__riscv_vle32_v_i32m4(row, vl), sum, vl), vl);
+    if (first)
+        __riscv_vse32(row, __riscv_vsext_vf2(sum, vl), vl);
+    else
+        __riscv_vse32(row, __riscv_vwadd_wv(__riscv_vle32_v_i32m4(row, vl), sum, vl), vl);
 }
 
 HCK_INLINE void flush_m4(int32_t *row, vint16m4_t sum, int first, size_t vl) {
@@ -105,8 +114,10 @@ hck_tile hck_tile_rvv(const hck_conv *c) {
                                         {{tile32_i8_mf2, 8, HCK_I32}, {tile32_i8_m1, 4, HCK_I32}},
                                         {{tile32_u16_mf2, 8, HCK_I32}, {tile32_u16_m1, 4, HCK_I32}},
                                         {{tile32_i16_mf2, 8, HCK_I32}, {tile32_i16_m1, 4, HCK_I32}}};
-    static const hck_tile depthwise[4] = {
-        {depthwise_u8, 4, HCK_I32}, {depthwise_i8, 4, HCK_I32}, {depthwise_u16, 4, HCK_I32}, {depthwise_i16, 4, HCK_I32}};
+    static const hck_tile depthwise[4] = {{depthwise_u8, 4, HCK_I32},
+                                          {depthwise_i8, 4, HCK_I32},
+                                          {depthwise_u16, 4, HCK_I32},
+                                          {depthwise_i16, 4, HCK_I32}};
     const size_t in = c->in_c / c->groups, lanes = c->out_c / c->groups, one = __riscv_vsetvlmax_e8m1();
     if (c->groups > 1 && in == 1 && lanes == 1) return depthwise[c->x_type];
     if (!c->flush || c->x_type > HCK_I8) return wide[c->x_type][2 * lanes > one];

@@ -1,0 +1,111 @@
+"""The engine's answers to the partitioner, and the toolchain's errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cpu_networks
+import numpy as np
+import pytest
+
+from cpu_backend import toolchain
+from cpu_backend.engine import CpuEngine
+from ir.engine import Candidate, Engine, Prepared, Reason
+from ir.graph import Graph, Node
+from ir.ops import BatchNorm, Conv2d, MultiplyShift
+from ir.target import Cpu, Resources, Target
+from ir.types import DType, TensorType
+
+ENGINE: Engine = CpuEngine()
+
+
+def conv(weights: object, x: DType = DType("uint", 4), extent: int = 8) -> Graph:  # noqa: B008
+    w = np.asarray(weights)
+    type_ = TensorType.of_dtype((w.shape[1], extent, extent), x)
+    return Graph("g", {"x": type_}, (Node("c", Conv2d(), ("x", "w")),), ("c",), {"w": w}).verify()
+
+
+def candidate(graph: Graph, board: Target) -> Candidate:
+    prepared = ENGINE.prepare(graph.view("c"), board)
+    assert isinstance(prepared, Prepared)
+    (only,) = ENGINE.candidates(prepared, board)
+    return only
+
+
+def test_takes_every_node_of_a_real_network(shared_data: Path, board: Target) -> None:
+    graph, _, _ = cpu_networks.load(shared_data, "ultranet_bypass")
+    for view in graph.views():
+        assert ENGINE.objection(view, board) is None
+        prepared = ENGINE.prepare(view, board)
+        assert isinstance(prepared, Prepared)
+        assert all(c.cycles > 0 and c.resources == Resources() for c in ENGINE.candidates(prepared, board))
+    assert ENGINE.overhead(graph, board) == Resources()
+    assert (ENGINE.side, ENGINE.clock_mhz(board)) == ("cpu", 1600.0)
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [(DType("float", 32), "not an integer tensor"), (DType("int", 40), "integers of up to 32 bits")],
+)
+def test_objects_to_elements_it_has_no_kernels_for(x: DType, expected: str, board: Target) -> None:
+    type_ = TensorType(  # a narrow range in a wide container
+        (2, 8, 8), x, 0, 1 if x.is_integer else 0
+    )
+    graph = Graph("g", {"x": type_}, (Node("c", Conv2d(), ("x", "w")),), ("c",), {"w": np.ones((1, 2, 1, 1), np.int64)})
+    reason = ENGINE.objection(graph.view("c"), board)
+    assert isinstance(reason, Reason)
+    assert expected in reason.text
+
+
+def test_objects_to_operators_it_does_not_know(board: Target) -> None:
+    x = TensorType.of_dtype((1, 2, 2), DType("float", 32))
+    constants = {name: np.ones(1) for name in "gbmv"}
+    graph = Graph("g", {"x": x}, (Node("n", BatchNorm(), ("x", *"gbmv")),), ("n",), constants)
+    reason = ENGINE.objection(graph.view("n"), board)
+    assert reason is not None
+    assert reason.text.startswith("BatchNorm has no CPU kernel")
+
+
+def test_vetoes_multipliers_beyond_32_bits(board: Target) -> None:
+    x = TensorType.of_dtype((1, 2, 2), DType("int", 8))
+    constants = {"m": np.array([1 << 31]), "a": np.array([0])}
+    graph = Graph("g", {"x": x}, (Node("n", MultiplyShift(4, 0, 15), ("x", "m", "a")),), ("n",), constants)
+    reason = ENGINE.prepare(graph.view("n"), board)
+    assert isinstance(reason, Reason)
+    assert "leave 32 bits" in reason.text
+
+
+def test_notes_tell_the_accumulator(board: Target) -> None:
+    prepared = ENGINE.prepare(conv(np.full((1, 400, 1, 1), -8)).view("c"), board)
+    assert isinstance(prepared, Prepared)
+    assert prepared.note == "i16 accumulator, flush every 273"
+
+
+def test_cost_follows_accumulator_width_and_vector_length(board: Target) -> None:
+    narrow = candidate(conv(np.full((64, 64, 3, 3), 1)), board).cycles
+    wide = candidate(conv(np.full((64, 64, 3, 3), 127), DType("uint", 8)), board).cycles
+    assert wide / narrow == pytest.approx(0.2685 / 0.128, rel=1e-3)
+    longer = replace(board, cpu=replace(board.cpu, vlen=512))
+    assert candidate(conv(np.full((128, 64, 3, 3), 1)), longer).cycles == pytest.approx(narrow, rel=1e-3)
+    soft = replace(board, cpu=Cpu("rv32im", 0, 1, 100.0, "coprocessor"))
+    macs = 64 * 64 * 9 * 36
+    assert candidate(conv(np.full((64, 64, 3, 3), 1)), soft).cycles == pytest.approx(5.15 * macs, rel=1e-3)
+
+
+def test_a_missing_tool_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(toolchain.shutil, "which", lambda _: None)
+    with pytest.raises(toolchain.ToolError, match="pip install ziglang"):
+        toolchain.riscv_compiler()
+    with pytest.raises(toolchain.ToolError, match="pip install xuantie-qemu"):
+        toolchain.emulator()
+    with pytest.raises(toolchain.ToolError, match="apt-get install gcc"):
+        toolchain.native_compiler()
+
+
+def test_a_failing_compiler_is_quoted(tmp_path: Path) -> None:
+    source = tmp_path / "broken.c"
+    source.write_text("int main(void) { return nothing; }\n")
+    with pytest.raises(toolchain.ToolError, match="nothing"):
+        toolchain.build_native([source], tmp_path / "broken")

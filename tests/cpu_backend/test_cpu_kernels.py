@@ -1,0 +1,80 @@
+"""Every kernel against `Op.evaluate`, byte by byte: portable and RVV, three vector lengths from one binary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cpu_cases
+import pytest
+
+from cpu_backend import toolchain
+
+HERE = Path(__file__).parent
+SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
+SEED = 20240607
+COUNTS = {"conv": 400, "map": 150, "spatial": 100, "copy": 40}
+FULL_COUNTS = {"conv": 2000, "map": 600, "spatial": 400, "copy": 200}
+MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512}
+
+
+@pytest.fixture(scope="module")
+def programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One binary for this machine with sanitizers, one per RISC-V feature set."""
+    folder = tmp_path_factory.mktemp("driver")
+    include = [toolchain.KERNELS]
+    scalar = toolchain.build_riscv(SOURCES, folder / "scalar", toolchain.SCALAR, include)
+    vector = toolchain.build_riscv(SOURCES, folder / "vector", toolchain.VECTOR, include)
+    native = toolchain.build_native(SOURCES, folder / "native", include, toolchain.SANITIZE)
+    return {name: native if vlen is None else vector if vlen else scalar for name, vlen in MACHINES.items()}
+
+
+def run_cases(program: Path, cases: list[cpu_cases.Case], vlen: int | None, folder: Path) -> None:
+    (folder / "cases").write_bytes(cpu_cases.encode(cases))
+    files = [folder / "cases", folder / "results"]
+    if vlen is None:
+        toolchain.run([program, *files])
+    else:
+        toolchain.run_riscv(program, files, vlen)
+    cpu_cases.check(cases, (folder / "results").read_bytes())
+
+
+@pytest.fixture(scope="module", params=COUNTS)
+def sample(request: pytest.FixtureRequest) -> list[cpu_cases.Case]:
+    return cpu_cases.cases(request.param, COUNTS[request.param], SEED)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_equals_the_reference(
+    machine: str, sample: list[cpu_cases.Case], programs: dict[str, Path], tmp_path: Path
+) -> None:
+    run_cases(programs[machine], sample, MACHINES[machine], tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", FULL_COUNTS)
+def test_equals_the_reference_on_many(kind: str, programs: dict[str, Path], tmp_path: Path) -> None:
+    cases = cpu_cases.cases(kind, FULL_COUNTS[kind], SEED + 1)
+    for machine, vlen in MACHINES.items():
+        run_cases(programs[machine], cases, vlen, tmp_path)
+
+
+def test_sample_covers_every_kernel() -> None:
+    """The seeded sample reaches each accumulator, flushing included, both arithmetic widths and the plain loops."""
+    cases = cpu_cases.cases("conv", COUNTS["conv"], SEED)
+    labels = [case.label for case in cases]
+    for part in ("i16 accumulator, no flush", "i16 accumulator, flush every", "i32 accumulator", "MaxPool2d"):
+        assert any(part in label for label in labels), part
+    assert {case.operator for case in cases} == {cpu_cases.CONV, cpu_cases.CONV_WIDE}
+    assert any(case.blobs[1] for case in cases), "32-bit requantisation"
+    assert any(case.blobs[2] for case in cases), "64-bit requantisation"
+    assert any(case.blobs[4] for case in cases), "falling thresholds"
+
+
+def test_driver_sees_a_wrong_byte(programs: dict[str, Path], tmp_path: Path) -> None:
+    """The comparison itself can fail."""
+    case = cpu_cases.cases("map", 1, SEED)[0]
+    wrong = cpu_cases.Case(
+        case.operator, case.parameters, case.blobs, bytes([case.expected[0] ^ 1]) + case.expected[1:], ""
+    )
+    with pytest.raises(AssertionError, match="byte 0"):
+        run_cases(programs["x86-asan"], [wrong], None, tmp_path)
