@@ -1,0 +1,135 @@
+"""Schedules that HeteroCL v0.5 rejects or gets wrong are refused, with a message that names what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hls.heterocl import alloc, hcl
+from hls.heterocl.errors import ScheduleError, StageError
+from hls.heterocl.lower import lower
+from hls.heterocl.schedule import Schedule
+
+N = 8
+
+
+def _pipeline_program(
+    shape: tuple[int, ...] = (N,), dtype: Any = None, fork: bool = False
+) -> tuple[Schedule, Any, Any]:
+    """A -> first -> M -> second (-> and third, if `fork`) -> R."""
+    a = hcl.placeholder(shape, "A", hcl.Int(8))
+    made: dict[str, Any] = {}
+
+    def top(a: Any) -> Any:
+        made["W"] = hcl.const_tensor(np.arange(4), "W", hcl.Int(8))
+        m = made["M"] = alloc(shape, "M", dtype or hcl.Int(8))
+
+        def store(i: Any) -> None:
+            m[i] = a[i]
+
+        hcl.mutate(shape, store, "first")
+        results = [hcl.compute(shape, lambda i: m[i] + 1, "second", dtype=hcl.Int(8))]
+        if fork:
+            results.append(hcl.compute(shape, lambda i: m[i] + 2, "third", dtype=hcl.Int(8)))
+        return tuple(results)
+
+    s = hcl.create_schedule([a], top)
+    return s, top, made
+
+
+def test_partition_of_a_constant() -> None:
+    s, _, made = _pipeline_program()
+    with pytest.raises(ScheduleError, match="pack the weights into wider words"):
+        s.partition(made["W"], dim=1)
+
+
+def test_partition_of_an_argument_or_a_missing_dimension() -> None:
+    s, _, made = _pipeline_program()
+    with pytest.raises(ScheduleError, match="only memories"):
+        s.partition(s.inputs[0])
+    with pytest.raises(ScheduleError, match="dim is 1-based"):
+        s.partition(made["M"], dim=2)
+    with pytest.raises(ScheduleError, match="factor of 2"):
+        s.partition(made["M"], hcl.Partition.Cyclic, dim=1)
+
+
+def test_second_stream_of_a_tensor() -> None:
+    s, top, made = _pipeline_program(fork=True)
+    s.to(made["M"], s[top.second])
+    with pytest.raises(ScheduleError, match="one reader; write a fork stage"):
+        s.to(made["M"], s[top.third])
+
+
+def test_stream_fan_out() -> None:
+    s, top, made = _pipeline_program(fork=True)
+    s.to(made["M"], s[top.second])
+    with pytest.raises(StageError, match="second and third; write a fork stage"):
+        lower(s)
+
+
+def test_stream_to_an_outlined_stage() -> None:
+    s, top, made = _pipeline_program()
+    s.outline(s[top.first], s[top.second])
+    with pytest.raises(ScheduleError, match="dataflow_regions"):
+        s.to(made["M"], s[top.second])
+
+
+def test_stream_to_the_wrong_stage() -> None:
+    s, top, made = _pipeline_program()
+    s.to(made["M"], s[top.first])
+    with pytest.raises(StageError, match="declared to stage first, but second reads it"):
+        lower(s)
+
+
+def test_unsigned_array_between_outlined_stages() -> None:
+    s, top, _ = _pipeline_program(dtype=hcl.UInt(8))
+    s.outline(s[top.first], s[top.second])
+    with pytest.raises(StageError, match="use Int at array boundaries, or make it a stream"):
+        lower(s)
+    s, top, _ = _pipeline_program(dtype=hcl.Int(8))
+    s.outline(s[top.first], s[top.second])
+    lower(s)
+
+
+def test_one_element_array_between_outlined_stages() -> None:
+    s, top, _ = _pipeline_program(shape=(1,))
+    s.outline(s[top.first], s[top.second])
+    with pytest.raises(StageError, match=r"shape \(2,\)"):
+        lower(s)
+
+
+def test_outlined_twice() -> None:
+    s, top, _ = _pipeline_program()
+    s.outline(s[top.first])
+    with pytest.raises(ScheduleError, match="outlined twice"):
+        s.outline(s[top.first])
+
+
+def test_reuse_at() -> None:
+    s, top, made = _pipeline_program()
+    with pytest.raises(ScheduleError, match="line buffer"):
+        s.reuse_at(made["M"], s[top.second], 0)
+
+
+def test_loops_under_if_are_not_scheduled() -> None:
+    def program(a: Any) -> None:
+        with hcl.for_(0, N, tag="t", name="i") as i:
+            with hcl.if_(i > 0), hcl.for_(0, 2, name="k") as k:
+                a[k] = 0
+            with hcl.for_(0, 2, name="twice") as k:
+                a[k] = 1
+            with hcl.for_(0, 2, name="twice") as k:
+                a[k] = 1
+
+    s = _statements(program)
+    stage = s[program.t]  # type: ignore[attr-defined]
+    with pytest.raises(ScheduleError, match="compute always and guard only the store"):
+        stage.unroll("k")
+    with pytest.raises(ScheduleError, match="2 loops named twice"):
+        stage.unroll("twice")
+    with pytest.raises(ScheduleError, match="its loops are i, k, twice"):
+        stage.pipeline("x")
+    with pytest.raises(ScheduleError, match="at least 1"):
+        stage.pipeline("i", initiation_interval=0)
