@@ -15,6 +15,11 @@ from hls.heterocl.schedule import Schedule
 N = 8
 
 
+def _statements(make: Callable[[Any], Any]) -> Schedule:
+    a = hcl.placeholder((N,), "A", hcl.Int(8))
+    return hcl.create_schedule([a], make)
+
+
 def _pipeline_program(
     shape: tuple[int, ...] = (N,), dtype: Any = None, fork: bool = False
 ) -> tuple[Schedule, Any, Any]:
