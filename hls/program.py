@@ -43,47 +43,38 @@ class Design:
 def schedule(design: Design, stream: bool = True) -> Any:
     """Trace the design and annotate it. Without ``stream`` the wires stay arrays (for comparison)."""
     hcl.init(hcl.Int(32))
-    arguments = [hcl.placeholder(port.wire.shape, port.wire.name, dtype=hcl.Int(port.bits)) for port in design.ports]
-    tensors: dict[str, Tensor] = {port.wire.name: a for port, a in zip(design.ports, arguments, strict=True)}
+    arguments = [hcl.placeholder(port.wire.shape, port.wire.name, dtype=hcl.Int(port.bits)) for port in design.inputs]
+    types = {port.wire.name: hcl.Int(port.bits) for port in design.outputs}
+    tensors: dict[str, Tensor] = {}
     banks: list[tuple[Tensor, int]] = []
 
-    def body(*arguments: Tensor) -> None:
-        tensors.update(zip((port.wire.name for port in design.ports), arguments, strict=True))
+    def body(*arguments: Tensor) -> Any:
+        tensors.update(zip((port.wire.name for port in design.inputs), arguments, strict=True))
         for stage in design.stages:
             for wire in stage.targets:
-                if wire.name not in tensors:
-                    tensors[wire.name] = alloc(wire.shape, wire.name, word_type(wire))
+                tensors[wire.name] = alloc(wire.shape, wire.name, types.get(wire.name) or word_type(wire))
             banks.extend(stage.trace(_named(tensors, stage.sources), _named(tensors, stage.targets)))
+        return tuple(tensors[port.wire.name] for port in design.outputs)
 
-    top = _with_parameters(body, design.name, [port.wire.name for port in design.ports])
-    s = hcl.create_schedule(arguments, top)
+    body.__name__ = body.__qualname__ = design.name  # HeteroCL names the program after it and hangs its stages on it
+    s = hcl.create_schedule(arguments, body)
     for stage in design.stages:
-        handle = getattr(top, stage.name)
+        handle = getattr(body, stage.name)
         for loop in stage.pipelined:
             s[handle].pipeline(getattr(handle, loop))
     for tensor, dimension in banks:
         s.partition(tensor, dim=dimension)
     if stream:
-        ports = {port.wire.name for port in design.ports}
+        ports = {port.wire.name for port in design.inputs}
         links = [
-            (tensors[wire.name], s[getattr(top, stage.name)], wire.depth)
+            (tensors[wire.name], s[getattr(body, stage.name)], wire.depth)
             for stage in design.stages
             for wire in stage.sources
             if wire.name not in ports
         ]
-        dataflow_regions(s, links, [[s[getattr(top, stage.name)]] for stage in design.stages])
+        dataflow_regions(s, links, [[s[getattr(body, stage.name)]] for stage in design.stages])
     return s
 
 
 def _named(tensors: Mapping[str, Tensor], wires: Sequence[Wire]) -> list[Tensor]:
     return [tensors[wire.name] for wire in wires]
-
-
-def _with_parameters(body: Any, name: str, parameters: Sequence[str]) -> Any:
-    """A function object of this name; HeteroCL reads a program's name from it and hangs its stages on it."""
-
-    def top(*arguments: Tensor) -> None:
-        body(*arguments)
-
-    top.__name__ = top.__qualname__ = name
-    return top
