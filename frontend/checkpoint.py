@@ -7,7 +7,7 @@ refused by name.
 
 from __future__ import annotations
 
-import pickle
+import contextlib
 import pickletools
 import re
 import warnings
@@ -74,7 +74,7 @@ def _unpickle(path: Path) -> object:
         raise ModelError(f"{path}: is a folder, needs a model file") from None
     except PermissionError:
         raise ModelError(f"{path}: not readable") from None
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
+    except Exception as error:  # damaged bytes make torch's reader fail in many ways
         raise ModelError(f"{path}: {_cause(path, error)}") from None
 
 
@@ -82,27 +82,29 @@ def _cause(path: Path, error: Exception) -> str:
     """What is wrong with a checkpoint that the restricted loader did not take."""
     if path.stat().st_size == 0:
         return "the file is empty"
-    refused = re.search(r"GLOBAL ([\w.]*\w)(?=\s)", str(error)) or re.search(r"^(\S+)", _foreign_global(path))
+    looks_right = zipfile.is_zipfile(path) or path.read_bytes()[:2] in (b"\x80\x02", b"PK")
+    named = re.search(r"GLOBAL ([\w.]*\w)(?=\s)", str(error))
+    refused = named[1] if named else "" if looks_right else _foreign_global(path)
     if refused:
         return (
-            f"refused: the file wants to call '{refused[1]}'; only tensors and plain containers are loaded "
+            f"refused: the file wants to call '{refused}'; only tensors and plain containers are loaded "
             "(save the state dict alone: torch.save(model.state_dict(), ...))"
         )
-    looks_right = zipfile.is_zipfile(path) or path.read_bytes()[:2] in (b"\x80\x02", b"PK")
     return "truncated or damaged checkpoint" if looks_right else "not a PyTorch checkpoint"
 
 
 def _foreign_global(path: Path) -> str:
-    """What a plain pickle of protocol 4 or later, which PyTorch never writes, would call first; empty if nothing."""
+    """What a pickle of a protocol that PyTorch never writes would call first; empty if nothing."""
     strings: list[str] = []
-    try:
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # the file may be anything but a pickle
+        warnings.simplefilter("ignore")
         for operation, argument, _ in pickletools.genops(path.read_bytes()):
+            if operation.name == "GLOBAL":
+                return str(argument).replace(" ", ".")
             if operation.name == "STACK_GLOBAL":
                 return ".".join(strings[-2:])
             if isinstance(argument, str):
                 strings.append(argument)
-    except ValueError:
-        pass
     return ""
 
 

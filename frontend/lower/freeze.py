@@ -23,7 +23,6 @@ from ir.ops import (
     MultiplyShift,
     Op,
     Operand,
-    OperatorError,
     SpaceToDepth,
 )
 from ir.records import Dequantise
@@ -79,6 +78,8 @@ def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
         if value.gain is not None:
             state.fail(graph.by_name[name], "an output scaled per channel has no integer form: quantise it")
         offset = np.zeros(channels) if value.offset is None else value.offset
+        if not np.isfinite(offset).all():
+            state.fail(graph.by_name[name], "an output's bias is not finite")
         dequantise[value.tensor] = Dequantise(1 / value.steps, tuple(float(v) for v in offset))
     integer = Graph(graph.name, graph.inputs, tuple(state.nodes), tuple(dequantise), state.constants)
     used = {i for node in integer.nodes for i in node.inputs}
@@ -114,7 +115,7 @@ class _State:
         """Append an integer node under the float node's name."""
         try:
             self.types[node.name] = op.infer([Operand(self.type_of(i), self.constants.get(i)) for i in inputs])
-        except OperatorError as error:
+        except ValueError as error:  # an OperatorError, or a range that no element type holds
             self.fail(node, str(error))
         self.nodes.append(Node(node.name, op, inputs))
         return node.name

@@ -1,0 +1,136 @@
+"""Board files: the shipped ones, and every kind of mistake with file, key and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hetero_compile.board import BoardError, load_board, shipped_boards
+from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
+
+GOOD = """
+name: my-board
+objective: latency
+fabric: {part: xczu3eg, dsp: dsp48e2, dsp_count: 360, lut_count: 70560, bram18_count: 432, clock_mhz: 250}
+cpu: {isa: rv64gcv, vlen: 256, cores: 4, clock_mhz: 1600, role: host}
+memory: {dma_pool_mib: 64, bandwidth_gb_s: 4.2, cache_line_bytes: 64, coherent: false}
+"""
+
+
+def changed(edit: str, value: object = None) -> str:
+    """The good file with one key (``cpu.isa``) set, or removed where no value is given."""
+    data = yaml.safe_load(GOOD)
+    *sections, key = edit.split(".")
+    place = data
+    for section in sections:
+        place = place[section]
+    if value is None:
+        del place[key]
+    else:
+        place[key] = value
+    return yaml.safe_dump(data)
+
+
+def error(tmp_path: Path, text: str) -> str:
+    """The one line; the file it names is cut off."""
+    file = tmp_path / "board.yaml"
+    file.write_text(text)
+    with pytest.raises(BoardError) as raised:
+        load_board(str(file))
+    message = str(raised.value)
+    assert "\n" not in message and message.startswith(f"{file}: ")
+    return message.removeprefix(f"{file}: ")
+
+
+def test_the_four_shipped_boards_load() -> None:
+    assert shipped_boards() == ("bananapi-f3", "polarfire-icicle", "ultra96-v2", "zu3eg-rvv")
+    boards = {name: load_board(name) for name in shipped_boards()}
+    assert all(board.name == name for name, board in boards.items())
+    assert [name for name, board in boards.items() if board.hypothetical] == ["zu3eg-rvv"]
+    assert [name for name, board in boards.items() if board.fabric is None] == ["bananapi-f3"]
+    assert [name for name, board in boards.items() if board.cpu.vlen] == ["bananapi-f3", "zu3eg-rvv"]
+    assert [name for name, board in boards.items() if board.cpu.role == "coprocessor"] == ["ultra96-v2"]
+    assert boards["polarfire-icicle"].fabric == Fabric(
+        "MPFS250T-FCVG484EES", Resources(254000, 784, 812), "macc18", 150
+    )
+
+
+def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None:
+    file = tmp_path / "board.yml"
+    file.write_text(GOOD)
+    assert load_board(str(file)) == Target(
+        "my-board",
+        Cpu("rv64gcv", 256, 4, 1600.0, "host"),
+        SharedMemory(64 * 1024 * 1024, 4.2, 64, False),
+        Fabric("xczu3eg", Resources(lut=70560, dsp=360, bram18=432), "dsp48e2", 250.0),
+        "latency",
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("speed", 3, "unknown key 'speed' (allowed: name, description, hypothetical, objective, fabric, cpu, memory)"),
+        ("cpu.clock_ghz", 1.6, "unknown key 'cpu.clock_ghz' (allowed: isa, vlen, cores, clock_mhz, role)"),
+        ("memory.dma_pool_kib", 1, "unknown key 'memory.dma_pool_kib' (allowed: dma_pool_mib, bandwidth_gb_s, "),
+        ("fabric.dsps", 9, "unknown key 'fabric.dsps' (allowed: part, dsp, dsp_count, lut_count, bram18_count, "),
+        ("cpu.clock_mhz", "1600 MHz", "key 'cpu.clock_mhz': Input should be a valid number, is '1600 MHz'"),
+        ("cpu.clock_mhz", -5, "key 'cpu.clock_mhz': Input should be greater than 0, is -5"),
+        ("cpu.clock_mhz", 1.6e9, "key 'cpu.clock_mhz': Input should be less than or equal to 10000"),
+        ("cpu.clock_mhz", float("nan"), "key 'cpu.clock_mhz': Input should be"),
+        ("memory.bandwidth_gb_s", float("inf"), "key 'memory.bandwidth_gb_s': Input should be"),
+        ("cpu.isa", "rv64imac", "key 'cpu.isa': Input should be 'rv64gc', 'rv64gcv' or 'rv32im', is 'rv64imac'"),
+        ("cpu.isa", "rv64gc", "key 'cpu': vlen 256 does not go with isa rv64gc (rv64gcv needs 128 or more, others 0)"),
+        ("cpu.vlen", 200, "key 'cpu.vlen': Input should be 0, 128, 256, 512 or 1024, is 200"),
+        ("cpu.cores", 0, "key 'cpu.cores': Input should be greater than or equal to 1, is 0"),
+        ("cpu.cores", 2.5, "key 'cpu.cores': Input should be a valid integer, is 2.5"),
+        ("cpu.cores", True, "key 'cpu.cores': Input should be a valid integer, is True"),
+        ("cpu.role", "boss", "key 'cpu.role': Input should be 'host' or 'coprocessor', is 'boss'"),
+        ("fabric.dsp", "dsp48", "key 'fabric.dsp': Input should be 'dsp48e1', 'dsp48e2', 'dsp58' or 'macc18'"),
+        ("fabric.dsp_count", -1, "key 'fabric.dsp_count': Input should be greater than or equal to 0, is -1"),
+        ("fabric.lut_count", "70k", "key 'fabric.lut_count': Input should be a valid integer, is '70k'"),
+        ("memory.cache_line_bytes", 60, "key 'memory.cache_line_bytes': Input should be 16, 32, 64 or 128, is 60"),
+        ("memory.coherent", "maybe", "key 'memory.coherent': Input should be a valid boolean, is 'maybe'"),
+        ("objective", "power", "key 'objective': Input should be 'throughput' or 'latency', is 'power'"),
+        ("name", "My Board!", "key 'name': String should match pattern"),
+        ("cpu", [1, 2], "key 'cpu': Input should be"),
+    ],
+)
+def test_mistakes(tmp_path: Path, key: str, value: object, expected: str) -> None:
+    assert error(tmp_path, changed(key, value)).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "key", ["name", "cpu", "memory", "cpu.isa", "cpu.cores", "memory.coherent", "fabric.clock_mhz"]
+)
+def test_missing_keys(tmp_path: Path, key: str) -> None:
+    assert error(tmp_path, changed(key)) == f"key '{key}' is missing"
+
+
+def test_a_mistyped_key_is_named_rather_than_the_one_it_leaves_out(tmp_path: Path) -> None:
+    assert error(tmp_path, GOOD.replace("cores: 4", "core: 4")).startswith("unknown key 'cpu.core' (allowed: isa, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("", "NoneType"), ("- a\n- b\n", "list"), ("just words", "str"), ("7", "int")]
+)
+def test_no_mapping(tmp_path: Path, text: str, kind: str) -> None:
+    assert error(tmp_path, text).startswith("key 'top level': ")
+
+
+def test_no_yaml_and_no_text(tmp_path: Path) -> None:
+    assert error(tmp_path, "name: [1, 2\ncpu: }").startswith("not valid YAML: ")
+    assert error(tmp_path, "name: !!python/object/apply:os.system ['true']").startswith("not valid YAML: ")
+    file = tmp_path / "bytes.yaml"
+    file.write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(BoardError, match=r"bytes\.yaml: cannot be read \(it is not text\)"):
+        load_board(str(file))
+    with pytest.raises(BoardError, match=r"missing\.yaml: cannot be read \(No such file or directory\)"):
+        load_board(str(tmp_path / "missing.yaml"))
+
+
+def test_unknown_names_list_the_shipped_boards() -> None:
+    with pytest.raises(BoardError, match=r"board 'zu3eg': unknown \(shipped: bananapi-f3, .*; or a \.yaml file\)"):
+        load_board("zu3eg")
