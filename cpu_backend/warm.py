@@ -26,9 +26,11 @@ def warm() -> float:
 
 def _progress(done: Event) -> None:
     start = time.monotonic()
-    while not done.wait(1.0):
+    terminal = sys.stdout.isatty()
+    while not done.wait(1.0 if terminal else 20.0):
         seconds = time.monotonic() - start
-        print(f"\rPreparing the RISC-V compiler (once, up to two minutes): {seconds:3.0f} s", end="", flush=True)
+        text = f"Preparing the RISC-V compiler (once, one to three minutes): {seconds:3.0f} s"
+        print(f"\r{text}" if terminal else text, end="" if terminal else "\n", flush=True)
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from torch.fx import Node as FxNode
 
 from frontend.errors import ModelError
 from ir.graph import Graph, Node
-from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, Op, SpaceToDepth
+from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, Op, Scaled, SpaceToDepth
 from ir.records import Picture
 from ir.types import Array, DType, TensorType
 
@@ -71,9 +71,8 @@ class _Builder:
                 f"{self.graph}: input '{node.name}' has shape {shape}, needs (1, C, {picture.height}, {picture.width})"
             )
         self.inputs[INPUT_IMAGE] = TensorType.of_dtype(shape[1:], DType("uint", 8))
-        top = self.inputs[INPUT_IMAGE].hi
         self.names[node] = INPUT_IMAGE + ".scaled"
-        self.nodes.append(Node(INPUT_IMAGE + ".scaled", FakeQuantize(picture.steps, 0, top), (INPUT_IMAGE,)))
+        self.nodes.append(Node(INPUT_IMAGE + ".scaled", Scaled(picture.steps), (INPUT_IMAGE,)))
 
     def add_call(self, node: FxNode) -> None:
         importer = IMPORTERS.get(str(node.target))

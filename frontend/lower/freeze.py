@@ -14,17 +14,7 @@ import numpy as np
 
 from frontend.errors import ModelError
 from ir.graph import Graph, Node
-from ir.ops import (
-    BatchNorm,
-    Concat,
-    Conv2d,
-    FakeQuantize,
-    MaxPool2d,
-    MultiplyShift,
-    Op,
-    Operand,
-    SpaceToDepth,
-)
+from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, MultiplyShift, Op, Operand, Scaled, SpaceToDepth
 from ir.records import Dequantise
 from ir.types import Array, DType, TensorType
 
@@ -121,6 +111,14 @@ class _State:
         return node.name
 
 
+def _scaled(state: _State, node: Node) -> None:
+    assert isinstance(node.op, Scaled)
+    source = node.inputs[0]
+    if source not in state.graph.inputs:
+        state.fail(node, f"scales '{source}', needs an input of the graph")
+    state.values[node.name] = _Affine(source, node.op.steps, state.graph.inputs[source].dtype.bits)
+
+
 def _quantise(state: _State, node: Node) -> None:
     op = node.op
     assert isinstance(op, FakeQuantize)
@@ -129,11 +127,6 @@ def _quantise(state: _State, node: Node) -> None:
     if source in state.graph.constants:
         state.constants[node.name] = op.integers(state.graph.constants[source])
         state.values[node.name] = _Affine(node.name, op.steps, bits)
-    elif source in state.graph.inputs:
-        type_ = state.graph.inputs[source]
-        if not type_.dtype.is_integer or (type_.lo, type_.hi) != (op.lo, op.hi):
-            state.fail(node, f"input '{source}' is {type_}, its quantiser gives {op.lo}..{op.hi}")
-        state.values[node.name] = _Affine(source, op.steps, bits)
     else:
         state.values[node.name] = _requantise(state, node, op, bits)
 
@@ -195,6 +188,7 @@ RULES: Mapping[type[Op], Callable[[_State, Node], None]] = {
     Concat: _concat,
     Conv2d: _convolution,
     FakeQuantize: _quantise,
+    Scaled: _scaled,
     MaxPool2d: _rearrange,
     SpaceToDepth: _rearrange,
 }

@@ -3,14 +3,14 @@
 `OPERATORS` names them all; rooms keep their own tables keyed by operator type.
 """
 
-from ir.ops.activation import BatchNorm, FakeQuantize, MultiplyShift, Thresholds
+from ir.ops.activation import BatchNorm, FakeQuantize, MultiplyShift, Scaled, Thresholds
 from ir.ops.base import Op, Operand, OperatorError
 from ir.ops.convolution import Conv2d
 from ir.ops.spatial import Concat, MaxPool2d, SpaceToDepth
 
 OPERATORS: dict[str, type[Op]] = {
     op.__name__: op
-    for op in (BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, MultiplyShift, SpaceToDepth, Thresholds)
+    for op in (BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, MultiplyShift, Scaled, SpaceToDepth, Thresholds)
 }
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Op",
     "Operand",
     "OperatorError",
+    "Scaled",
     "SpaceToDepth",
     "Thresholds",
 ]

@@ -43,6 +43,22 @@ class BatchNorm(Op):
 
 
 @dataclass(frozen=True)
+class Scaled(Op):
+    """``x / steps``: the real values that an integer input stands for."""
+
+    steps: float
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        need(len(operands) == 1, f"takes one operand, got {len(operands)}")
+        need(operands[0].type.dtype.is_integer, "takes integers")
+        need(self.steps > 0 and np.isfinite(self.steps), f"steps must be positive and finite, is {self.steps}")
+        return TensorType(operands[0].type.shape, DType("float", 64))
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        return values[0].astype(np.float64) / self.steps
+
+
+@dataclass(frozen=True)
 class FakeQuantize(Op):
     """``clip(rint(x * steps), lo, hi) / steps``: the float image of an integer; ``steps`` levels make up 1.0.
 

@@ -13,7 +13,7 @@ from frontend.load import load_model
 from frontend.lower.freeze import Frozen, freeze
 from ir.executor import execute
 from ir.graph import Graph, Node
-from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, MultiplyShift, Op
+from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, MultiplyShift, Op, Scaled
 from ir.types import Array, DType, TensorType
 
 
@@ -58,7 +58,7 @@ class Float:
     """A float graph in the making: a picture divided by 255, then whatever is added."""
 
     def __init__(self) -> None:
-        self.nodes = [Node("x", FakeQuantize(255.0, 0, 255), ("picture",))]
+        self.nodes = [Node("x", Scaled(255.0), ("picture",))]
         self.constants: dict[str, Array] = {}
 
     def constant(self, name: str, values: object) -> str:
@@ -215,9 +215,10 @@ def test_a_bias_that_is_not_finite_is_refused() -> None:
     assert "node 'head': an output's bias is not finite" in refused(net.graph("head"))
 
 
-def test_an_input_of_another_range_than_its_quantiser_is_refused() -> None:
-    nodes = (Node("x", FakeQuantize(15.0, 0, 15), ("picture",)),)
-    assert "its quantiser gives 0..15" in refused(Graph("net", {"picture": INPUT}, nodes, ("x",), {}))
+def test_only_inputs_are_scaled() -> None:
+    nodes = (Node("x", Scaled(255.0), ("picture",)), Node("p", MaxPool2d(), ("x",)))
+    again = (*nodes, Node("y", Scaled(3.0), ("picture",)))
+    assert set(freeze(Graph("net", {"picture": INPUT}, again, ("p",), {})).graph.types) == {"picture", "p"}
 
 
 def test_a_range_beyond_64_bits_names_its_node() -> None:

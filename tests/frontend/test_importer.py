@@ -162,3 +162,22 @@ def test_batch_norm_in_training_mode_is_refused() -> None:
     with pytest.raises(ModelError, match=r"aten\.|training mode"):
         import_program(program, "net", PICTURE)
     assert "needs weight, bias and running statistics" in refusal(nn.BatchNorm2d(3, affine=False))
+
+
+@pytest.mark.parametrize("network", ["ultranet", "ultranet_bypass"])
+def test_the_imported_graph_computes_what_torch_computes(network: str) -> None:
+    import numpy as np
+
+    from frontend.zoo import ENTRIES
+    from ir.executor import execute
+
+    entry = ENTRIES[network]
+    torch.manual_seed(7)
+    module = entry.factory().double().eval()
+    picture = np.random.default_rng(7).integers(0, 256, entry.input_shape[1:])
+    program = torch.export.export(module, (torch.zeros(entry.input_shape, dtype=torch.float64),))
+    graph = import_program(program, network, entry.picture)
+    got = execute(graph, {"input": picture})[graph.outputs[0]]
+    with torch.no_grad():
+        want = module(torch.from_numpy(picture[None] / 255.0)).numpy()[0]
+    assert np.allclose(got, want, rtol=0, atol=1e-9)
