@@ -172,7 +172,7 @@ def test_weights_that_are_not_constant_quantised_are_refused(source: str) -> Non
         net.add("conv", Conv2d(), "x", net.constant("w", np.ones((2, 2, 1, 1))))
         assert "node 'conv': operand 'w' is not quantised" in refused(net.graph("conv"))
     else:
-        net.nodes.append(Node("w", FakeQuantize(7.0, -7, 7), ("dynamic",)))
+        net.nodes.append(Node("w", Scaled(7.0), ("dynamic",)))
         inputs = {"picture": INPUT, "dynamic": TensorType((2, 2, 1, 1), DType("int", 4), -7, 7)}
         nodes = (*net.nodes, Node("conv", Conv2d(), ("x", "w")))
         graph = Graph("net", inputs, nodes, ("conv",), {})
