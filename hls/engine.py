@@ -21,6 +21,7 @@ from hls.nodes import (
 )
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
+from hls.sizing import with_sized_branches
 from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Words
@@ -97,7 +98,7 @@ class DataflowEngine:
             for name, choice in choices.items()
             if choice.configuration
         }
-        design = build_design(region, foldings, _geometry(target))
+        design = with_sized_branches(build_design(region, foldings, _geometry(target)))
         folder = f"regions/{region.name}"
         return Artifact(
             accelerator_files(design, folder),

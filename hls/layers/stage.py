@@ -52,6 +52,11 @@ class Wire:
     def words(self) -> int:
         return prod(self.shape)
 
+    @property
+    def fifo_bram18(self) -> int:
+        """Block RAMs of the stream's FIFO; up to 32 words stay in shift registers."""
+        return -(-self.word_bits // 36) * -(-self.depth // 512) if self.depth > 32 else 0
+
 
 @dataclass(frozen=True)
 class Stage(ABC):
@@ -80,8 +85,9 @@ class Stage(ABC):
 
     @property
     def resources(self) -> Resources:
-        """First estimate; stages that only move words cost some registers and a multiplexer."""
-        return Resources(lut=60 + 2 * sum(w.word_bits for w in (*self.sources, *self.targets)))
+        """First estimate; stages that only move words cost some registers and a multiplexer, deep streams block RAM."""
+        lut = 60 + 2 * sum(w.word_bits for w in (*self.sources, *self.targets))
+        return Resources(lut=lut, bram18=sum(w.fifo_bram18 for w in self.targets))
 
     @property
     def note(self) -> str:
