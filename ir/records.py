@@ -14,7 +14,7 @@ from typing import Any, Literal
 class Picture:
     """The network's input picture: ``width`` x ``height`` pixels, channels in ``order``, uint8.
 
-    ``bilinear`` samples at half-pixel centres without antialiasing, with 11-bit weights (host.vision.resize has the
+    ``bilinear`` samples at half-pixel centres without antialiasing, with 11-bit weights (ir.resize has the
     integer formula). The float network saw ``value / steps``.
     """
 

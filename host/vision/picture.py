@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from host.errors import InputError
-from host.vision.resize import resize_bilinear
 from ir.records import Picture
+from ir.resize import resize_bilinear
 
 
 def check_photo(path: Path) -> None:

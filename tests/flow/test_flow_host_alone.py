@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import venv
@@ -19,7 +20,9 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of an environment with the base dependencies only."""
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, with_pip=True)
-    pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)]
+    source = folder / "source"  # a copy: pip builds inside the tree it is given
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "*.work"))
+    pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(source)]
     subprocess.run(pip, check=True, capture_output=True, cwd=folder)
     return folder / "bin"
 

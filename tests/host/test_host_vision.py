@@ -12,8 +12,8 @@ from host.errors import InputError
 from host.vision.draw import draw
 from host.vision.heads import Classification, Detection, decode, dequantise
 from host.vision.picture import load_photo, network_input, picture_of_input
-from host.vision.resize import resize_bilinear
 from ir.records import ClassifierHead, Dequantise, Picture, YoloHead
+from ir.resize import resize_bilinear
 
 ULTRANET = Picture(320, 160, "bgr")
 

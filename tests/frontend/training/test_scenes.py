@@ -9,11 +9,11 @@ import pytest
 
 from frontend.training.backgrounds import HEIGHT, WIDTH
 from frontend.training.dataset import Samples, augmented_batch, sample
-from frontend.training.picture import load_rgb, network_input, resized
+from frontend.training.picture import load_rgb, network_input
 from frontend.training.scenes import HABITATS, Placement, draw, make_scene
 from frontend.training.shapes import TARGETS
 from frontend.zoo.ultranet import PICTURE
-from host.vision.resize import resize_bilinear
+from ir.resize import resize_bilinear
 
 INDICES = range(24)
 
@@ -75,16 +75,9 @@ def test_resizing_gives_the_golden_inputs(photo: int, shared_data: Path) -> None
 
 def test_resizing_is_bilinear_at_half_pixel_centres() -> None:
     ramp = np.broadcast_to(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], (90, 120, 3))
-    small = resized(ramp, 40, 40)
+    small = resize_bilinear(ramp, 40, 40)
     expected = ((np.arange(40) + 0.5) * 3 - 0.5) * 2
     assert np.abs(small[20, :, 0] - expected).max() <= 1
-
-
-@pytest.mark.parametrize("size", [(640, 360), (320, 160), (97, 61), (1919, 1081)])
-def test_resizing_is_that_of_the_host(size: tuple[int, int]) -> None:
-    """Two rooms that may not import each other have one formula."""
-    picture = np.random.default_rng(size).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    np.testing.assert_array_equal(resized(picture, 320, 160), resize_bilinear(picture, 320, 160))
 
 
 def test_samples_carry_the_box_to_network_pixels() -> None:
