@@ -14,9 +14,9 @@ With a stride per dimension, ``W = sum w 2**offset`` times ``A = sum a 2**offset
 every channel's patch, one segment per sum: kernel packing (AMD WP486, WP521) where only channels and pixels differ,
 filter packing (HiKonv, arXiv 2112.13972) where taps meet pixels, mixed forms between them.
 
-Each segment is read as an unsigned field above its window's lower end: adding ``-low * 2**offset`` to the product makes
-all fields non-negative, so that nothing borrows. The window is *fixed* by the operands' ranges, or *tracked*: it follows
-the weights, which are known at compile time, and is only ``sum|w| * (amax - amin)`` wide.
+Each segment is read as an unsigned field above its window's lower end: adding ``-low * 2**offset`` to the product
+makes all fields non-negative, so that nothing borrows. The window is *fixed* by the operands' ranges, or *tracked*: it
+follows the weights, which are known at compile time, and is only ``sum|w| * (amax - amin)`` wide.
 
 Where a field is wider than the distance to the next, the two overlap: the low bits of the upper one are computed from
 the operands' low bits outside the multiplier, and subtracted (DSP-Packing, arXiv 2203.11028, describes one bit of it).
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -38,13 +38,13 @@ Window = Literal["fixed", "tracked"]
 
 
 class Segment(NamedTuple):
-    """One sum in the product: its place, its output, and ``count`` products of one multiplication in it."""
+    """One sum in the product: its place, its output, and ``terms`` products of one multiplication in it."""
 
     offset: int
     channel: int
     row: int
     column: int
-    count: int
+    terms: int
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Layout:
 
     @property
     def pitch(self) -> int:
-        """The smallest distance of neighbouring segments."""
-        return min(self.gaps)
+        """The smallest distance of neighbouring segments; a lone segment's width."""
+        return min(self.gaps[:-1], default=self.gaps[-1])
 
     @property
     def product_range(self) -> Range:
@@ -112,13 +112,13 @@ class Layout:
 
     def field_bits(self, segment: Segment) -> int:
         """Bits of a segment that must be known to read it."""
-        return max(1, self.span(segment.count).bit_length())
+        return max(1, self.span(segment.terms).bit_length())
 
     @cached_property
     def gaps(self) -> tuple[int, ...]:
         """Bits from each segment to the next; the top segment has room for all of its field."""
         offsets = [s.offset for s in self.segments]
-        gaps = [above - own for own, above in zip(offsets, offsets[1:], strict=False)]
+        gaps = [above - own for own, above in pairwise(offsets)]
         return (*gaps, self.field_bits(self.segments[-1]))
 
     @cached_property
@@ -138,22 +138,23 @@ class Layout:
     @property
     def largest_sum(self) -> int:
         """Of the raised product sum: all fields at their largest."""
-        return sum(self.span(s.count) << s.offset for s in self.segments)
+        return sum(self.span(s.terms) << s.offset for s in self.segments)
 
     def legality(self) -> list[tuple[str, bool]]:
         """The interval proof of the decode recipe, line by line: statement, whether it holds."""
         lines = []
         for index, segment in enumerate(self.segments[:-1]):
-            span, gap, shared = self.span(segment.count), self.gaps[index], self.overlaps[index]
+            span, gap, shared = self.span(segment.terms), self.gaps[index], self.overlaps[index]
             text = f"segment {index}: 0 <= field <= {span} < 2^({gap}+{shared}), {shared} low bits of the next known"
-            lines.append((text, gap >= 1 and shared <= self.gaps[index + 1]))
+            lines.append((text, gap >= 1 and span < 1 << (gap + shared)))
         text = "zero is a value of both operands"
         return [*lines, (text, 0 in self.weight and 0 in self.activation)]
 
     def multiply(self, weights: Ints, activations: Ints) -> Ints:
-        """Sums of ``T <= depth`` packed products: (B, T, m, ky, kx) and (B, T, ny, nx) -> (B, channels, rows, columns).
+        """Sums of ``T <= depth`` packed products.
 
-        Forms the packed words, one product each, adds, and takes the sum apart. PackingError on a value out of range.
+        (B, T, m, ky, kx) and (B, T, ny, nx) -> (B, channels, rows, columns); either B may be 1. Forms the packed words,
+        one product each, adds, and takes the sum apart. PackingError on a value out of range.
         """
         if weights.shape[1] > self.depth:
             raise PackingError(f"{weights.shape[1]} products in a chain, {self.depth} allowed")
@@ -184,23 +185,27 @@ class Layout:
 
     def _decode(self, total: Ints, low_bits: Ints) -> Ints:
         """Fields (B, channels, rows, columns) of the raised sums (B,)."""
-        fields = np.empty(low_bits.shape, np.int64)
+        fields = np.empty((len(total), *self.outputs), np.int64)
         rest = total
-        for index, (own, above) in enumerate(zip(self.segments, self.segments[1:], strict=False)):
-            gap, shared = self.gaps[index], self.overlaps[index]
-            known = low_bits[:, above.channel, above.row, above.column] & ((1 << shared) - 1)
-            field = (rest - (known << gap)) & ((1 << (gap + shared)) - 1)
+        for index, own in enumerate(self.segments[:-1]):
+            width = self.gaps[index] + self.overlaps[index]
+            known = np.zeros_like(rest)
+            for above in self.segments[index + 1 :]:
+                if above.offset >= own.offset + width:
+                    break
+                known = known + (low_bits[:, above.channel, above.row, above.column] << (above.offset - own.offset))
+            field = (rest - known) & ((1 << width) - 1)
             fields[:, own.channel, own.row, own.column] = field
-            rest = (rest - field) >> gap
+            rest = (rest - field) >> self.gaps[index]
         top = self.segments[-1]
         fields[:, top.channel, top.row, top.column] = rest
         return fields
 
 
 def convolve(weights: Ints, activations: Ints) -> Ints:
-    """Plain sums over terms: (B, T, m, ky, kx) and (B, T, ny, nx) -> (B, m, ky+ny-1, kx+nx-1)."""
-    (ky, kx), (ny, nx) = weights.shape[3:], activations.shape[2:]
-    result = np.zeros((len(weights), weights.shape[2], ky + ny - 1, kx + nx - 1), np.int64)
+    """Plain sums over terms: (B, T, m, ky, kx) and (B, T, ny, nx) -> (B, m, ky+ny-1, kx+nx-1); either B may be 1."""
+    (m, ky, kx), (ny, nx) = weights.shape[2:], activations.shape[2:]
+    result = np.zeros((max(len(weights), len(activations)), m, ky + ny - 1, kx + nx - 1), np.int64)
     for i, j in product(range(ky), range(kx)):
         terms: Any = weights[:, :, :, i, j, None, None] * activations[:, :, None]
         result[:, :, i : i + ny, j : j + nx] += terms.sum(1)
@@ -209,7 +214,9 @@ def convolve(weights: Ints, activations: Ints) -> Ints:
 
 def _offsets(extents: tuple[int, ...], strides: tuple[int, ...]) -> Ints:
     """Bit offset of every grid point."""
-    grids = np.meshgrid(*(np.arange(n, dtype=np.int64) * s for n, s in zip(extents, strides, strict=True)), indexing="ij")
+    grids = np.meshgrid(
+        *(np.arange(n, dtype=np.int64) * s for n, s in zip(extents, strides, strict=True)), indexing="ij"
+    )
     return np.asarray(sum(grids), np.int64)
 
 

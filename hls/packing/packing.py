@@ -8,7 +8,8 @@ p, the sum of all ``w_i * a_j`` with ``i + j = k``. Two uses:
 * channel packing (AMD WP486): the w_i belong to different output channels, A is one activation.
 
 Negative sums borrow from the segment above; the borrow is the top bit of the segment below, so segment k is
-``signed(m[kp+p-1 : kp]) + m[kp-1]``, exact while every sum lies in ``-2**(p-1) .. 2**(p-1)-1``.
+``signed(m[kp+p-1 : kp]) + m[kp-1]``, exact while every sum lies in ``-2**(p-1)+1 .. 2**(p-1)-1``: one less could not
+lend the borrow. `hls.packing.choose.solve` finds denser packings; these are the ones that generators exist for.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _legal(
         return []
     sums = weight.times(activation).scaled(per_segment)
     limit = 1 << (pitch - 1)
-    depth = min(limit // -sums.lo if sums.lo < 0 else limit, (limit - 1) // sums.hi if sums.hi > 0 else limit)
+    depth = min((limit - 1) // -sums.lo if sums.lo < 0 else limit, (limit - 1) // sums.hi if sums.hi > 0 else limit)
     total = w.times(a)
     room = 1 << (dsp.accumulator - 1)
     depth = min(depth, room // -total.lo if total.lo < 0 else room, (room - 1) // total.hi if total.hi > 0 else room)

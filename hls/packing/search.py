@@ -1,6 +1,6 @@
 """Search for the layouts that do most multiplications in one use of a multiplier.
 
-For given extents and an order of the three dimensions from low bits to high, the strides that just keep the fields apart
+For given extents and an order of the three dimensions from low bits to high, strides that just keep the fields apart
 are a closed form, so the search runs over extents and orders only. It looks at the best case in the choices that cannot
 raise the rate (activations around zero, tracked windows, one product deep); `hls.packing.refine` then looks for the
 cheapest way to build what was found.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import permutations
 
 from hls.packing.geometry import Multiplier
@@ -24,7 +24,7 @@ Order = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Fit:
-    """Extents (channel, row, column) of both operands; ``order`` of the dimensions that are not trivial, low bits first."""
+    """Extents (channel, row, column) of both operands; ``order`` of the dimensions above one, low bits first."""
 
     multiplier: Multiplier
     weight_port: int
@@ -67,14 +67,14 @@ def place(order: Order, weights: Extents, activations: Extents, gaps: Sequence[i
 def gap_table(span: int, overlap: int, size: int = MAX_KERNEL**2) -> list[int]:
     """Room for 0..size products of span ``span`` each, where the field above may be overlapped.
 
-    An overlapped field keeps more bits in the product than it overlaps: otherwise the logic outside the multiplier would
+    An overlapped field keeps more bits in the product than it overlaps: otherwise the logic outside would
     do more than the multiplier.
     """
     needs = [max(1, (count * span).bit_length()) for count in range(size + 1)]
     return [max(need - overlap, min(need, overlap + 1)) for need in needs]
 
 
-@lru_cache(maxsize=None)
+@cache
 def best_fits(
     weight: Range, activation_count: int, multiplier: Multiplier, overlap: int, one_channel: bool
 ) -> dict[tuple[int, int], list[Fit]]:
@@ -90,7 +90,9 @@ def best_fits(
         )
         if not weight_limit or not activation_limit:
             continue
-        sum_limit = (1 << multiplier.accumulator) // max(1, weight.magnitude * (activation_count - 1) * multiplier.terms)
+        sum_limit = (1 << multiplier.accumulator) // max(
+            1, weight.magnitude * (activation_count - 1) * multiplier.terms
+        )
         for kx, ky, m in _weight_extents(weight_limit.bit_length(), gaps[1], one_channel):
             fits = found.setdefault((kx, ky), [])
             best = fits[0].pixels if fits else 1
@@ -124,7 +126,7 @@ def _weight_extents(bits: int, gap: int, one_channel: bool) -> Iterator[Extents]
                 yield kx, ky, m
 
 
-@lru_cache(maxsize=None)
+@cache
 def _orders(channel: bool, row: bool) -> tuple[Order, ...]:
     """Of the dimensions channel 0 and row 1 where they are not trivial, and column 2."""
     return tuple(permutations((*((0,) if channel else ()), *((1,) if row else ()), 2)))

@@ -53,7 +53,7 @@ def test_the_least_depth_runs_and_one_less_deadlocks(seed: int) -> None:
     shallow = with_depths(enough, {deep: least[deep] - 1})
     with pytest.raises(StageError, match="deadlock"):
         simulated(graph, shallow)(inputs)
-    with pytest.raises(DeadlockError, match="full at depth [0-9]+, whose reader 'joined' waits for 'conv_c_out"):
+    with pytest.raises(DeadlockError, match=r"full at depth [0-9]+, whose reader 'joined' waits for 'conv_c_out"):
         run(network, {**network.depths, deep: least[deep] - 1})
 
 
