@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,13 +104,14 @@ def check(
         if found := first_difference(compiled, str(path), "reference executor", reference, want):
             raise CheckError(found)
     names = ["reference executor", *(["the expected outputs"] if expected else [])]
-    for executor, run in _executors(compiled, built):
-        progress(f"running {executor}")
-        for (path, frame), reference in zip(frames, references, strict=True):
-            got = run(frame, reference)
-            if found := first_difference(compiled, str(path), executor, got, reference):
-                raise CheckError(_located(compiled, found, executor, path, frame, reference, progress))
-        names.append(executor)
+    with closing(_executors(compiled, built)) as executors:
+        for executor, run in executors:
+            progress(f"running {executor}")
+            for (path, frame), reference in zip(frames, references, strict=True):
+                got = run(frame, reference)
+                if found := first_difference(compiled, str(path), executor, got, reference):
+                    raise CheckError(_located(compiled, found, executor, path, frame, reference, progress))
+            names.append(executor)
     return Agreement(tuple(names), len(frames))
 
 
@@ -135,7 +137,7 @@ PLACES: Mapping[str, Where] = {
 }
 
 
-def _executors(compiled: Compiled, built: Package) -> Iterator[tuple[str, Run]]:
+def _executors(compiled: Compiled, built: Package) -> Generator[tuple[str, Run], None, None]:
     """What can run here: the package on both places, and the Vitis C++ of every device region under ap_int."""
     for name, place in PLACES.items():
         if place == "qemu" and compiled.target.cpu.isa == "rv32im":
