@@ -156,19 +156,29 @@ def _blocked(network: Network, room: list[int], waiting: list[tuple[Process, int
     return "deadlock: " + ("; ".join(texts) or "every stage waits for a stream that nobody writes")
 
 
-def least_depth(network: Network, stream: str) -> int:
-    """The least depth of one stream at which the network does not deadlock, the others as declared; by bisection.
+def runs(network: Network, depths: Mapping[str, int]) -> bool:
+    """Whether the network runs to the end, with other depths for some streams."""
+    try:
+        run(network, {**network.depths, **depths})
+    except DeadlockError:
+        return False
+    return True
+
+
+def least_depth(network: Network, stream: str, floor: int = 1) -> int:
+    """The least depth, ``floor`` or more, of one stream at which the network does not deadlock, the others as declared.
 
     Raises DeadlockError where no depth of this stream helps.
     """
+    if runs(network, {stream: floor}):
+        return floor
     tokens = sum(p.events.count(network.streams.index(stream) + 1) for p in network.processes)
     run(network, {**network.depths, stream: tokens})
-    low, high = 1, tokens
+    low, high = floor + 1, tokens
     while low < high:
         middle = (low + high) // 2
-        try:
-            run(network, {**network.depths, stream: middle})
+        if runs(network, {stream: middle}):
             high = middle
-        except DeadlockError:
+        else:
             low = middle + 1
     return low

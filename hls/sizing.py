@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hls.fifo import least_depth, network_of
+from hls.fifo import least_depth, network_of, runs
 from hls.heterocl.lower import lower
 from hls.layers.movement import Fork
 from hls.layers.stage import Wire
@@ -24,11 +24,14 @@ def with_sized_branches(design: Design) -> Design:
     if not branches:
         return design
     network = network_of(lower(schedule(design)))
-    depths: dict[str, int] = {}
+    depths = {wire.name: SHALLOW for wire in branches}
+    if runs(network, depths):
+        return with_depths(design, depths)
+    depths = {}
     for wire in branches:
-        least = least_depth(replace(network, depths={**network.depths, **depths}), wire.name)
-        row = wire.columns * wire.groups if least > SHALLOW else 0
-        depths[wire.name] = max(SHALLOW, least + row)
+        decided = replace(network, depths={**network.depths, **depths})
+        least = least_depth(decided, wire.name, SHALLOW)
+        depths[wire.name] = least + (wire.columns * wire.groups if least > SHALLOW else 0)
     return with_depths(design, depths)
 
 
