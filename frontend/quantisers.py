@@ -149,13 +149,17 @@ class QuantConv2d(nn.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         *,
-        padding: int = 0,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        groups: int = 1,
         bias: bool = False,
         bits: int = 4,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride=stride, padding=padding, groups=groups, bias=bias
+        )
         self.bits = bits
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """A first placement by rules: one accelerator region, an interval of the topological order, the rest on the CPU.
 
-An interval of a topological order is always convex. Every interval the device engine takes is folded to the fastest
-pace that fits the board. The one with the best frame time wins (the slower side's for throughput, the sum for latency),
-among equals the one that needs least of the device.
+An interval of a topological order is always convex; the order is chosen so that what the device takes stands together.
+Every interval the device engine takes is folded to the fastest pace that fits the board. The one with the best frame
+time wins (the slower side's for throughput, the sum for latency), among equals the one that needs fewest DSPs, then the
+least of the CPU.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from ir.engine import Candidate, Engine, Prepared, Reason
 from ir.graph import Graph
 from ir.target import Resources, Target
 from partition.folding import Folding, fold
+from partition.order import gathered
 from partition.plan import Decision, Plan, PlanError, Region
 
 PACKING_CYCLES_PER_BYTE = 1.0
@@ -29,7 +31,8 @@ def partition(graph: Graph, engines: Sequence[Engine], target: Target) -> Plan:
     if cpu is None:
         raise PlanError(f"{graph.name}: no engine runs on the CPU")
     offers = {e.name: {node.name: _ask(e, graph, node.name, target) for node in graph.nodes} for e in engines}
-    return _Search(graph, tuple(engines), target, cpu, offers).plan()
+    taken = {name for e in engines if e.side == "device" for name, offer in offers[e.name].items() if offer.prepared}
+    return _Search(gathered(graph, taken), tuple(engines), target, cpu, offers).plan()
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class _Search:
             raise PlanError(self.homeless())
         best = min(
             possible,
-            key=lambda p: (round(p.time(self.target), 6), p.resources.dsp, p.resources.lut, p.resources.bram18),
+            key=lambda p: (round(p.time(self.target), 6), p.resources.dsp, p.cpu_ms, p.resources.lut),
         )
         decisions = tuple(self.decide(position, best) for position in range(len(self.graph.nodes)))
         return Plan(self.regions(best), decisions, best.device_ms, best.cpu_ms, best.resources)

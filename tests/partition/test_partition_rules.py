@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 import pytest
 from fake_engines import BYTES, FakeEngine, chain, cpu, target
 from hypothesis import given, settings
@@ -169,3 +170,25 @@ def test_a_layer_only_the_accelerator_takes_has_to_fit() -> None:
 def test_without_a_cpu_engine_there_is_no_plan() -> None:
     with pytest.raises(PlanError, match="no engine runs on the CPU"):
         partition(chain(1), [FakeEngine("dev", "device", {"a": [dsp(1, 1)]})], target(DSP))
+
+
+def test_a_node_that_stays_on_the_cpu_does_not_split_what_stands_beside_it() -> None:
+    from ir.graph import Graph, Node
+    from ir.ops import Concat, Conv2d, MaxPool2d
+    from ir.types import TensorType
+    from partition.order import gathered
+
+    x = TensorType.of_range((2, 8, 8), 0, 3)
+    w = {"w": np.ones((2, 2, 1, 1), np.int64)}
+    nodes = (
+        Node("first", Conv2d(), ("x", "w")),
+        Node("cpu_only", MaxPool2d(), ("first",)),
+        Node("beside", Conv2d(), ("first", "w")),
+        Node("also", MaxPool2d(), ("beside",)),
+        Node("join", Concat(), ("cpu_only", "also")),
+    )
+    graph = Graph("net", {"x": x}, nodes, ("join",), w)
+    order = [node.name for node in gathered(graph, {"first", "beside", "also"}).verify().nodes]
+    assert order == ["first", "beside", "also", "cpu_only", "join"]
+    untouched = [node.name for node in gathered(graph, set()).nodes]
+    assert untouched == [node.name for node in nodes]
