@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
 from hls.layers.convolution import Convolution, accumulate, multiply_chains
-from hls.layers.stage import Banks, Tensor, in_lane, lane, signed_type, word_type
+from hls.layers.stage import Banks, Tensor, in_lane, lane, nest, signed_type, word_type
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,7 @@ class ChannelConv(Convolution):
         window = alloc((k, k, cg_count), f"{n}_window", word)
         columns = alloc((k * self.simd,), f"{n}_a", operand)
         sums = alloc((blocks, max(p.weights, 2)), f"{n}_sums", signed_type(acc))
-        with (
-            hcl.for_(0, wire.rows, tag=n, name="y") as y,
-            hcl.for_(0, wire.columns, name="x") as x,
-            hcl.for_(0, og_count, name="og") as og,
-            hcl.for_(0, k, name="r") as r,
-            hcl.for_(0, cg_count, name="cg") as cg,
-        ):
+        with nest(n, y=wire.rows, x=wire.columns, og=og_count, r=k, cg=cg_count) as (y, x, og, r, cg):
             with hcl.if_(og == 0):
                 new = hcl.scalar(0, "new", dtype=word)
                 with hcl.if_(r == k - 1):

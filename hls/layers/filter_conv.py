@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
 from hls.layers.convolution import Convolution, accumulate, multiply_chains
-from hls.layers.stage import Banks, Tensor, in_lane, lane, signed_type, word_type
+from hls.layers.stage import Banks, Tensor, in_lane, lane, nest, signed_type, word_type
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,7 @@ class FilterConv(Convolution):
         packed = alloc((self.simd,), f"{n}_a", operand)
         sums = alloc((self.pe, p.segments), f"{n}_sums", signed_type(acc))
         carry = alloc((og_count, self.pe, k - 1), f"{n}_carry", signed_type(acc))
-        with (
-            hcl.for_(0, wire.rows, tag=n, name="y") as y,
-            hcl.for_(0, wire.columns, name="j") as j,
-            hcl.for_(0, og_count, name="og") as og,
-            hcl.for_(0, k, name="r") as r,
-            hcl.for_(0, cg_count, name="cg") as cg,
-        ):
+        with nest(n, y=wire.rows, j=wire.columns, og=og_count, r=k, cg=cg_count) as (y, j, og, r, cg):
             pair = hcl.scalar(0, "pair", dtype=word)
             with hcl.if_(og == 0):
                 with hcl.if_(r == k - 1):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
-from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, raster, word_type
+from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, nest, raster, word_type
 from ir.target import Resources
 
 
@@ -73,12 +73,7 @@ class PadPair(Stage):
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
         source, target = self.sources[0], self.targets[0]
         left = alloc((source.groups,), f"{self.name}_left", word_type(source))
-        with (
-            hcl.for_(0, target.rows, tag=self.name, name="y") as y,
-            hcl.for_(0, target.columns, name="j") as j,
-            hcl.for_(0, 2, name="half") as half,
-            hcl.for_(0, source.groups, name="g") as g,
-        ):
+        with nest(self.name, y=target.rows, j=target.columns, half=2, g=source.groups) as (y, j, half, g):
             v = hcl.scalar(0, "v", dtype=word_type(source))
             x = 2 * j + half
             inside = hcl.and_(y >= self.top, y < self.top + source.rows, x >= self.left, x < self.left + source.columns)
@@ -103,12 +98,7 @@ class Unpair(Stage):
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
         source, target = self.sources[0], self.targets[0]
         right = alloc((source.groups,), f"{self.name}_right", word_type(target))
-        with (
-            hcl.for_(0, source.rows, tag=self.name, name="y") as y,
-            hcl.for_(0, source.columns, name="j") as j,
-            hcl.for_(0, 2, name="half") as half,
-            hcl.for_(0, source.groups, name="g") as g,
-        ):
+        with nest(self.name, y=source.rows, j=source.columns, half=2, g=source.groups) as (y, j, half, g):
             v = hcl.scalar(0, "v", dtype=word_type(target))
             with hcl.if_(half == 0):
                 pair = hcl.scalar(sources[0][y, j, g], "pair", dtype=word_type(source))
@@ -132,16 +122,12 @@ class Split(Stage):
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
         source, target = self.sources[0], self.targets[0]
         rest = alloc((2,), f"{self.name}_rest", word_type(source))
-        with (
-            hcl.for_(0, source.rows, tag=self.name, name="y") as y,
-            hcl.for_(0, source.columns, name="x") as x,
-            hcl.for_(0, source.groups, name="g") as g,
-            hcl.for_(0, target.groups // source.groups, name="k") as k,
-        ):
+        ratio = target.groups // source.groups
+        with nest(self.name, y=source.rows, x=source.columns, g=source.groups, k=ratio) as (y, x, g, k):
             with hcl.if_(k == 0):
                 rest[0] = sources[0][y, x, g]
             v = hcl.scalar(rest[0], "v", dtype=word_type(source))
-            targets[0][y, x, g * (target.groups // source.groups) + k] = hcl.cast(word_type(target), v.v)
+            targets[0][y, x, g * ratio + k] = hcl.cast(word_type(target), v.v)
             rest[0] = v.v >> target.word_bits
         return ()
 
@@ -163,12 +149,7 @@ class Merge(Stage):
         ratio = source.groups // target.groups
         word = word_type(target)
         gathered = alloc((2,), f"{self.name}_gathered", word)
-        with (
-            hcl.for_(0, source.rows, tag=self.name, name="y") as y,
-            hcl.for_(0, source.columns, name="x") as x,
-            hcl.for_(0, target.groups, name="g") as g,
-            hcl.for_(0, ratio, name="k") as k,
-        ):
+        with nest(self.name, y=source.rows, x=source.columns, g=target.groups, k=ratio) as (y, x, g, k):
             new = hcl.scalar(sources[0][y, x, g * ratio + k], "new", dtype=word_type(source))
             v = hcl.scalar(hcl.cast(word, new.v) << (k * source.word_bits), "v", dtype=word)
             with hcl.if_(k > 0):

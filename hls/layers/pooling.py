@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
-from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, word_type
+from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, nest, word_type
 from ir.target import Resources
 
 
@@ -22,13 +22,8 @@ class MaxPool(Stage):
         word = word_type(source)
         note(f"{k}x{k} max pooling: best[x] is the maximum of the window over the rows so far")
         best = alloc((target.columns, source.groups), f"{self.name}_best", word)
-        with (
-            hcl.for_(0, -(-source.rows // k), tag=self.name, name="y") as y,
-            hcl.for_(0, k, name="sy") as sy,
-            hcl.for_(0, -(-source.columns // k), name="x") as x,
-            hcl.for_(0, k, name="sx") as sx,
-            hcl.for_(0, source.groups, name="g") as g,
-        ):
+        rows, columns = -(-source.rows // k), -(-source.columns // k)
+        with nest(self.name, y=rows, sy=k, x=columns, sx=k, g=source.groups) as (y, sy, x, sx, g):
             new = hcl.scalar(0, "word", dtype=word)
             old = hcl.scalar(0, "old", dtype=word)
             with hcl.if_(hcl.and_(k * y + sy < source.rows, k * x + sx < source.columns)):

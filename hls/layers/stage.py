@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -96,14 +96,18 @@ class Stage(ABC):
 
 
 @contextmanager
-def raster(wire: Wire, tag: str) -> Iterator[tuple[Any, Any, Any]]:
+def nest(tag: str, **extents: int) -> Iterator[tuple[Any, ...]]:
+    """A perfect loop nest from zero, as the stage ``tag``: one loop per keyword, outermost first."""
+    with ExitStack() as loops:
+        (outer, rows), *inner = extents.items()
+        variables = [loops.enter_context(hcl.for_(0, rows, tag=tag, name=outer))]
+        variables += [loops.enter_context(hcl.for_(0, extent, name=name)) for name, extent in inner]
+        yield tuple(variables)
+
+
+def raster(wire: Wire, tag: str) -> AbstractContextManager[tuple[Any, ...]]:
     """The loops y, x, g over a wire's words, as the stage ``tag``."""
-    with (
-        hcl.for_(0, wire.rows, tag=tag, name="y") as y,
-        hcl.for_(0, wire.columns, name="x") as x,
-        hcl.for_(0, wire.groups, name="g") as g,
-    ):
-        yield y, x, g
+    return nest(tag, y=wire.rows, x=wire.columns, g=wire.groups)
 
 
 def word_type(wire: Wire) -> Any:
