@@ -40,7 +40,7 @@ class YoloHead:
     Channels are ``anchors`` groups of (tx, ty, tw, th, confidence, class). In pixels of the input picture,
     ``centre = (sigmoid(t_xy) + cell) * stride`` and ``size = exp(t_wh) * anchor_size``, averaged over the anchors, in
     the cell whose confidence (also averaged) is highest. With ``whole_pixels`` the corners are cut to whole pixels of
-    the photo, as the UltraNet family's published post-processing does before it compares boxes.
+    the photo, as the UltraNet family's reference boxes are.
     """
 
     labels: tuple[str, ...]
