@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 
 from hls.layers.movement import Fork, Load, Merge, Split, Store
 from hls.layers.stage import Stage, Wire
-from hls.nodes import SIMPLE_STAGES, Folding, conv_foldings, conv_stages, fused_user, lane_counts, raster
+from hls.nodes import RULES, lane_counts, raster
 from hls.packing import Geometry
 from hls.program import Design, Port
+from ir.engine import Configuration
 from ir.graph import Graph, NodeView
 from ir.layouts import Words
-from ir.ops import Conv2d
 
 
-def build_design(region: Graph, foldings: Mapping[str, Folding], dsp: Geometry) -> Design:
-    """The accelerator of a region. ``foldings`` has one entry per convolution."""
+def build_design(region: Graph, choices: Mapping[str, Configuration], dsp: Geometry) -> Design:
+    """The accelerator of a region. ``choices`` has an entry for every node whose rule asks for one."""
     names = identifiers(region)
-    return _Builder(_renamed(region, names), {names[node]: f for node, f in foldings.items()}, dsp).design()
+    return _Builder(_renamed(region, names), {names[node]: c for node, c in choices.items()}, dsp).design()
 
 
 @dataclass
@@ -27,16 +27,16 @@ class _Builder:
     """The design under construction. ``ready`` holds, per tensor, the wires that readers have not taken yet."""
 
     region: Graph
-    foldings: Mapping[str, Folding]
+    choices: Mapping[str, Configuration]
     dsp: Geometry
     stages: list[Stage] = field(default_factory=list)
     ready: dict[str, list[Wire]] = field(default_factory=dict)
-    fused: set[str] = field(default_factory=set)
+    absorbed: set[str] = field(default_factory=set)
 
     def design(self) -> Design:
         inputs = [self.load(name) for name in self.region.inputs]
         for node in self.region.nodes:
-            if node.name not in self.fused:
+            if node.name not in self.absorbed:
                 self.place(self.region.view(node.name))
         outputs = [self.store(name) for name in self.region.outputs]
         return Design(self.region.name, tuple(self.stages), tuple(inputs), tuple(outputs))
@@ -44,8 +44,10 @@ class _Builder:
     def load(self, tensor: str) -> Port:
         """A region input: words of as many lanes as its first reader wants, in the narrowest native word."""
         type_ = self.region.types[tensor]
-        reader = self.foldings.get(self.region.consumers[tensor][0])
-        lanes = reader.simd if reader else lane_counts(type_.shape[0], type_.dtype.bits)[-1]
+        reader = self.region.view(self.region.consumers[tensor][0])
+        available = lane_counts(type_.shape[0], type_.dtype.bits)
+        wanted = RULES[type(reader.op)].lanes(reader, self.choices.get(reader.name, {}), available[-1:])
+        lanes = wanted if wanted in available else available[-1]
         port = raster(tensor, type_, lanes)
         wire = replace(port, name=f"{port.name}_in")
         self.add(Load(f"{port.name}_load", (port,), (wire,)), tensor)
@@ -59,37 +61,16 @@ class _Builder:
         return Port(port, bits)
 
     def place(self, view: NodeView) -> None:
-        if isinstance(view.op, Conv2d):
-            user = fused_user(view)
-            folding = self.foldings[view.name]
-            source = self.take(view.node.inputs[0], folding.simd)
-            *before, last = conv_stages(view, source, self.fitting(view, folding, user), self.dsp, user)
-            self.stages += before
-            if user:
-                self.fused.add(user.name)
-            self.add(last, user.name if user else view.name)
-            return
-        tensors = [name for name in view.node.inputs if name in self.region.types and name not in self.region.constants]
-        lanes = self.common_lanes(view, tensors)
+        rule, choice = RULES[type(view.op)], self.choices.get(view.name, {})
+        tensors = [name for name in view.node.inputs if name not in self.region.constants]
+        lanes = rule.lanes(view, choice, [self.ready[name][-1].lanes for name in tensors])
         sources = [self.take(name, lanes) for name in tensors]
-        self.add(SIMPLE_STAGES[type(view.op)](view, sources), view.name)
-
-    def fitting(self, view: NodeView, folding: Folding, user: NodeView | None) -> Folding:
-        """The folding, with fewer output lanes where accumulators leave the region unrequantised and are wider."""
-        if user or folding in conv_foldings(view, self.dsp):
-            return folding
-        narrower = [f for f in conv_foldings(view, self.dsp) if f.simd == folding.simd and f.pe <= folding.pe]
-        return max(narrower, key=lambda f: f.pe)
-
-    def common_lanes(self, view: NodeView, tensors: list[str]) -> int:
-        """The lanes at which a simple stage works: its source's, or the most that all sources' channels divide into,
-        and fewer where the result would not fit a word."""
-        if len(tensors) == 1:
-            lanes = self.ready[tensors[0]][-1].lanes
-            return max(n for n in lane_counts(lanes, view.type.dtype.bits))
-        types = [self.region.types[name] for name in tensors]
-        options = [set(lane_counts(t.shape[0], max(t.dtype.bits, view.type.dtype.bits))) for t in types]
-        return max(set.intersection(*options))
+        *before, last = rule.stages(view, sources, choice, self.dsp)
+        self.stages += before
+        user = rule.absorbs(view)
+        if user:
+            self.absorbed.add(user.name)
+        self.add(last, user.name if user else view.name)
 
     def add(self, stage: Stage, tensor: str) -> None:
         """Append the stage that makes ``tensor``, and a fork if the tensor has several readers.

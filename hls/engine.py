@@ -8,28 +8,14 @@ from typing import Literal
 
 from hls.artifact import accelerator_files
 from hls.design import build_design
-from hls.nodes import (
-    OBJECTIONS,
-    Folding,
-    UnsupportedNodeError,
-    conv_foldings,
-    conv_stages,
-    convolution_packing,
-    fused_user,
-    raster,
-    requantisation,
-)
+from hls.nodes import RULES, UnsupportedNodeError, lane_counts, raster
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
 from hls.sizing import with_sized_branches
-from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
+from ir.engine import Artifact, Candidate, Configuration, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Words
-from ir.ops import Conv2d, MultiplyShift, Thresholds
 from ir.target import Resources, Target
-
-MOVING = Resources(lut=400)
-"""A stage without arithmetic worth counting: pooling, rearrangement, joining."""
 
 PORT = Resources(lut=1200, bram18=4)
 """A memory port with its burst logic."""
@@ -48,7 +34,7 @@ class DataflowEngine:
     def objection(self, node: NodeView, target: Target) -> Reason | None:
         if target.fabric is None:
             return Reason("the board has no programmable logic")
-        rule = OBJECTIONS.get(type(node.op))
+        rule = RULES.get(type(node.op))
         if rule is None:
             return Reason(f"{type(node.op).__name__} has no generator")
         x = node.operands[0].type
@@ -57,34 +43,23 @@ class DataflowEngine:
         if x.dtype.kind == "bipolar":
             return Reason("bipolar activations have no stream lanes yet (allowed: int, uint)")
         try:
-            rule(node, GEOMETRIES[target.fabric.dsp])
+            rule.object(node, GEOMETRIES[target.fabric.dsp])
         except UnsupportedNodeError as error:
             return Reason(str(error))
         return None
 
     def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
         """For a convolution the note says how it is packed; the packing depends on the weights' true range."""
-        if isinstance(node.op, MultiplyShift | Thresholds):
-            return Prepared(node, "in the stage of the layer before it" if _is_fused(node) else "requantisation stage")
-        if not isinstance(node.op, Conv2d):
-            return Prepared(node, "stream stage")
-        packing = convolution_packing(node, _geometry(target))
-        x, w = node.operands[0].type, node.operands[1].type
-        widths = f"W{w.dtype.bits}A{x.dtype.bits}"
-        if packing.multiplies == 1:
-            return Prepared(node, f"conv {widths}, 1 MAC/DSP: not packed")
-        return Prepared(node, f"packed conv {widths}, {packing.multiplies} MAC/DSP")
+        if _is_absorbed(node):
+            return Prepared(node, "in the stage of the layer before it")
+        return Prepared(node, RULES[type(node.op)].note(node, _geometry(target)))
 
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
-        node = prepared.node
-        if isinstance(node.op, Conv2d):
-            return [_conv_candidate(node, folding, target) for folding in conv_foldings(node, _geometry(target))]
-        if isinstance(node.op, MultiplyShift | Thresholds):
-            if _is_fused(node):
-                return [Candidate(0)]
-            return [Candidate(node.type.elements, MOVING + requantisation(node).resources(32))]
-        pixels = max(operand.type.elements // operand.type.shape[0] for operand in node.operands)
-        return [Candidate(pixels, MOVING)]
+        """Time and resources of the very stages that lowering would make."""
+        node, dsp = prepared.node, _geometry(target)
+        if _is_absorbed(node):
+            return [Candidate(0)]
+        return [_candidate(node, choice, dsp) for choice in RULES[type(node.op)].configurations(node, dsp)]
 
     def overhead(self, region: Graph, target: Target) -> Resources:
         total = Resources(lut=1500)
@@ -93,12 +68,8 @@ class DataflowEngine:
         return total
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
-        foldings = {
-            name: Folding(int(choice.configuration["simd"]), int(choice.configuration["pe"]))
-            for name, choice in choices.items()
-            if choice.configuration
-        }
-        design = with_sized_branches(build_design(region, foldings, _geometry(target)))
+        configurations = {name: choice.configuration for name, choice in choices.items()}
+        design = with_sized_branches(build_design(region, configurations, _geometry(target)))
         folder = f"regions/{region.name}"
         return Artifact(
             accelerator_files(design, folder),
@@ -114,19 +85,25 @@ def _geometry(target: Target) -> Geometry:
     return GEOMETRIES[target.fabric.dsp]
 
 
-def _is_fused(node: NodeView) -> bool:
-    source = node.graph.by_name.get(node.node.inputs[0])
-    return source is not None and isinstance(source.op, Conv2d) and fused_user(node.graph.view(source.name)) is not None
+def _is_absorbed(node: NodeView) -> bool:
+    graph = node.graph
+    source = graph.by_name.get(node.node.inputs[0])
+    if source is None or type(source.op) not in RULES:
+        return False
+    absorbed = RULES[type(source.op)].absorbs(graph.view(source.name))
+    return absorbed is not None and absorbed.name == node.name
 
 
-def _conv_candidate(node: NodeView, folding: Folding, target: Target) -> Candidate:
-    """Time and resources of the very stages that lowering would make."""
-    source = raster("x", node.operands[0].type, folding.simd)
-    stages = conv_stages(node, source, folding, _geometry(target), fused_user(node))
+def _candidate(node: NodeView, choice: Configuration, dsp: Geometry) -> Candidate:
+    """The node alone, on sources of as many lanes as fit a word."""
+    rule = RULES[type(node.op)]
+    types = [operand.type for operand in node.operands if operand.value is None]
+    lanes = rule.lanes(node, choice, [lane_counts(t.shape[0], t.dtype.bits)[-1] for t in types])
+    stages = rule.stages(node, [raster(f"x{i}", t, lanes) for i, t in enumerate(types)], choice, dsp)
     total = Resources()
     for stage in stages:
         total = total + stage.resources
-    return Candidate(max(s.cycles for s in stages), total, {"simd": folding.simd, "pe": folding.pe})
+    return Candidate(max(s.cycles for s in stages), total, choice)
 
 
 def _port(tensor: str, port: DesignPort) -> Port:

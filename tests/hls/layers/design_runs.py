@@ -10,13 +10,13 @@ from hls.design import build_design
 from hls.heterocl import hcl
 from hls.heterocl.lower import lower
 from hls.heterocl.simulate import Simulator
-from hls.nodes import Folding, conv_foldings
+from hls.nodes import RULES
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Design, Port, schedule
+from ir.engine import Configuration
 from ir.executor import execute, outputs_of
 from ir.graph import Graph
 from ir.layouts import Words
-from ir.ops import Conv2d
 from ir.types import Array
 
 DSP = GEOMETRIES["dsp48e2"]
@@ -24,13 +24,12 @@ Runner = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
 def folded(graph: Graph, rng: np.random.Generator, dsp: Geometry = DSP) -> Design:
-    """The design of a graph with a random legal folding of each convolution."""
-    foldings: dict[str, Folding] = {}
+    """The design of a graph with a random configuration of each node."""
+    choices: dict[str, Configuration] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Conv2d):
-            options = list(conv_foldings(graph.view(node.name), dsp))
-            foldings[node.name] = options[rng.integers(len(options))]
-    return build_design(graph, foldings, dsp)
+        options = list(RULES[type(node.op)].configurations(graph.view(node.name), dsp))
+        choices[node.name] = options[rng.integers(len(options))]
+    return build_design(graph, choices, dsp)
 
 
 def simulated(graph: Graph, design: Design, garbage: int = 0) -> Runner:

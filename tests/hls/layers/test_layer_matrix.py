@@ -10,7 +10,7 @@ from layer_graphs import Sketch, activations, random_layer
 from hls.design import build_design
 from hls.layers.channel_conv import ChannelConv
 from hls.layers.filter_conv import FilterConv
-from hls.nodes import conv_foldings, convolution_packing
+from hls.nodes.convolution import conv_foldings, convolution_packing
 from hls.packing import GEOMETRIES
 from ir.graph import Graph
 
@@ -81,7 +81,7 @@ def test_every_folding_of_a_packed_layer() -> None:
     foldings = list(conv_foldings(view, DSP))
     assert {(f.simd, f.pe) for f in foldings} == {(s, p) for s in (1, 2, 3, 6) for p in (1, 2, 4)}
     for folding in foldings:
-        design = build_design(graph, {"conv": folding}, DSP)
+        design = build_design(graph, {"conv": {"simd": folding.simd, "pe": folding.pe}}, DSP)
         assert_equal(simulated(graph, design)(inputs), reference(graph, inputs), folding)
 
 

@@ -1,8 +1,8 @@
-"""What the accelerator can do with each operator: a table from operator to objection, foldings and stages."""
+"""Convolution: which packing, which foldings, which stages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -10,18 +10,15 @@ import numpy as np
 
 from hls.layers.channel_conv import ChannelConv
 from hls.layers.filter_conv import FilterConv
-from hls.layers.movement import BlockToDepth, Join, Pad, PadPair, Unpair
-from hls.layers.pooling import MaxPool
-from hls.layers.requantise import Compare, Keep, Requantise, RequantiseStage, ScaleShift
+from hls.layers.movement import Pad, PadPair, Unpair
+from hls.layers.requantise import Keep
 from hls.layers.stage import WORD_BITS, Stage, Wire
+from hls.nodes.base import Rule, UnsupportedNodeError, fused_user, lane_counts, raster
+from hls.nodes.requantise import requantisation
 from hls.packing import Geometry, Packing, PackingError, Range, channel_packing, filter_packing, signed_bits
+from ir.engine import Configuration
 from ir.graph import NodeView
-from ir.ops import Concat, Conv2d, MaxPool2d, MultiplyShift, Op, SpaceToDepth, Thresholds
-from ir.types import TensorType
-
-
-class UnsupportedNodeError(ValueError):
-    """An operator, or an attribute of one, for which there is no generator; the message is the reason shown."""
+from ir.ops import Conv2d
 
 
 @dataclass(frozen=True)
@@ -30,38 +27,6 @@ class Folding:
 
     simd: int
     pe: int
-
-
-def raster(name: str, type_: TensorType, lanes: int) -> Wire:
-    """The raster wire of a tensor (C, H, W) with ``lanes`` channels in a word."""
-    channels, rows, columns = type_.shape
-    return Wire(name, rows, columns, channels // lanes, lanes, type_.dtype.bits, type_.dtype.signed)
-
-
-def lane_counts(channels: int, bits: int, limit: int = WORD_BITS) -> list[int]:
-    """The divisors of ``channels`` that fit a word, ascending."""
-    return [n for n in range(1, channels + 1) if channels % n == 0 and n * bits <= limit]
-
-
-def requantisation(view: NodeView) -> Requantise:
-    """The rule of a MultiplyShift or Thresholds node."""
-    op, operands = view.op, view.operands
-    x = operands[0].type
-    if isinstance(op, MultiplyShift):
-        mul, add = (operand.constant.astype(np.int64) for operand in operands[1:])
-        low, high = op.product_range(x, mul, add)
-        half = 1 << (op.shift - 1)
-        bits = signed_bits(min((low + half) >> op.shift, op.lo), max((high + half) >> op.shift, op.hi))
-        return ScaleShift(mul, add + half, op.shift, op.lo, op.hi, bits)
-    if isinstance(op, Thresholds):
-        return Compare(operands[1].constant.astype(np.int64), operands[2].constant.astype(np.int64), op.offset)
-    raise UnsupportedNodeError(f"{type(op).__name__} is no requantisation")
-
-
-def fused_user(view: NodeView) -> NodeView | None:
-    """The requantisation that a convolution does in its own stage."""
-    user = view.sole_user
-    return user if user and isinstance(user.op, MultiplyShift | Thresholds) else None
 
 
 def convolution_packing(view: NodeView, dsp: Geometry) -> Packing:
@@ -97,8 +62,9 @@ def conv_foldings(view: NodeView, dsp: Geometry) -> Iterator[Folding]:
     yield from (Folding(simd, pe) for simd, pe in product(simds, pes))
 
 
-def conv_stages(view: NodeView, source: Wire, folding: Folding, dsp: Geometry, user: NodeView | None) -> list[Stage]:
-    """Padding, convolution with its requantisation ``user``, and unpairing, from a raster wire of ``simd`` lanes."""
+def conv_stages(view: NodeView, source: Wire, folding: Folding, dsp: Geometry) -> list[Stage]:
+    """Padding, convolution with its requantisation, and unpairing, from a raster wire of ``simd`` lanes."""
+    user = fused_user(view)
     op, out = view.op, (user or view).type
     assert isinstance(op, Conv2d)
     packing = convolution_packing(view, dsp)
@@ -144,55 +110,36 @@ def _object_to_convolution(view: NodeView, dsp: Geometry) -> None:
         raise UnsupportedNodeError(str(error)) from None
 
 
-def _object_to_pooling(view: NodeView, dsp: Geometry) -> None:
-    op = view.op
-    assert isinstance(op, MaxPool2d)
-    if op.kernel != op.stride or op.kernel[0] != op.kernel[1]:
-        raise UnsupportedNodeError(
-            f"pooling {op.kernel} at stride {op.stride} has no generator yet (allowed: k x k at stride k)"
-        )
+class ConvRule(Rule):
+    def object(self, view: NodeView, dsp: Geometry) -> None:
+        _object_to_convolution(view, dsp)
+
+    def note(self, view: NodeView, dsp: Geometry) -> str:
+        packing = convolution_packing(view, dsp)
+        widths = f"W{view.operands[1].type.dtype.bits}A{view.operands[0].type.dtype.bits}"
+        if packing.multiplies == 1:
+            return f"conv {widths}, 1 MAC/DSP: not packed"
+        return f"packed conv {widths}, {packing.multiplies} MAC/DSP"
+
+    def absorbs(self, view: NodeView) -> NodeView | None:
+        return fused_user(view)
+
+    def configurations(self, view: NodeView, dsp: Geometry) -> Iterable[Configuration]:
+        return ({"simd": f.simd, "pe": f.pe} for f in conv_foldings(view, dsp))
+
+    def lanes(self, view: NodeView, configuration: Configuration, available: Sequence[int]) -> int:
+        return int(configuration["simd"])
+
+    def stages(
+        self, view: NodeView, sources: Sequence[Wire], configuration: Configuration, dsp: Geometry
+    ) -> Sequence[Stage]:
+        folding = Folding(int(configuration["simd"]), int(configuration["pe"]))
+        return conv_stages(view, sources[0], _fitting(view, folding, dsp), dsp)
 
 
-def _object_to_nothing(view: NodeView, dsp: Geometry) -> None:
-    pass
-
-
-def _pool_stages(view: NodeView, sources: Sequence[Wire]) -> Stage:
-    assert isinstance(view.op, MaxPool2d)
-    target = raster(f"{view.name}_out", view.type, sources[0].lanes)
-    return MaxPool(view.name, (sources[0],), (target,), view.op.kernel[0])
-
-
-def _block_stage(view: NodeView, sources: Sequence[Wire]) -> Stage:
-    assert isinstance(view.op, SpaceToDepth)
-    target = raster(f"{view.name}_out", view.type, sources[0].lanes)
-    return BlockToDepth(view.name, (sources[0],), (target,), view.op.block)
-
-
-def _join_stage(view: NodeView, sources: Sequence[Wire]) -> Stage:
-    return Join(view.name, tuple(sources), (raster(f"{view.name}_out", view.type, sources[0].lanes),))
-
-
-def _requantise_stage(view: NodeView, sources: Sequence[Wire]) -> Stage:
-    target = raster(f"{view.name}_out", view.type, sources[0].lanes)
-    return RequantiseStage(view.name, (sources[0],), (target,), requantisation(view))
-
-
-OBJECTIONS: Mapping[type[Op], Callable[[NodeView, Geometry], None]] = {
-    Concat: _object_to_nothing,
-    Conv2d: _object_to_convolution,
-    MaxPool2d: _object_to_pooling,
-    MultiplyShift: _object_to_nothing,
-    SpaceToDepth: _object_to_nothing,
-    Thresholds: _object_to_nothing,
-}
-"""Raise UnsupportedNodeError where there is no generator for the node."""
-
-SIMPLE_STAGES: Mapping[type[Op], Callable[[NodeView, Sequence[Wire]], Stage]] = {
-    Concat: _join_stage,
-    MaxPool2d: _pool_stages,
-    MultiplyShift: _requantise_stage,
-    SpaceToDepth: _block_stage,
-    Thresholds: _requantise_stage,
-}
-"""Operators that are one stage on sources of equal lanes."""
+def _fitting(view: NodeView, folding: Folding, dsp: Geometry) -> Folding:
+    """The folding, with fewer output lanes where accumulators leave the region unrequantised and are wider."""
+    options = list(conv_foldings(view, dsp))
+    if folding in options:
+        return folding
+    return max((f for f in options if f.simd == folding.simd and f.pe <= folding.pe), key=lambda f: f.pe)
