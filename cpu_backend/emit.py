@@ -141,6 +141,8 @@ def _requantise(layer: Layer, name: str, to: Destination) -> LayerCode:
 def _max_pool(layer: Layer, name: str, to: Destination) -> LayerCode:
     op = layer.first.op
     assert isinstance(op, MaxPool2d)
+    if any(op.padding):
+        raise OperatorError(f"with padding {op.padding} has no CPU kernel (allowed: none)")
     x, y = layer.x, layer.y
     fields: dict[str, int | str] = {
         "type": kernel_type(x),

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
+FLIP_FLOPS_PER_LUT = {"dsp48e1": 2, "dsp48e2": 2, "dsp58": 2, "macc18": 1}
 Megahertz = Annotated[float, Field(gt=0, le=10_000)]
 
 
@@ -28,7 +29,8 @@ class _Strict(BaseModel):
 
 
 class FabricModel(_Strict):
-    """``dsp``: the multiplier block; counts are what the accelerator may use."""
+    """``dsp``: the multiplier block; counts are what the accelerator may use. ``ff_count`` is by default what the
+    fabric has beside ``lut_count`` LUTs: two flip-flops each, one on PolarFire's logic elements (macc18)."""
 
     part: str
     dsp: Literal["dsp48e1", "dsp48e2", "dsp58", "macc18"]
@@ -36,6 +38,7 @@ class FabricModel(_Strict):
     lut_count: Count
     bram18_count: Count
     uram_count: Count = 0
+    ff_count: Count | None = None
     clock_mhz: Megahertz
 
 
@@ -76,7 +79,8 @@ class BoardModel(_Strict):
     def target(self) -> Target:
         fabric = None
         if f := self.fabric:
-            budget = Resources(f.lut_count, f.dsp_count, f.bram18_count, f.uram_count)
+            flip_flops = f.lut_count * FLIP_FLOPS_PER_LUT[f.dsp] if f.ff_count is None else f.ff_count
+            budget = Resources(f.lut_count, f.dsp_count, f.bram18_count, f.uram_count, flip_flops)
             fabric = Fabric(f.part, budget, f.dsp, f.clock_mhz)
         m = self.memory
         return Target(

@@ -14,9 +14,11 @@ from rich.table import Table
 from hetero_compile.board import load_board, shipped_boards
 from hetero_compile.check import CheckError, check
 from hetero_compile.errors import USER_ERRORS
+from hetero_compile.export import Export
 from hetero_compile.flow import Compiled, Options, compile_model, package
 from hetero_compile.report import report
 from hls.csim import CSimulationError
+from hls.export.layers import ExportError
 from hls.heterocl.errors import HeteroCLError
 from host.package import Package, check_destination
 
@@ -35,6 +37,10 @@ from host.package import Package, check_destination
     "--expect", "expected", type=click.Path(path_type=Path), multiple=True, metavar="OUTPUT",
     help="The integers expected for the --check input at the same place (.npy, or .npz by tensor name).",
 )  # fmt: skip
+@click.option(
+    "--export", "exports", multiple=True, metavar="params[=FOLDER]",
+    help="Also write the layers' integers as config.h, weights.hpp and folding.txt, into the package or into FOLDER.",
+)  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.version_option(package_name="hetero-compile")
 def command(
@@ -45,16 +51,17 @@ def command(
     thresholds: bool,
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
+    exports: tuple[str, ...],
     quiet: bool,
 ) -> int:
     """Compile MODEL (a PyTorch checkpoint, its state dict as .npz, or a torch.export archive .pt2) for a board."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
-        return _compile(model, board, output, Options(arch, thresholds), checks, expected, console)
+        return _compile(model, board, output, Options(arch, thresholds), checks, expected, exports, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)
         return 1
-    except (*USER_ERRORS, CSimulationError, HeteroCLError) as error:
+    except (*USER_ERRORS, CSimulationError, HeteroCLError, ExportError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename or output}: {error.strerror or error}")
@@ -84,9 +91,11 @@ def _compile(
     options: Options,
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
+    exports: tuple[str, ...],
     console: Console,
 ) -> int:
     start = time.perf_counter()
+    wanted = [Export.parse(text) for text in exports]
     if expected and not checks:
         return _fail("--expect needs --check INPUT")
     target = load_board(board)
@@ -107,7 +116,13 @@ def _compile(
         compiled = compile_model(model, target, options, progress)
         console.print(f"{model.name}: {compiled.model.origin}", markup=False)
         _summary(compiled, console)
-        built = package(compiled, output, {"report.html": report(compiled)}, progress, accept)
+        exported = [(export, export.files(compiled)) for export in wanted]
+        extra = {"report.html": report(compiled)}
+        for export, files in exported:
+            extra |= export.packaged(files)
+        built = package(compiled, output, extra, progress, accept)
+        for export, files in exported:
+            export.write(files)
     console.print(f"{output}: written in {time.perf_counter() - start:.1f} s, hash {built.seal.hash[:16]}")
     return 0
 

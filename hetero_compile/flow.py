@@ -17,7 +17,7 @@ from host.manifest import Board, Manifest, Region, Stage, Tensor
 from host.package import Package, write_package
 from ir.engine import Artifact, Engine
 from ir.graph import Graph
-from ir.ops import MultiplyShift, Thresholds
+from ir.ops import MultiplyShift, Sign, Thresholds
 from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
@@ -90,7 +90,8 @@ def manifest_of(compiled: Compiled) -> Manifest:
         clock = region.engine.clock_mhz(target)
         regions.append(
             Region(
-                region.name, region.engine.side, artifact.inputs, artifact.outputs, artifact.sources, stages, clock
+                region.name, region.engine.side, artifact.inputs, artifact.outputs, artifact.sources, stages, clock,
+                artifact.hardware,
             )
         )  # fmt: skip
     cpu, memory = target.cpu, target.memory
@@ -135,7 +136,9 @@ def observed(compiled: Compiled, progress: Progress) -> Compiled:
     """
     graph = compiled.graph
     names = tuple(
-        v.name for v in graph.views() if not (v.sole_user and isinstance(v.sole_user.op, MultiplyShift | Thresholds))
+        v.name
+        for v in graph.views()
+        if not (v.sole_user and isinstance(v.sole_user.op, MultiplyShift | Thresholds | Sign))
     )
     watched = graph.with_nodes(graph.nodes, outputs=tuple(dict.fromkeys((*names, *graph.outputs))))
     regions = tuple(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hetero_compile.flow import Compiled, manifest_of
+from hls.vendor.project import missing_project
 from host.plan import make_plan
 from ir.engine import Port
 
@@ -34,7 +35,7 @@ def report(compiled: Compiled) -> str:
         artifact, clock = compiled.artifacts[region.name], region.engine.clock_mhz(target)
         # Dataflow stages run at once, the slowest sets the pace; on a CPU they follow each other.
         total = max if region.engine.side == "device" else sum
-        cycles = total(s.cycles for s in artifact.stages) if artifact.stages else 0
+        cycles = artifact.interval or (total(s.cycles for s in artifact.stages) if artifact.stages else 0)
         top = max((s.cycles for s in artifact.stages), default=1) or 1
         stages = [{**asdict(s), "share": 100 * s.cycles / top, "ms": s.cycles / clock / 1e3} for s in artifact.stages]
         regions.append(
@@ -45,6 +46,7 @@ def report(compiled: Compiled) -> str:
                 "clock": clock,
                 "cycles": cycles,
                 "ms": cycles / clock / 1e3,
+                "latency_ms": artifact.latency / clock / 1e3,
                 "stages": stages,
                 "ports": [
                     {"tensor": p.tensor, "way": way, "layout": p.layout, "bytes": bytes_of(p)}
@@ -56,7 +58,7 @@ def report(compiled: Compiled) -> str:
     runtime = make_plan(manifest_of(compiled))
     usage = []
     if target.fabric:
-        for key, label in (("dsp", "DSP"), ("lut", "LUT"), ("bram18", "BRAM18"), ("uram", "URAM")):
+        for key, label in (("dsp", "DSP"), ("lut", "LUT"), ("ff", "FF"), ("bram18", "BRAM18"), ("uram", "URAM")):
             used, budget = getattr(plan.resources, key), getattr(target.fabric.budget, key)
             if budget:
                 usage.append({"label": label, "used": used, "budget": budget, "share": 100 * used / budget})
@@ -69,6 +71,7 @@ def report(compiled: Compiled) -> str:
         regions=regions,
         usage=usage,
         runtime=runtime,
+        missing_project=missing_project(target),
     )
 
 

@@ -9,7 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hls.heterocl.build import INCLUDE
 from hls.heterocl.lower import lower
 from hls.heterocl.printers import print_native, print_vitis
+from hls.packing import Geometry
 from hls.program import Design, Port, schedule
+from hls.vendor.defaults import vendor_text
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,11 @@ class _PortFacts:
         return self.words * self.bits // 8
 
 
-def accelerator_files(design: Design, folder: str) -> dict[str, str]:
-    """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header."""
+def accelerator_files(design: Design, folder: str, dsp: Geometry) -> dict[str, str]:
+    """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header.
+
+    ``dsp`` is the multiplier to which accelerator.cpp binds packed products.
+    """
     module = lower(schedule(design))
     facts = {"name": design.name, "inputs": _facts(design.inputs), "outputs": _facts(design.outputs)}
     templates = Environment(
@@ -34,7 +39,7 @@ def accelerator_files(design: Design, folder: str) -> dict[str, str]:
     )
     simulator = templates.get_template("simulator.cpp.j2").render(**facts, native=print_native(module))
     return {
-        f"{folder}/accelerator.cpp": print_vitis(module),
+        f"{folder}/accelerator.cpp": vendor_text(print_vitis(module), design, dsp),
         f"{folder}/testbench.cpp": templates.get_template("testbench.cpp.j2").render(**facts),
         f"{folder}/simulator.cpp": simulator,
         f"{folder}/hls_native.h": (INCLUDE / "hls_native.h").read_text(),

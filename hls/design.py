@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hls.layers.movement import Fork, Load, Merge, Split, Store
+from hls.layers.movement import Fork, Load, Store
+from hls.layers.regroup import regrouping
 from hls.layers.stage import Stage, Wire
+from hls.layers.windows import Pixels
 from hls.nodes import RULES, lane_counts, raster
 from hls.packing import Geometry
 from hls.program import Design, Port
@@ -17,7 +19,8 @@ from ir.layouts import Words
 
 
 def build_design(region: Graph, choices: Mapping[str, Configuration], dsp: Geometry) -> Design:
-    """The accelerator of a region. ``choices`` has an entry for every node whose rule asks for one."""
+    """The accelerator of a region. ``choices`` has an entry for every node whose rule asks for one, and may have one
+    for an input: the ``lanes`` it is loaded with."""
     names = identifiers(region)
     return _Builder(_renamed(region, names), {names[node]: c for node, c in choices.items()}, dsp).design()
 
@@ -47,6 +50,7 @@ class _Builder:
         reader = self.region.view(self.region.consumers[tensor][0])
         available = lane_counts(type_.shape[0], type_.dtype.bits)
         wanted = RULES[type(reader.op)].lanes(reader, self.choices.get(reader.name, {}), available[-1:])
+        wanted = int(self.choices.get(tensor, {}).get("lanes", wanted))
         lanes = wanted if wanted in available else available[-1]
         port = raster(tensor, type_, lanes)
         wire = replace(port, name=f"{port.name}_in")
@@ -54,6 +58,8 @@ class _Builder:
         return Port(port, 8 * Words.narrowest(lanes, port.bits).word_bytes)
 
     def store(self, tensor: str) -> Port:
+        if self.ready[tensor][-1].pixels > 1:
+            self.spread(tensor)
         wire = self.ready[tensor].pop()
         port = replace(wire, name=f"{tensor}_port")
         bits = 8 * Words.narrowest(wire.lanes, wire.bits).word_bytes
@@ -64,7 +70,10 @@ class _Builder:
         rule, choice = RULES[type(view.op)], self.choices.get(view.name, {})
         tensors = [name for name in view.node.inputs if name not in self.region.constants]
         lanes = rule.lanes(view, choice, [self.ready[name][-1].lanes for name in tensors])
-        sources = [self.take(name, lanes) for name in tensors]
+        for name in tensors:
+            if not rule.takes(view, self.ready[name][-1].pixels):
+                self.spread(name)
+        sources = [self.take(name, min(lanes, self.region.types[name].shape[0])) for name in tensors]
         *before, last = rule.stages(view, sources, choice, self.dsp)
         self.stages += before
         user = rule.absorbs(view)
@@ -87,26 +96,27 @@ class _Builder:
         self.stages.append(Fork(f"{tensor}_fork", (wire,), tuple(branches)))
         self.ready[tensor] = branches
 
-    def take(self, tensor: str, lanes: int) -> Wire:
-        """A wire of the tensor, regrouped to ``lanes`` by a split, a merge, or both."""
+    def spread(self, tensor: str) -> None:
+        """Take the next wire of the tensor apart into single pixels."""
         wire = self.ready[tensor].pop()
-        if lanes == wire.lanes:
-            return wire
-        if wire.lanes % lanes == 0:
-            return self.regroup(Split, wire, lanes)
-        if lanes % wire.lanes == 0:
-            return self.regroup(Merge, wire, lanes)
-        common = max(n for n in range(1, lanes) if lanes % n == 0 and wire.lanes % n == 0)
-        return self.regroup(Merge, self.regroup(Split, wire, common), lanes)
+        target = replace(raster(f"{wire.name}_raster", self.region.types[tensor], wire.lanes), signed=wire.signed)
+        self.stages.append(Pixels(f"{wire.name}_pixels", (wire,), (target,)))
+        self.ready[tensor].append(target)
 
-    def regroup(self, kind: type[Split] | type[Merge], wire: Wire, lanes: int) -> Wire:
-        name = f"{wire.name}_by{lanes}"
-        target = replace(wire, name=name, groups=wire.groups * wire.lanes // lanes, lanes=lanes, depth=2)
-        self.stages.append(kind(f"{name}_{kind.__name__.lower()}", (wire,), (target,)))
-        return target
+    def take(self, tensor: str, lanes: int) -> Wire:
+        """A wire of the tensor, regrouped to ``lanes``."""
+        wire = self.ready[tensor].pop()
+        for kind, count in regrouping(wire.lanes, lanes):
+            name = f"{wire.name}_by{count}"
+            target = replace(wire, name=name, groups=wire.groups * wire.lanes // count, lanes=count, depth=2)
+            self.stages.append(kind(f"{name}_{kind.__name__.lower()}", (wire,), (target,)))
+            wire = target
+        return wire
 
 
-GENERATED = {"pad", "padded", "pairs", "results", "unpair", "out", "in", "load", "store", "port", "fork"}
+GENERATED = """
+columns window raster pixels out in load store port fork tap window deal dealt
+"""
 """What the builder and the generators append to a tensor's name, after an underscore."""
 
 
@@ -132,7 +142,7 @@ def identifiers(region: Graph) -> dict[str, str]:
 
 
 def _clash(name: str, other: str) -> bool:
-    return name == other or (name.startswith(f"{other}_") and name[len(other) + 1 :].split("_")[0] in GENERATED)
+    return name == other or (name.startswith(f"{other}_") and name[len(other) + 1 :].split("_")[0] in GENERATED.split())
 
 
 def _identifier(name: str) -> str:

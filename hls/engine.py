@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from hls.artifact import accelerator_files
 from hls.design import build_design
-from hls.nodes import RULES, UnsupportedNodeError, lane_counts, raster
+from hls.nodes import RULES, UnsupportedNodeError
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
-from hls.sizing import with_sized_branches
-from ir.engine import Artifact, Candidate, Configuration, Port, Prepared, Reason, StageReport
+from hls.sizing import with_sized_streams
+from hls.vendor.project import project_files
+from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Words
 from ir.target import Resources, Target
 
 PORT = Resources(lut=1200, bram18=4)
 """A memory port with its burst logic."""
+
+QUEUES = 3
+"""Block RAMs per node for streams that hold more than a shift register does."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ class DataflowEngine:
         x = node.operands[0].type
         if not x.dtype.is_integer or len(x.shape) != 3:
             return Reason(f"needs an integer tensor (channels, height, width), has {x}")
-        if x.dtype.kind == "bipolar":
-            return Reason("bipolar activations have no stream lanes yet (allowed: int, uint)")
+        if not rule.bipolar and any(o.value is None and o.type.dtype.kind == "bipolar" for o in node.operands):
+            return Reason(f"{type(node.op).__name__} has no generator for bipolar activations (allowed: int, uint)")
         try:
             rule.object(node, GEOMETRIES[target.fabric.dsp])
         except UnsupportedNodeError as error:
@@ -59,24 +63,33 @@ class DataflowEngine:
         node, dsp = prepared.node, _geometry(target)
         if _is_absorbed(node):
             return [Candidate(0)]
-        return [_candidate(node, choice, dsp) for choice in RULES[type(node.op)].configurations(node, dsp)]
+        return undominated(RULES[type(node.op)].candidates(node, dsp))
 
     def overhead(self, region: Graph, target: Target) -> Resources:
-        total = Resources(lut=1500)
+        stages = sum(not _is_absorbed(view) for view in region.views())
+        total = Resources(lut=1500, bram18=QUEUES * stages)
         for _ in (*region.inputs, *region.outputs):
             total = total + PORT
         return total
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         configurations = {name: choice.configuration for name, choice in choices.items()}
-        design = with_sized_branches(build_design(region, configurations, _geometry(target)))
+        assert target.fabric is not None
+        built = build_design(region, configurations, _geometry(target))
+        sized = with_sized_streams(built, target.fabric.budget.bram18)
+        design = sized.design
         folder = f"regions/{region.name}"
+        files = accelerator_files(design, folder, _geometry(target))
+        project = project_files(design, region, target, folder, files[f"{folder}/accelerator.cpp"])
         return Artifact(
-            accelerator_files(design, folder),
+            files | project,
             (f"{folder}/simulator.cpp",),
             tuple(_port(name, port) for name, port in zip(region.inputs, design.inputs, strict=True)),
             tuple(_port(name, port) for name, port in zip(region.outputs, design.outputs, strict=True)),
             tuple(StageReport(s.name, s.cycles, s.resources, s.note) for s in design.stages),
+            hardware=(f"{folder}/accelerator.cpp",),
+            interval=sized.timing.interval,
+            latency=sized.timing.latency,
         )
 
 
@@ -94,16 +107,19 @@ def _is_absorbed(node: NodeView) -> bool:
     return absorbed is not None and absorbed.name == node.name
 
 
-def _candidate(node: NodeView, choice: Configuration, dsp: Geometry) -> Candidate:
-    """The node alone, on sources of as many lanes as fit a word."""
-    rule = RULES[type(node.op)]
-    types = [operand.type for operand in node.operands if operand.value is None]
-    lanes = rule.lanes(node, choice, [lane_counts(t.shape[0], t.dtype.bits)[-1] for t in types])
-    stages = rule.stages(node, [raster(f"x{i}", t, lanes) for i, t in enumerate(types)], choice, dsp)
-    total = Resources()
-    for stage in stages:
-        total = total + stage.resources
-    return Candidate(max(s.cycles for s in stages), total, choice)
+def undominated(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
+    """Those that no other beats in cycles and in all resources."""
+    kept: dict[tuple[int, ...], Candidate] = {}
+    for candidate in sorted(candidates, key=_cost):
+        cost = _cost(candidate)
+        if not any(all(a <= b for a, b in zip(other, cost, strict=True)) for other in kept):
+            kept[cost] = candidate
+    return list(kept.values())
+
+
+def _cost(candidate: Candidate) -> tuple[int, ...]:
+    r = candidate.resources
+    return (candidate.cycles, r.dsp, r.lut, r.bram18, r.uram)
 
 
 def _port(tensor: str, port: DesignPort) -> Port:

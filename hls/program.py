@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hls.heterocl import alloc, dataflow_regions, hcl
+from hls.heterocl import alloc, dataflow_regions, hcl, loop_of
 from hls.layers.stage import Stage, Tensor, Wire, word_type
 
 
@@ -45,6 +45,7 @@ def schedule(design: Design, stream: bool = True) -> Any:
     hcl.init(hcl.Int(32))
     arguments = [hcl.placeholder(port.wire.shape, port.wire.name, dtype=hcl.Int(port.bits)) for port in design.inputs]
     types = {port.wire.name: hcl.Int(port.bits) for port in design.outputs}
+    ports = {port.wire.name for port in design.ports}
     tensors: dict[str, Tensor] = {}
     banks: list[tuple[Tensor, int]] = []
 
@@ -52,29 +53,50 @@ def schedule(design: Design, stream: bool = True) -> Any:
         tensors.update(zip((port.wire.name for port in design.inputs), arguments, strict=True))
         for stage in design.stages:
             for wire in stage.targets:
-                tensors[wire.name] = alloc(wire.shape, wire.name, types.get(wire.name) or word_type(wire))
-            banks.extend(stage.trace(_named(tensors, stage.sources), _named(tensors, stage.targets)))
+                port = types.get(wire.name)
+                shape = wire.shape if port else (wire.rows * wire.columns, wire.groups)
+                tensors[wire.name] = alloc(shape, wire.name, port or word_type(wire))
+            banks.extend(stage.trace(_views(tensors, stage.sources, ports), _views(tensors, stage.targets, ports)))
         return tuple(tensors[port.wire.name] for port in design.outputs)
 
-    body.__name__ = body.__qualname__ = design.name  # HeteroCL names the program after it and hangs its stages on it
+    body.__name__ = body.__qualname__ = design.name  # the real HeteroCL calls it top
     s = hcl.create_schedule(arguments, body)
     for stage in design.stages:
         handle = getattr(body, stage.name)
         for loop in stage.pipelined:
-            s[handle].pipeline(getattr(handle, loop))
+            s[handle].pipeline(loop_of(handle, loop))
     for tensor, dimension in banks:
         s.partition(tensor, dim=dimension)
     if stream:
-        ports = {port.wire.name for port in design.inputs}
+        inputs = {port.wire.name for port in design.inputs}
         links = [
             (tensors[wire.name], s[getattr(body, stage.name)], wire.depth)
             for stage in design.stages
             for wire in stage.sources
-            if wire.name not in ports
+            if wire.name not in inputs
         ]
         dataflow_regions(s, links, [[s[getattr(body, stage.name)]] for stage in design.stages])
     return s
 
 
-def _named(tensors: Mapping[str, Tensor], wires: Sequence[Wire]) -> list[Tensor]:
-    return [tensors[wire.name] for wire in wires]
+class _Flat:
+    """A stream's tensor, rows one behind the other, indexed like the wire: row, column, group.
+
+    A stage may step through it as one row, whatever the rows of the wire.
+    """
+
+    def __init__(self, tensor: Tensor, columns: int) -> None:
+        self._tensor, self._columns = tensor, columns
+
+    def __getitem__(self, place: tuple[Any, Any, Any]) -> Any:
+        return self._tensor[self._at(*place)]
+
+    def __setitem__(self, place: tuple[Any, Any, Any], value: Any) -> None:
+        self._tensor[self._at(*place)] = value
+
+    def _at(self, row: Any, column: Any, group: Any) -> tuple[Any, Any]:
+        return (column if isinstance(row, int) and row == 0 else row * self._columns + column, group)
+
+
+def _views(tensors: Mapping[str, Tensor], wires: Sequence[Wire], ports: Collection[str]) -> list[Tensor]:
+    return [tensors[wire.name] if wire.name in ports else _Flat(tensors[wire.name], wire.columns) for wire in wires]

@@ -1,38 +1,83 @@
-"""Depths of the streams behind forks: what the joining paths need, instead of a whole frame."""
+"""Depths of an accelerator's streams: what the pace of the slowest stage needs, if the memory is there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import inf
 
-from hls.fifo import least_depth, network_of, runs
 from hls.heterocl.lower import lower
-from hls.layers.movement import Fork
 from hls.layers.stage import Wire
 from hls.program import Design, schedule
+from hls.timing import LATENCY, Network, Timing, measure, needed_depths, network_of, paced_depths
+from hls.timing.run import Runner
 
 SHALLOW = 2
 """The depth of a stream that only couples two stages."""
 
+SHIFT_REGISTER, BLOCK = 32, 512
+"""Words up to which a stream is a shift register, and words of a block RAM at its widest."""
 
-def with_sized_branches(design: Design) -> Design:
-    """The design with the least depth at which no branch of a fork deadlocks, and one row more.
 
-    The row keeps the stage that joins the branches from waiting for one of them within a row.
+@dataclass(frozen=True)
+class Sized:
+    """A design with the depths of its streams, and its time with them. ``lost``: cycles per frame that deeper streams
+    would save, which were not affordable."""
+
+    design: Design
+    timing: Timing
+
+    @property
+    def lost(self) -> int:
+        return self.timing.lost
+
+
+def with_sized_streams(design: Design, bram18: int | None = None, latency: int = LATENCY) -> Sized:
+    """The design with the least depths, rounded up to what their memories hold, at which no stream slows it down.
+
+    Where that takes more than ``bram18`` block RAMs, streams are shift registers, as deep as makes a difference, or, in
+    the end, just so deep that the design does not stop. A design too large even then is not made slower.
+
+    Raises:
+        DeadlockError: no depths help.
+        StageError: data decides whether a stage touches a stream.
     """
-    branches = [wire for stage in design.stages if isinstance(stage, Fork) for wire in stage.targets]
-    if not branches:
-        return design
     network = network_of(lower(schedule(design)))
-    depths = {wire.name: SHALLOW for wire in branches}
-    if runs(network, depths):
-        return with_depths(design, depths)
-    depths = {}
-    for wire in branches:
-        decided = replace(network, depths={**network.depths, **depths})
-        least = least_depth(decided, wire.name, SHALLOW)
-        depths[wire.name] = least + (wire.columns * wire.groups if least > SHALLOW else 0)
-    return with_depths(design, depths)
+    network = network.with_depths(dict.fromkeys(network.streams, SHALLOW))
+    bits = {wire.name: wire.word_bits for stage in design.stages for wire in stage.targets}
+    least = _least(network, latency)
+    limit = inf if bram18 is None or _bram18(design, least) > bram18 else bram18
+    depths = next((d for d in _choices(network, least, bits, latency) if _bram18(design, d) <= limit), least)
+    return Sized(with_depths(design, depths), measure(network.with_depths(depths), latency))
+
+
+def _choices(
+    network: Network, least: Mapping[str, int], bits: Mapping[str, int], latency: int
+) -> Iterator[dict[str, int]]:
+    """Depths that take ever fewer block RAMs, each searched for when it is asked for."""
+    yield paced_depths(network, memory_words, bits, latency)
+    yield paced_depths(network.with_depths(least), memory_words, bits, latency, ceiling=SHIFT_REGISTER)
+
+
+def _bram18(design: Design, depths: Mapping[str, int]) -> int:
+    return sum(stage.resources.bram18 for stage in with_depths(design, depths).stages)
+
+
+def _least(network: Network, latency: int) -> dict[str, int]:
+    """Depths at which the network stops neither in order nor in time, where all that a stage writes in a cycle has to
+    have room at once."""
+    depths = needed_depths(network)
+    runner = Runner(network, latency)
+    while not (outcome := runner.run(depths=depths)).finished:
+        depths |= {name: depths[name] + 1 for name in outcome.to_write if name is not None}
+    return {name: memory_words(depth) for name, depth in depths.items()}
+
+
+def memory_words(words: int) -> int:
+    """What the memory of a stream for so many words holds: a power of two in shift registers, else whole block RAMs."""
+    if words <= SHIFT_REGISTER:
+        return 1 << max(words - 1, 0).bit_length()
+    return -(-words // BLOCK) * BLOCK
 
 
 def with_depths(design: Design, depths: Mapping[str, int]) -> Design:

@@ -90,6 +90,10 @@ def _region(region: Region, tensors: Mapping[str, Tensor]) -> None:
         if PurePosixPath(source).suffix not in SUFFIXES[region.side]:
             allowed = ", ".join(SUFFIXES[region.side])
             raise PackageError(f"{where}: source '{source}' cannot be compiled on the {region.side} side ({allowed})")
+    for path in region.hardware:
+        check_path(path, f"{where}, hardware")
+    if region.hardware and region.side != "device":
+        raise PackageError(f"{where}: runs on the {region.side}, which is no hardware to be built")
     for port in (*region.inputs, *region.outputs):
         if port.tensor not in tensors:
             raise PackageError(f"{where}: tensor '{port.tensor}' is not in the manifest's tensors")
@@ -108,7 +112,7 @@ def _words(layout: Layout, tensor: Tensor, where: str) -> None:
         raise PackageError(f"{where}: {tensor.shape[0]} channels do not divide into words of {layout.lanes} lanes")
     signed = tensor.dtype.signed
     lo, hi = (-(1 << layout.bits - 1), (1 << layout.bits - 1) - 1) if signed else (0, (1 << layout.bits) - 1)
-    if tensor.lo < lo or tensor.hi > hi:
+    if (tensor.lo < lo or tensor.hi > hi) and tensor.dtype.kind != "bipolar":
         raise PackageError(
             f"{where}: values {tensor.lo}..{tensor.hi} of {tensor.dtype} do not fit lanes of {layout.bits} bits"
         )

@@ -53,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("package", type=Path, help="folder written by hetero-compile")
     parser.add_argument("inputs", type=Path, nargs="+", metavar="PHOTO", help="photos, .npy or .npz files")
     parser.add_argument("--on", choices=PLACES, default="sim", help="where the CPU regions run (default: %(default)s)")
+    parser.add_argument(
+        "--bitstream",
+        type=Path,
+        metavar="MANIFEST",
+        help="what --on board loads: a bitstream's manifest.json or folder",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="result file; for several photos a folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object per photo and nothing else")
     parser.add_argument(
@@ -78,7 +84,7 @@ def _run(options: argparse.Namespace) -> None:
     targets = choose_targets(options.inputs, options.output, manifest) if writes else [None] * len(options.inputs)
     feed = _Feed(options.inputs, manifest)
     clock = _Clock()
-    with Session(package, on=options.on, deadline=options.deadline) as session:
+    with Session(package, on=options.on, deadline=options.deadline, bitstream=options.bitstream) as session:
         start = time.perf_counter()
         for target, outputs in zip(targets, session.run_all(feed.frames()), strict=True):
             item = feed.waiting.popleft()

@@ -117,7 +117,7 @@ def _step(index: int, step: Step, plan: Plan, manifest: Manifest) -> str:
     if step.kind in ("pack", "unpack"):
         fields.append(_conversion(plan.buffers[(step.writes if step.kind == "pack" else step.reads)[0]], manifest))
     else:
-        fields.append("{0, 0, 0, 0, 0, 0}")
+        fields.append("{0, 0, 0, 0, 0, 0, 0}")
     return "{" + ", ".join(fields) + "}"
 
 
@@ -125,8 +125,9 @@ def _conversion(words: Buffer, manifest: Manifest) -> str:
     type_ = manifest.tensor(words.tensor).type
     layout = words.layout
     assert isinstance(layout, Words)
-    width, signed = type_.dtype.container.itemsize, int(type_.dtype.signed)
-    return f"{{{type_.elements}, {width}, {signed}, {layout.lanes}, {layout.bits}, {layout.word_bytes}}}"
+    width, signed, bipolar = type_.dtype.container.itemsize, type_.dtype.signed, type_.dtype.kind == "bipolar"
+    fields = (type_.elements, width, int(signed), layout.lanes, layout.bits, layout.word_bytes, int(bipolar))
+    return "{" + ", ".join(map(str, fields)) + "}"
 
 
 def _text(name: str) -> str:

@@ -16,7 +16,7 @@ from ir.engine import Port
 from ir.records import Dequantise, Head, Picture
 from ir.types import DType, TensorType
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST_NAME = "manifest.json"
 
 Side = Literal["cpu", "device"]
@@ -81,7 +81,8 @@ class Region:
 
     ``name`` is a C identifier: the sources define ``const hc_region hc_region_<name>`` (runtime/hc_region.h). Ports are
     in the order of that ABI. ``sources`` are the C or C++ files of the package to compile for it: the code itself on
-    the CPU, the bit-exact simulator of a device region. ``clock_mhz`` is 0 where the engine states none.
+    the CPU, the bit-exact simulator of a device region. ``hardware`` are the files that a bitstream of the region is
+    made from. ``clock_mhz`` is 0 where the engine states none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Region:
     sources: tuple[str, ...]
     stages: tuple[Stage, ...] = ()
     clock_mhz: float = 0.0
+    hardware: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,13 @@ class Seal:
     """What `write_package` adds.
 
     ``plan`` identifies what is computed (manifest and region sources): 16 hexadecimal digits, compiled into every
-    program and read back from the device. ``hash`` is the package's: SHA-256 over the manifest and ``files``.
+    program and read back from the device. ``accelerators`` has the hash of every region's ``hardware``
+    (`host.package.accelerator_hash`), which a bitstream must have been built from. ``hash`` is the package's: SHA-256
+    over the manifest and ``files``.
     """
 
     plan: str
+    accelerators: Mapping[str, str]
     programs: tuple[Program, ...]
     files: Mapping[str, str]
     hash: str

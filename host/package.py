@@ -80,8 +80,9 @@ def write_package(
             _write(staging / name, text)
         programs = tuple(build(staging, manifest)) if build else ()
         digests = {name: _digest(staging / name) for name in (*files, *generated, *(p.path for p in programs))}
-        seal = Seal(plan, programs, digests, "")
-        seal = Seal(plan, programs, digests, _hash(manifest, seal))
+        accelerators = _accelerators(manifest, digests)
+        seal = Seal(plan, accelerators, programs, digests, "")
+        seal = Seal(plan, accelerators, programs, digests, _hash(manifest, seal))
         _write(staging / MANIFEST_NAME, codec.dumps(_document(manifest, seal)))
         if accept:
             accept(Package(staging, manifest, seal))
@@ -122,6 +123,8 @@ def load_package(path: Path | str) -> Package:
     if _hash(manifest, seal) != seal.hash:
         raise PackageError(f"{source}: was edited after compilation (its hash does not match)")
     checks.check(manifest)
+    if dict(seal.accelerators) != _accelerators(manifest, seal.files):
+        raise PackageError(f"{source}: seal.accelerators are not the hashes of the regions' hardware")
     return Package(root.absolute(), manifest, seal)
 
 
@@ -154,7 +157,7 @@ def _document(manifest: Manifest, seal: Seal) -> dict[str, Any]:
 
 def _hash(manifest: Manifest, seal: Seal) -> str:
     """SHA-256 of the manifest's canonical text with an empty hash; it covers the files through their digests."""
-    blank = Seal(seal.plan, seal.programs, seal.files, "")
+    blank = Seal(seal.plan, seal.accelerators, seal.programs, seal.files, "")
     return hashlib.sha256(codec.dumps(_document(manifest, blank)).encode()).hexdigest()
 
 
@@ -162,6 +165,27 @@ def _plan_hash(manifest: Manifest, digests: Mapping[str, str]) -> str:
     """Identifies what is computed: the manifest and the regions' files, but not the programs built from them."""
     text = codec.dumps({"manifest": codec.encode(manifest), "files": dict(sorted(digests.items()))})
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def accelerator_hash(digests: Mapping[str, str]) -> str:
+    """Identifies an accelerator: SHA-256 over the canonical text of its sources' paths and SHA-256 digests.
+
+    A bitstream carries the hash of what it was built from; nothing else decides whether it belongs to a package.
+    """
+    return hashlib.sha256(codec.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
+
+
+def _accelerators(manifest: Manifest, digests: Mapping[str, str]) -> dict[str, str]:
+    """Region -> accelerator hash; PackageError where a file that it is made from is not in the package."""
+    for region in manifest.regions:
+        for path in region.hardware:
+            if path not in digests:
+                raise PackageError(f"region '{region.name}': hardware file '{path}' is not among the files")
+    return {
+        region.name: accelerator_hash({path: digests[path] for path in region.hardware})
+        for region in manifest.regions
+        if region.hardware
+    }
 
 
 def _check_files(manifest: Manifest, files: Mapping[str, Content]) -> None:
@@ -173,6 +197,7 @@ def _check_files(manifest: Manifest, files: Mapping[str, Content]) -> None:
         for source in region.sources:
             if source not in files:
                 raise PackageError(f"region '{region.name}': source '{source}' is not among the files")
+    _accelerators(manifest, dict.fromkeys(files, ""))
 
 
 def _write(path: Path, content: Content) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from host.bitstream import check_bitstream, load_bitstream
 from host.device import SimulatedDevice
 from host.emulated import EmulatedTransport
 from host.errors import InputError, RunError
@@ -42,12 +43,23 @@ class Session:
     """A running network; a context manager, for one thread at a time.
 
     ``deadline`` is how many seconds the device may go without completing a command. Frames and outputs are integer
-    arrays (C, H, W) (or (C,)), keyed by tensor; a bare array is the only input. Raises PackageError, RunError and,
-    for a frame that is not what the network takes, InputError.
+    arrays (C, H, W) (or (C,)), keyed by tensor; a bare array is the only input. ``bitstream`` is the folder or manifest
+    of the one to load on a board. Raises PackageError (also for a bitstream of another accelerator), RunError and, for
+    a frame that is not what the network takes, InputError.
     """
 
-    def __init__(self, package: Package | Path | str, on: Where = "sim", deadline: float = 10.0) -> None:
+    def __init__(
+        self,
+        package: Package | Path | str,
+        on: Where = "sim",
+        deadline: float = 10.0,
+        bitstream: Path | str | None = None,
+    ) -> None:
         self.package = package if isinstance(package, Package) else load_package(package)
+        if bitstream is not None:
+            if on != "board":
+                raise RunError("board", f"--on {on} loads no bitstream (only --on board does)")
+            check_bitstream(load_bitstream(bitstream), self.package)
         manifest = self.package.manifest
         self._plan = make_plan(manifest)
         self._inputs = [manifest.tensor(name) for name in manifest.inputs]

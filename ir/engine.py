@@ -66,7 +66,9 @@ class Artifact:
 
     ``files`` are relative paths and contents (sources, projects). ``sources`` lists those C/C++ files that define the
     region's entry behind the C ABI of ``host/runtime/hc_region.h``: for a CPU region the code itself, for a device
-    region its bit-exact simulator, so that whoever runs it need not know the engine.
+    region its bit-exact simulator, so that whoever runs it need not know the engine. ``hardware`` lists those files
+    that a bitstream is made from. ``interval`` and ``latency``: cycles from frame to frame and of the first frame,
+    where frames overlap in a pipeline; else 0.
     """
 
     files: Mapping[str, str]
@@ -74,6 +76,9 @@ class Artifact:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     stages: tuple[StageReport, ...] = ()
+    hardware: tuple[str, ...] = ()
+    interval: int = 0
+    latency: int = 0
 
 
 class Engine(Protocol):

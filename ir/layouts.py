@@ -2,7 +2,8 @@
 
 Every layout is pixel-major: (H, W, C), channels innermost. `Plain` keeps one element per native integer, what the CPU
 kernels read. `Words` packs ``lanes`` neighbouring channels of a pixel into one little-endian word, what an
-accelerator streams; lane 0 sits in the low bits, elements as ``bits``-wide two's complement.
+accelerator streams; lane 0 sits in the low bits, elements as ``bits``-wide two's complement, a bipolar one as one bit
+that is set for +1.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Words:
 
     def pack(self, values: Array, type_: TensorType) -> bytes:
         """(C, H, W) -> bytes."""
-        lanes = pixels_first(values).reshape(-1, self.lanes).astype(np.int64).view(np.uint64)
+        plain = values > 0 if type_.dtype.kind == "bipolar" else values
+        lanes = pixels_first(plain).reshape(-1, self.lanes).astype(np.int64).view(np.uint64)
         words = np.zeros(lanes.shape[0], np.uint64)
         mask = np.uint64((1 << self.bits) - 1)
         for lane in range(self.lanes):
@@ -76,6 +78,8 @@ class Words:
             lanes[:, lane] = (
                 (aligned.view(np.int64) >> np.int64(64 - self.bits)) if signed else (aligned >> top).view(np.int64)
             )
+        if type_.dtype.kind == "bipolar":
+            lanes = np.where(lanes != 0, 1, -1)
         return channels_first(lanes.reshape(-1), type_.shape)
 
 

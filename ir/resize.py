@@ -39,8 +39,14 @@ def resize_bilinear(picture: Bytes, width: int, height: int) -> Bytes:
     return ((upper + lower + 2) >> 2).astype(np.uint8)
 
 
-def _taps(source: int, target: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Ints]:
-    """For each target pixel the two source pixels and the second one's weight."""
+def positions(source: int, target: int) -> tuple[npt.NDArray[np.int64], Ints]:
+    """For each target pixel the whole part of where it lies, from -1 to ``source - 1``, and the weight of the pixel
+    behind it."""
     whole, rest = np.divmod((2 * np.arange(target, dtype=np.int64) + 1) * source - target, 2 * target)
-    weight = np.rint(rest * ONE / (2 * target)).astype(np.int32)
+    return whole, np.rint(rest * ONE / (2 * target)).astype(np.int32)
+
+
+def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Ints]:
+    """For each target pixel the two source pixels and the second one's weight."""
+    whole, weight = positions(source, target)
     return np.clip(whole, 0, source - 1), np.clip(whole + 1, 0, source - 1), weight

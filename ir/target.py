@@ -14,6 +14,7 @@ class Resources:
     dsp: int = 0
     bram18: int = 0
     uram: int = 0
+    ff: int = 0
 
     def __add__(self, other: Resources) -> Resources:
         return Resources(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

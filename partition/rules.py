@@ -1,9 +1,8 @@
 """A first placement by rules: one accelerator region, an interval of the topological order, the rest on the CPU.
 
 An interval of a topological order is always convex; the order is chosen so that what the device takes stands together.
-Every interval the device engine takes is folded to the fastest pace that fits the board. The one with the best frame
-time wins (the slower side's for throughput, the sum for latency), among equals the one that needs fewest DSPs, then the
-least of the CPU.
+Intervals that the device engine takes are folded to the fastest pace that fits the board, the most promising first. The
+one with the best frame time wins: the slower side's for throughput, the sum for latency.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from partition.plan import Decision, Plan, PlanError, Region
 PACKING_CYCLES_PER_BYTE = 1.0
 """CPU cycles to pack, flush or unpack one byte that crosses the boundary."""
 
-WORTH_IT = 1.0005
-"""Frame times closer than this factor count as equal."""
+WORTH_IT = 1.01
+"""Frame times closer than this factor count as equal; of equal ones the most promising placement stays."""
 
 
 def partition(graph: Graph, engines: Sequence[Engine], target: Target) -> Plan:
@@ -90,16 +89,45 @@ class _Search:
         return tuple(e for e in self.engines if e.side == "device" and self.target.fabric is not None)
 
     def plan(self) -> Plan:
-        placements = [self.place(None, 0, 0), *(self.place(e, *span) for e in self.devices for span in self.spans(e))]
-        possible = [p for p in placements if isinstance(p, _Placement)]
-        if not possible:
+        best = self.place(None, 0, 0)
+        spans = [(self.bound(e, *span), i, e, span) for i, e in enumerate(self.devices) for span in self.spans(e)]
+        for bound, _, engine, span in sorted(spans, key=lambda s: (s[0], s[1], s[3][0] - s[3][1])):
+            if isinstance(best, _Placement) and bound * WORTH_IT >= best.time(self.target):
+                break
+            found = self.place(engine, *span)
+            if isinstance(found, _Placement) and not (
+                isinstance(best, _Placement) and best.time(self.target) <= found.time(self.target) * WORTH_IT
+            ):
+                best = found
+        if not isinstance(best, _Placement):
             raise PlanError(self.homeless())
-        best = min(
-            possible,
-            key=lambda p: (round(p.time(self.target), 6), p.resources.dsp, p.cpu_ms, p.resources.lut),
-        )
+        best = self.narrowed(best)
         decisions = tuple(self.decide(position, best) for position in range(len(self.graph.nodes)))
         return Plan(self.regions(best), decisions, best.device_ms, best.cpu_ms, best.resources)
+
+    def narrowed(self, best: _Placement) -> _Placement:
+        """Nodes at the ends of the device's interval go back to the CPU where that costs no time and spares DSPs."""
+        while best.engine:
+            time = best.time(self.target)
+            for span in ((best.start, best.stop - 1), (best.start + 1, best.stop)):
+                if span[0] < span[1] and self.bound(best.engine, *span) <= time:
+                    found = self.place(best.engine, *span)
+                    spared = isinstance(found, _Placement) and found.resources.dsp < best.resources.dsp
+                    if isinstance(found, _Placement) and spared and found.time(self.target) <= time:
+                        best = found
+                        break
+            else:
+                break
+        return best
+
+    def bound(self, engine: Engine, start: int, stop: int) -> float:
+        """A time in ms that the placement cannot beat, whatever the budget."""
+        cpu, device = self.offers[self.cpu.name], self.offers[engine.name]
+        outside = [cpu[name].candidates for name in self.names(0, start) + self.names(stop, len(self.graph.nodes))]
+        cpu_ms = sum(min((c.cycles for c in o), default=0) for o in outside) / (self.cpu.clock_mhz(self.target) * 1e3)
+        fastest = max(min(c.cycles for c in device[name].candidates) for name in self.names(start, stop))
+        device_ms = fastest / (engine.clock_mhz(self.target) * 1e3)
+        return device_ms + cpu_ms if self.target.objective == "latency" else max(device_ms, cpu_ms)
 
     def spans(self, engine: Engine) -> list[tuple[int, int]]:
         """All [start, stop) in which the engine takes every node."""
@@ -185,7 +213,9 @@ class _Search:
     def tight(self, placement: _Placement) -> str:
         """The resource that keeps a placement from being faster, if one is nearly used up."""
         budget = self.target.fabric.budget if self.target.fabric else Resources()
-        shares = {k: getattr(placement.resources, k) / max(getattr(budget, k), 1) for k in ("lut", "dsp", "bram18")}
+        shares = {
+            k: getattr(placement.resources, k) / max(getattr(budget, k), 1) for k in ("lut", "dsp", "bram18", "ff")
+        }
         name = max(shares, key=lambda k: shares[k])
         return f": budget exhausted ({name.upper()}, {shares[name]:.0%} used)" if shares[name] > 0.75 else ""
 

@@ -1,7 +1,7 @@
 """Which elements a memory access touches, in which order: the loops and guards around it, evaluated over their domain.
 
-A guard is decided where it depends on loop variables and constants alone. The evaluation is exact and vectorised; only
-the loops that matter to an access are enumerated.
+A guard is decided where it depends on loop variables and constants alone, elements of constant memories among them.
+The evaluation is exact and vectorised; only the loops that matter to an access are enumerated.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from xdsl.dialects.affine import ApplyOp
 from xdsl.dialects.affine import LoadOp as AffineLoadOp
 from xdsl.dialects.affine import StoreOp as AffineStoreOp
+from xdsl.dialects.builtin import MemRefType
 from xdsl.dialects.memref import LoadOp as MemrefLoadOp
 from xdsl.dialects.memref import StoreOp as MemrefStoreOp
 from xdsl.ir import Block, Operation, SSAValue
@@ -23,6 +24,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from . import dialect as ir
 from .errors import StageError
 from .ranges import linear_form
+from .rom import rom_of, rom_values
 
 Access = AffineLoadOp | AffineStoreOp | MemrefLoadOp | MemrefStoreOp
 ACCESSES = (AffineLoadOp, AffineStoreOp, MemrefLoadOp, MemrefStoreOp)
@@ -91,6 +93,15 @@ _COMPARE: dict[str, Callable[[Array, Array], Any]] = {
 }
 
 
+_ARITHMETIC: dict[type[Operation], Callable[[Array, Array], Array]] = {
+    ir.AddOp: np.add,
+    ir.SubOp: np.subtract,
+    ir.MulOp: np.multiply,
+    ir.AndOp: np.bitwise_and,
+}
+_STATIC: tuple[type[Operation], ...] = (ir.ConstantOp, ApplyOp, ir.CompareOp, ir.CastOp, *_ARITHMETIC)
+
+
 def variables_of(values: Iterable[SSAValue]) -> set[SSAValue] | None:
     """Loop variables that values depend on; None where they depend on data."""
     found: set[SSAValue] = set()
@@ -98,14 +109,18 @@ def variables_of(values: Iterable[SSAValue]) -> set[SSAValue] | None:
         owner = value.owner
         if isinstance(owner, Block):
             found.add(value)
-        elif isinstance(owner, ir.ConstantOp | ApplyOp | ir.CompareOp | ir.CastOp | ir.AndOp):
-            inner = variables_of(owner.operands)
+        elif (isinstance(owner, _STATIC) and ir.to_dtype(value.type).bits <= 62) or _is_constant(owner):
+            inner = variables_of(owner.indices if isinstance(owner, AffineLoadOp) else owner.operands)
             if inner is None:
                 return None
             found |= inner
         else:
             return None
     return found
+
+
+def _is_constant(owner: Operation) -> bool:
+    return isinstance(owner, AffineLoadOp) and rom_of(owner.memref) is not None
 
 
 def evaluate(value: SSAValue, point: Point) -> Array:
@@ -117,13 +132,33 @@ def evaluate(value: SSAValue, point: Point) -> Array:
         case ApplyOp():
             return _linear(owner.map.data, 0, list(owner.mapOperands), point)
         case ir.CastOp():
-            return evaluate(owner.source, point)
+            return _wrapped(evaluate(owner.source, point), value)
         case ir.CompareOp():
             test = _COMPARE[owner.predicate.data]
             return test(evaluate(owner.lhs, point), evaluate(owner.rhs, point))  # type: ignore[no-any-return]
-        case ir.AndOp():
-            return evaluate(owner.lhs, point) & evaluate(owner.rhs, point)
+        case ir.BinaryOp():
+            return _wrapped(_ARITHMETIC[type(owner)](evaluate(owner.lhs, point), evaluate(owner.rhs, point)), value)
+        case AffineLoadOp():
+            return _element(owner, point)
     return point[value]
+
+
+def _wrapped(values: Array, result: SSAValue) -> Array:
+    """Values as an operation's result holds them."""
+    if isinstance(result.type, ir.IndexType):
+        return values
+    dtype = ir.to_dtype(result.type)
+    return (values - dtype.lo) % (dtype.hi - dtype.lo + 1) + dtype.lo
+
+
+def _element(load: AffineLoadOp, point: Point) -> Array:
+    """Elements of a constant memory; points that no guard lets through may lie outside of it."""
+    memory = rom_of(load.memref)
+    assert memory is not None and isinstance(load.memref.type, MemRefType)
+    shape, operands = load.memref.type.get_shape(), list(load.indices)
+    columns = np.broadcast_arrays(*(_linear(load.map.data, d, operands, point) for d in range(len(shape))))
+    values: Array = np.array(rom_values(memory), dtype=np.int64)
+    return values[np.ravel_multi_index(tuple(columns), shape, mode="clip")]
 
 
 def _linear(affine_map: Any, result: int, operands: Sequence[SSAValue], point: Point) -> Array:
@@ -203,8 +238,11 @@ def visits(within: Reach) -> Visits:
 
 def subscripts(op: Access, point: Point, count: int) -> list[Array] | None:
     """Index along each dimension at every point; None where an index depends on data."""
-    if not isinstance(op, AffineLoadOp | AffineStoreOp):
-        return None
     operands = list(op.indices)
-    columns = (_linear(op.map.data, d, operands, point) for d in range(len(op.map.data.results)))
+    if variables_of(operands) is None:
+        return None
+    if isinstance(op, AffineLoadOp | AffineStoreOp):
+        columns = [_linear(op.map.data, d, operands, point) for d in range(len(op.map.data.results))]
+    else:
+        columns = [evaluate(index, point) for index in operands]
     return [np.broadcast_to(np.asarray(column), (count,)) for column in columns]

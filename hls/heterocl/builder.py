@@ -30,7 +30,9 @@ class ExpressionBuilder(ABC):
     def __init__(self, block: Block) -> None:
         self.blocks = [block]
         self._ranges = Ranges()
-        self._done: dict[int, tuple[ex.Expr, SSAValue]] = {}
+        self._done: dict[int, tuple[ex.Expr, SSAValue, int]] = {}
+        self._stored: dict[int, int] = {}  # id of a tensor -> statement that stored to it last
+        self._statement = 0
         self._variables: dict[int, tuple[ex.LoopVar, SSAValue]] = {}
 
     @property
@@ -60,6 +62,11 @@ class ExpressionBuilder(ABC):
         for form, extent, index in zip(forms, tensor.shape, indices, strict=True):
             if form is not None and not form.terms and not 0 <= form.constant < extent:
                 raise APIError(f"{tensor.name} has {extent} elements along an axis indexed with {form.constant}")
+            if form is None and ex.affine_in_heterocl(index) and not isinstance(index.dtype, Index):
+                raise APIError(
+                    f"HeteroCL leaves out the casts in an index of {tensor.name}, which change its value: "
+                    "hold the index in an hcl.scalar"
+                )
             if form is None and isinstance(index.dtype, Index):
                 raise APIError(
                     f"an index of {tensor.name} is no sum of loop variables times constants: split the loops, "
@@ -127,6 +134,7 @@ class ExpressionBuilder(ABC):
                     "an expression first computed inside a loop or branch is used again outside of it: "
                     "hold it in an hcl.scalar"
                 )
+            self._check_reads(expr, known[2])
             return known[1]
         if ex.is_index_arithmetic(expr):
             form = ex.linear(expr)
@@ -136,8 +144,23 @@ class ExpressionBuilder(ABC):
                 result = self._cast(result, expr.dtype)
         else:
             result = _BUILDERS[type(expr)](self, expr)
-        self._done[id(expr)] = (expr, result)
+        self._done[id(expr)] = (expr, result, self._statement)
         return result
+
+    def _check_reads(self, expr: ex.Expr, since: int) -> None:
+        """v0.5 reads again at every use: the same value of a scalar until it is stored to, the next one of a stream."""
+        for load in ex.loads(expr):
+            last = self._stored.get(id(load.tensor), 0) if load.tensor.rank0 else self._statement
+            if last > since:
+                raise APIError(
+                    f"an expression that reads {load.tensor.name} is used again in a later statement, where HeteroCL "
+                    "reads again: hold it in an hcl.scalar"
+                )
+
+    def count_statement(self, tensor: Tensor) -> None:
+        """A statement stores to `tensor`."""
+        self._statement += 1
+        self._stored[id(tensor)] = self._statement
 
     def _cast(self, value: SSAValue, dtype: DType, explicit: bool = False) -> SSAValue:
         if value.type == ir.to_ir(dtype):
@@ -203,10 +226,19 @@ class ExpressionBuilder(ABC):
         if least != most and not (least >= 0 and most in UInt(dtype.bits)):
             amount = self._cast(self._cast(amount, dtype), UInt(dtype.bits))
         elif least == most:
+            if expr.op == ">>" and least >= dtype.bits:
+                raise APIError(
+                    f"a {dtype} is shifted right by {least}: HeteroCL's result is undefined from the width on; "
+                    "cast it to a wider type first"
+                )
             least = most = UInt(dtype.bits).wrap(least)
             if least >= dtype.bits:
                 return self._const(0, dtype)
             amount = self._const(least, Int(32))
+        if expr.op == "<<" and dtype == UInt(2):
+            raise APIError(
+                "a UInt(2) is shifted left: HeteroCL's C++ makes it 0; shift a wider word and cast the result"
+            )
         if expr.op == "<<" and dtype.wrap(dtype.bits) < 0:  # v0.5 compares the amount with a width that itself wrapped
             return self._const(0, dtype)
         return self._binary(expr.op, lhs, amount, dtype)

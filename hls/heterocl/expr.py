@@ -5,6 +5,7 @@ A tree is turned into IR when the statement that first uses it is reached (`trac
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,8 @@ class LoopVar(Expr):
 
     name: str
     domain: range
+    counted: bool = False
+    """Whether a `for_` made it, rather than an axis."""
 
     def __post_init__(self) -> None:
         self.dtype = Index()
@@ -340,6 +343,28 @@ def linear(expr: Expr) -> Linear | None:
             if expr.op == "*" and not (lhs.terms and rhs.terms):
                 return lhs.scaled(rhs.constant) if lhs.terms else rhs.scaled(lhs.constant)
     return None
+
+
+def affine_in_heterocl(expr: Expr) -> bool:
+    """Whether v0.5 takes an index for an affine one: it looks at operators and leaves, and through every cast."""
+    match expr:
+        case LoopVar() | Const():
+            return True
+        case Cast():
+            return affine_in_heterocl(expr.operand)
+        case Binary():
+            return expr.op in ("+", "-", "*") and affine_in_heterocl(expr.lhs) and affine_in_heterocl(expr.rhs)
+    return False
+
+
+def loads(expr: Expr) -> Iterator[Load]:
+    """All reads in an expression."""
+    if isinstance(expr, Load):
+        yield expr
+    for child in vars(expr).values():
+        for part in child if isinstance(child, tuple) else (child,):
+            if isinstance(part, Expr):
+                yield from loads(part)
 
 
 def is_index_arithmetic(expr: Expr) -> bool:

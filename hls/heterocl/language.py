@@ -18,7 +18,7 @@ from .build import build
 from .errors import APIError, DTypeError
 from .expr import Cast, Expr, LogicalAnd, LoopVar, Reduce, Select, as_expr
 from .schedule import Partition, Schedule, create_schedule
-from .tensor import Stage, Tensor
+from .tensor import Stage, TaggedStage, Tensor
 from .trace import current
 from .types import DType, Int, UInt
 
@@ -78,7 +78,11 @@ def const_tensor(values: Any, name: str | None = None, dtype: DType | None = Non
         raise DTypeError(f"constant {name} holds {array.dtype} values: integers are needed")
     if array.size == 0:
         raise APIError(f"constant {name} is empty")
-    tensor = Tensor(name or "const", array.shape or (1,), _dtype(dtype))
+    if array.size == 1 and array.ndim < 2:
+        raise APIError(
+            f"constant {name} has one element, which HeteroCL's C++ declares as an array and reads without index"
+        )
+    tensor = Tensor(name or "const", array.shape, _dtype(dtype))
     return current().constant(tensor, [int(v) for v in array.reshape(-1).tolist()])
 
 
@@ -167,7 +171,7 @@ class _For:
             raise APIError(f"the outermost loop {self.variable.name} has no tag: give it tag=")
         self._contexts: list[AbstractContextManager[None]] = []
         if self.tag is not None:
-            self._contexts.append(tracer.open_stage(self.tag, Stage(self.tag)))
+            self._contexts.append(tracer.open_stage(self.tag, TaggedStage(self.tag)))
         self._contexts.append(tracer.loop(self.variable))
         for context in self._contexts:
             context.__enter__()
@@ -189,7 +193,7 @@ def for_(begin: int, end: int, step: int = 1, tag: str | None = None, name: str 
         raise APIError(f"loop {name or tag} counts by {by}: count upwards and index backwards")
     if stop <= start:
         raise APIError(f"loop {name or tag} from {start} to {stop} is empty")
-    return _For(LoopVar(name or "i", range(start, stop, by)), tag)
+    return _For(LoopVar(name or "loop", range(start, stop, by), counted=True), tag)
 
 
 def if_(cond: Any) -> AbstractContextManager[None]:

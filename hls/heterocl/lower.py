@@ -6,7 +6,16 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from .passes import CheckBounds, CheckModule, EraseDead, OutlineStages, StreamInterfaces, StreamLinks
+from .passes import (
+    CheckBounds,
+    CheckModule,
+    CheckOutlined,
+    CheckSigns,
+    EraseDead,
+    OutlineStages,
+    StreamInterfaces,
+    StreamLinks,
+)
 from .passes.common import top
 from .passes.streams import mark_dataflow
 from .schedule import Schedule
@@ -15,6 +24,8 @@ PIPELINE: tuple[ModulePass, ...] = (
     CheckBounds(),
     StreamLinks(),
     StreamInterfaces(),
+    CheckOutlined(),
+    CheckSigns(),
     EraseDead(),  # not before reads became streams': an unused element is still taken
     OutlineStages(),
     CheckModule(),

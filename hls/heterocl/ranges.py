@@ -147,8 +147,7 @@ class Ranges:
 
 _RULES: dict[type, Callable[[Ranges, Any], Range]] = {
     ir.ConstantOp: lambda ranges, op: (op.value.data, op.value.data),
-    AffineLoadOp: Ranges.load,
-    MemrefLoadOp: Ranges.load,
+    **dict.fromkeys((AffineLoadOp, MemrefLoadOp), lambda ranges, op: ranges.load(op)),
     ApplyOp: Ranges.apply,
     ir.SelectOp: Ranges.select,
     ir.CastOp: lambda ranges, op: ranges.of(op.source),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
@@ -23,6 +24,9 @@ class Partition(Enum):
     Cyclic = "cyclic"
 
 
+_SCALAR_LOOP = re.compile(r"x(_\d+)?")
+
+
 class StageSchedule:
     """Primitives on the loops of one stage: `s[stage]`."""
 
@@ -31,8 +35,13 @@ class StageSchedule:
 
     def _loop(self, key: Any) -> Loop:
         loop = self.stage_handle.loop(key)
-        if loop.conditional:
-            raise ScheduleError(f"{loop} stands under an if_: compute always and guard only the store")
+        if loop.obstacle:
+            raise ScheduleError(f"{loop} {loop.obstacle}")
+        if self.stage_handle.tagged and self.stage_handle.has_scalars and _SCALAR_LOOP.fullmatch(loop.name):
+            raise ScheduleError(
+                f"{loop} is called as HeteroCL calls the loops that its scalars are, and the primitive may take one of "
+                "those: name it otherwise"
+            )
         return loop
 
     def pipeline(self, var: Any, initiation_interval: int = 1) -> None:

@@ -2,13 +2,14 @@
 
 The module is translated to Python generators, one a function, by rules of their own (every result is wrapped, at any
 width), so that it is a reference for the printers. In a dataflow function all stages run at once and wait for their
-streams: a stream that is too shallow shows as a deadlock, whatever the order in which stages run.
+streams: a stream that is too shallow shows as a deadlock, whatever the order in which stages run. The run then goes on
+with one place more wherever nothing else helps, and the error says which depth was enough.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from math import prod
@@ -28,6 +29,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.ir.affine import AffineMap
 
 from . import dialect as ir
+from .deadlock import Blocked, DeadlockError, blocked_streams
 from .errors import BuildError, StageError
 from .passes.common import functions, name_of, top
 from .passes.streams import DATAFLOW
@@ -36,23 +38,25 @@ from .rom import rom_values
 from .types import DType
 
 Array = npt.NDArray[Any]
-Process = Generator[None, None, None]
-_DONE = object()
+Process = Generator["tuple[Stream, bool]", None, None]
+"""Yields the stream that it waits for, and whether it waits to write."""
+Waits = Mapping[Process, "tuple[Stream, bool]"]
 
 
 @dataclass
 class Stream:
-    """A running stream; `peak` is the most elements it held, `depth` None = unbounded."""
+    """A running stream; `peak` is the most elements it held, `depth` None = unbounded; `added`: places beyond it."""
 
     name: str
     depth: int | None
     items: deque[int] = field(default_factory=deque)
     peak: int = 0
     moves: int = 0
+    added: int = 0
 
     @property
     def full(self) -> bool:
-        return self.depth is not None and len(self.items) >= self.depth
+        return self.depth is not None and len(self.items) >= self.depth + self.added
 
     def write(self, value: int) -> None:
         self.items.append(value)
@@ -85,6 +89,7 @@ class Simulator:
         self.module, self.bounded, self.garbage = module, bounded, garbage
         self.top = top(module)
         self._streams: list[Stream] = []
+        self._readers = {op.label.data: _reader(op) for op in self.top.walk() if isinstance(op, ir.StreamOp)}
         self._processes: list[Process] = []
         scope: dict[str, Any] = {"_stream": self._stream, "_spawn": self._processes.append, "_at": _at}
         for op in module.ops:
@@ -104,7 +109,8 @@ class Simulator:
 
         Raises:
             BuildError: a wrong number of arrays.
-            StageError: a deadlock, elements left in a stream, or an index out of bounds.
+            DeadlockError: streams are too shallow; it says which, and which depths they need.
+            StageError: elements left in a stream, or an index out of bounds.
         """
         arguments = list(self.top.body.block.args)
         if len(arrays) != len(arguments):
@@ -128,19 +134,51 @@ class Simulator:
 
     def _finish(self, running: list[Process]) -> None:
         """Lets every process run until it waits, again and again; none can move: a deadlock."""
+        blocked: list[Blocked] = []
         while running:
             before = sum(stream.moves for stream in self._streams)
-            waiting = [process for process in running if next(process, _DONE) is not _DONE]
-            moved = len(waiting) < len(running) or before < sum(stream.moves for stream in self._streams)
-            waiting.extend(self._processes)
+            waits = {process: wait for process in running if (wait := next(process, None)) is not None}
+            moved = len(waits) < len(running) or before < sum(stream.moves for stream in self._streams)
+            running = [*waits, *self._processes]
             self._processes.clear()
             if not moved:
-                fill = ", ".join(f"{s.name} {len(s.items)} of {s.depth}" for s in self._streams)
-                raise StageError(f"deadlock: every stage waits for a stream; they hold {fill}")
-            running = waiting
+                found = self._blocked(waits)
+                blocked = blocked or found
+                if not found:
+                    raise self._deadlock(blocked, waits)
+                next(stream for stream in self._streams if stream.name == found[0].stream).added += 1
+        if blocked:
+            raise self._deadlock(blocked, {})
         left = [s.name for s in self._streams if s.items]
         if left:
             raise StageError(f"elements are left in {', '.join(left)} at the end of the frame")
+
+    def _blocked(self, waits: Waits) -> list[Blocked]:
+        to_write = {_stage(process): stream.name for process, (stream, writes) in waits.items() if writes}
+        to_read = {_stage(process): stream.name for process, (stream, writes) in waits.items() if not writes}
+        return blocked_streams(to_write, to_read, self._readers, {s.name: s.depth or 0 for s in self._streams})
+
+    def _deadlock(self, blocked: list[Blocked], waits: Waits) -> DeadlockError:
+        """Of a run that went on with more places, to its end if nobody waits any more."""
+        needs = {s.name: (s.depth or 0) + s.added for s in self._streams if s.added and not waits}
+        starved = next((f"'{_stage(p)}' waits for '{s.name}', that nobody writes" for p, (s, _) in waits.items()), "")
+        return DeadlockError(blocked, needs, {s.name: s.depth or 0 for s in self._streams}, starved)
+
+
+def _stage(process: Process) -> str:
+    return str(process.__name__).removeprefix("f_")  # type: ignore[attr-defined]
+
+
+def _reader(stream: ir.StreamOp) -> str:
+    """The function that reads a stream."""
+    for op in _stream_ends(stream.stream):
+        if isinstance(op, ir.ReadOp):
+            function = op.parent_op()
+            while not isinstance(function, FuncOp):
+                assert function is not None
+                function = function.parent_op()
+            return function.sym_name.data
+    return ""
 
 
 def _at(index: int, extent: int, name: str) -> int:
@@ -303,13 +341,13 @@ class _Emitter:
     @emit.register
     def _(self, op: ir.ReadOp) -> None:
         stream = self.name(op.stream)
-        self.line(f"while not {stream}.items: yield")
+        self.line(f"while not {stream}.items: yield {stream}, False")
         self.assign(op, f"{stream}.read()")
 
     @emit.register
     def _(self, op: ir.WriteOp) -> None:
         stream = self.name(op.stream)
-        self.line(f"while {stream}.full: yield")
+        self.line(f"while {stream}.full: yield {stream}, True")
         self.line(f"{stream}.write({self.name(op.value)})")
 
     # -- control ----------------------------------------------------------------------------------------------

@@ -13,57 +13,75 @@ from .types import DType
 
 
 class Loop:
-    """A loop of a stage, as schedule primitives take it."""
+    """A loop of a stage, as schedule primitives take it. `name` is unique in the program, as HeteroCL makes it."""
 
-    def __init__(self, name: str, op: ForOp, stage: str, conditional: bool) -> None:
-        self.name, self.op, self.stage, self.conditional = name, op, stage, conditional
+    def __init__(self, name: str, op: ForOp, stage: str, obstacle: str = "") -> None:
+        self.name, self.op, self.stage = name, op, stage
+        self.obstacle = obstacle
+        """Why HeteroCL gives no handle to it; empty where it does."""
+
+    @property
+    def label(self) -> str:
+        """The name the program gave it."""
+        return self.op.label.data
 
     def __repr__(self) -> str:
         return f"loop {self.name} of stage {self.stage}"
 
 
 class Stage:
-    """A top-level loop nest: `stage.axis[i]`, or a loop by its name, `stage.co`."""
+    """A top-level loop nest: `stage.axis[i]` are its loops; those of a tagged `for_` also `stage.co` by name."""
+
+    tagged = False
 
     def __init__(self, name: str) -> None:
         self.stage_name = name
         self.root: ForOp | None = None
         self.loops: list[Loop] = []
+        self.has_scalars = False
 
     @property
     def axis(self) -> list[Loop]:
-        """All loops of the stage in program order: the first ones are the domain of a compute or mutate."""
-        return self.loops
+        """The loops that HeteroCL knows, in program order: all nested `for_` of a tagged one, else domain and sums."""
+        return [loop for loop in self.loops if not loop.obstacle]
 
     def loop(self, key: Any) -> Loop:
-        """A loop from a handle, a position or a name.
+        """The loop that a handle or a position in the domain of a compute stands for.
 
         Raises:
-            ScheduleError: no such loop, or more than one of that name.
+            ScheduleError: no such loop, or no way to name it in HeteroCL.
         """
         if isinstance(key, Loop):
             if key not in self.loops:
                 raise ScheduleError(f"{key} does not belong to stage {self.stage_name}")
             return key
-        if isinstance(key, int):
-            if not 0 <= key < len(self.loops):
-                raise ScheduleError(f"stage {self.stage_name} has {len(self.loops)} loops; no number {key}")
-            return self.loops[key]
-        found = [loop for loop in self.loops if loop.name == key]
-        if len(found) > 1:
-            raise ScheduleError(f"stage {self.stage_name} has {len(found)} loops named {key}: name them apart")
-        if not found:
-            names = ", ".join(loop.name for loop in self.loops)
-            raise ScheduleError(f"stage {self.stage_name} has no loop {key!r}; its loops are {names}")
-        return found[0]
+        if isinstance(key, int) and isinstance(self, Tensor):
+            if not 0 <= key < len(self.axis):
+                raise ScheduleError(f"stage {self.stage_name} has {len(self.axis)} loops; no number {key}")
+            return self.axis[key]
+        raise ScheduleError(
+            f"{key!r} is no loop: pass an element of .axis, or for a tagged for_ the attribute of its name"
+        )
 
     def __getattr__(self, name: str) -> Loop:
         if name.startswith("_") or "loops" not in self.__dict__:
             raise AttributeError(name)
-        try:
-            return self.loop(name)
-        except ScheduleError as error:
-            raise AttributeError(str(error)) from None
+        if not self.tagged:
+            raise AttributeError(
+                f"{self.stage_name} has no attribute {name}: loops of a compute or mutate are .axis[i]"
+            )
+        found = {loop.name: loop for loop in self.loops}
+        if name in found:
+            return found[name]
+        renamed = [loop.name for loop in self.loops if loop.label == name]
+        hint = f"; the name was taken, it is called {renamed[0]}" if renamed else f"; its loops are {', '.join(found)}"
+        raise AttributeError(f"stage {self.stage_name} has no loop {name}{hint}")
+
+
+class TaggedStage(Stage):
+    """The stage of a tagged `for_`."""
+
+    tagged = True
 
 
 class Tensor(Stage):

@@ -19,6 +19,7 @@ from . import dialect as ir
 from . import expr as ex
 from .builder import ExpressionBuilder
 from .errors import APIError
+from .identifiers import check_name
 from .passes.common import set_type
 from .rom import rom
 from .tensor import Loop, Stage, Tensor
@@ -53,6 +54,7 @@ class Tracer(ExpressionBuilder):
         super().__init__(self.function.body.block)
         self.stage: Stage | None = None
         self.names: set[str] = set()
+        self._loop_names: dict[str, int] = {}
         for tensor, argument in zip(inputs, self.blocks[0].args, strict=True):
             tensor.value = argument
             argument.name_hint = self.unique(tensor.name)
@@ -92,12 +94,23 @@ class Tracer(ExpressionBuilder):
 
     def unique(self, name: str) -> str:
         """`name`, or `name_1`, `name_2`, ... where it is taken."""
+        check_name(name, "a tensor")
         candidate, count = name, 0
         while candidate in self.names:
             count += 1
             candidate = f"{name}_{count}"
         self.names.add(candidate)
         return candidate
+
+    def _unique_loop(self, name: str) -> str:
+        """HeteroCL's own rule for loops: `name`, `name_0`, `name_1`, ..."""
+        check_name(name, "a loop")
+        count = self._loop_names.get(name, 0)
+        self._loop_names[name] = count + 1
+        if not count:
+            return name
+        self._loop_names.setdefault(f"{name}_{count - 1}", 1)
+        return f"{name}_{count - 1}"
 
     @contextmanager
     def _inside(self, block: Block) -> Iterator[None]:
@@ -133,10 +146,14 @@ class Tracer(ExpressionBuilder):
 
     def scalar(self, tensor: Tensor, init: Any) -> Tensor:
         self.require_stage(f"scalar {tensor.name}")
+        check_name(tensor.name, "a scalar")
         value = self.convert(self._store_value(init, tensor.dtype), tensor.dtype)
         op = ir.ScalarOp(tensor.name, value)
         self.emit(op)
         tensor.value, tensor.rank0 = op.memory, True
+        self.count_statement(tensor)
+        assert self.stage is not None
+        self.stage.has_scalars = True
         return tensor
 
     def store(self, tensor: Tensor, indices: tuple[ex.Expr, ...], value: Any) -> None:
@@ -149,6 +166,7 @@ class Tracer(ExpressionBuilder):
             self.emit(AffineStoreOp(converted, memory, subscripts, AffineMapAttr(affine_map)))
         else:
             self.emit(MemrefStoreOp(operands=[converted, memory, subscripts]))
+        self.count_statement(tensor)
 
     def _store_value(self, value: Any, dtype: DType) -> ex.Expr:
         if isinstance(value, int) and not isinstance(value, bool) and value in dtype:
@@ -191,11 +209,18 @@ class Tracer(ExpressionBuilder):
             stage.root = op
         elif len(self.blocks) == 1:
             raise APIError(f"stage {stage.stage_name} has two outermost loops")
-        conditional = any(isinstance(block.parent_op(), ir.IfOp) for block in self.blocks)
-        stage.loops.append(Loop(variable.name, op, stage.stage_name, conditional))
+        name = self._unique_loop(variable.name) if variable.counted else variable.name
+        stage.loops.append(Loop(name, op, stage.stage_name, self._obstacle(variable, stage)))
         self._variables[id(variable)] = (variable, op.variable)
         with self._inside(op.body.block):
             yield
+
+    def _obstacle(self, variable: ex.LoopVar, stage: Stage) -> str:
+        if any(isinstance(block.parent_op(), ir.IfOp) for block in self.blocks):
+            return "stands under an if_: compute always and guard only the store"
+        if variable.counted and not stage.tagged:
+            return "is a for_ in a compute or mutate, of which HeteroCL has no handle: write the stage as a tagged for_"
+        return ""
 
     @contextmanager
     def branch(self, condition: ex.Expr) -> Iterator[None]:

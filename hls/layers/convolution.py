@@ -1,123 +1,167 @@
-"""What the packed convolutions have in common. They run at stride 1 over an already padded stream.
+"""Convolution as a stream: all taps of a kernel row at once, in transposed form.
 
-Each step of the innermost, pipelined loop multiplies ``simd`` channels of all K columns of one kernel row for ``pe``
-output channels. The loops over output groups, kernel rows and input groups are inside those over pixels: a word is
-read from the stream for the first output group and from the window memory for the others.
+At each step the stage takes ``pixels`` neighbouring activations of every kernel row and adds their products with all
+taps into the sums of the outputs that they reach: ``pixels + taps - 1`` row sums. The first ``pixels`` of them are
+complete; the others are carried to the next step. So no window of pixels is kept, and zeros left and right of a row
+are never multiplied: at a new row the carried sums start from zero, and what the row before left in them are its last
+outputs.
+
+A step is ``groups`` x ``output groups`` x ``reductions`` iterations of the one pipelined loop.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
-from hls.heterocl import hcl
+from hls.layers import conv_program
+from hls.layers.multiply import Multiply
 from hls.layers.requantise import Keep, Requantise
-from hls.layers.stage import Stage, Tensor, signed_type
-from hls.packing import Packing
+from hls.layers.stage import Banks, Hints, MemoryStyle, Stage, Tensor
+from hls.resources.model import accumulator, adder, counter_nest, fifo, ram, rom, times, total
 from ir.target import Resources
 from ir.types import Ints
 
-LUT_PER_SEGMENT = 14
-"""Decoding one segment of one chain: sign repair and addition into its accumulator."""
+
+@dataclass(frozen=True)
+class Steps:
+    """How the steps over a row meet its outputs; counted in groups of ``pixels`` outputs.
+
+    ``steps`` per row make ``outputs`` groups; group 0 is complete with step ``delay``, its last ``held`` pixels one
+    step earlier. ``wraps``: the last ``delay`` groups of a row leave during the first steps of the next one; else a
+    row has steps to spare for them, or for columns without output.
+    """
+
+    rows: int
+    steps: int
+    outputs: int
+    delay: int
+    held: int
+
+    @property
+    def wraps(self) -> bool:
+        return self.outputs == self.steps
+
+    @property
+    def positions(self) -> int:
+        """Steps per frame, those that empty the pipeline included."""
+        return self.rows * self.steps + (self.delay if self.wraps else 0)
 
 
 @dataclass(frozen=True)
 class Convolution(Stage):
-    """``weights`` (O, C, K, K); ``simd`` input and ``pe`` output channels per step; ``rule`` makes the output lanes."""
+    """Sources: wires of windows, ``reductions`` words a group, whose lanes are (group, channel); target: pixel groups.
+
+    ``weights`` (groups, lane groups, output groups, pe, reductions, sources, channels, taps) in the order in which the
+    words come; ``rule`` makes the output lanes (lane group, pe) from accumulators of ``accumulator_bits``.
+    """
 
     weights: Ints = field(repr=False)
-    packing: Packing
-    simd: int
-    pe: int
+    multiply: Multiply
+    steps: Steps
     accumulator_bits: int
     rule: Requantise = field(default_factory=Keep)
+    memory: MemoryStyle = "auto"
 
     @property
-    def pipelined(self) -> tuple[str, ...]:
-        return ("cg",)
+    def iterations(self) -> int:
+        """Of a step."""
+        return self.groups * self.output_groups * self.reductions
 
     @property
-    def kernel(self) -> int:
-        return int(self.weights.shape[2])
+    def groups(self) -> int:
+        return int(self.weights.shape[0])
+
+    @property
+    def lane_groups(self) -> int:
+        return int(self.weights.shape[1])
 
     @property
     def output_groups(self) -> int:
-        return int(self.weights.shape[0]) // self.pe
+        return int(self.weights.shape[2])
 
     @property
-    def input_groups(self) -> int:
-        return int(self.weights.shape[1]) // self.simd
+    def pe(self) -> int:
+        return int(self.weights.shape[3])
+
+    @property
+    def reductions(self) -> int:
+        return int(self.weights.shape[4])
+
+    @property
+    def channels(self) -> int:
+        return int(self.weights.shape[6])
+
+    @property
+    def lanes(self) -> int:
+        """Of one lane group, over all words of an iteration."""
+        return len(self.sources) * self.channels
+
+    @property
+    def blocks(self) -> int:
+        """Products' groups of output channels per lane group."""
+        return self.pe // self.multiply.channels
+
+    @property
+    def output_lanes(self) -> int:
+        """Of one pixel."""
+        return self.lane_groups * self.pe
 
     @property
     def cycles(self) -> int:
-        return self.sources[0].words * self.kernel * self.output_groups
+        return self.steps.positions * self.iterations
 
     @property
-    @abstractmethod
-    def products(self) -> int:
-        """Packed products per step, each one multiplier block."""
+    def pipelined(self) -> tuple[str, ...]:
+        loops = {"s": self.reductions, "og": self.output_groups, "b": self.groups}
+        place = "p" if self.steps.wraps else "j"
+        return (next((name for name, extent in loops.items() if extent > 1), place),)
 
     @property
-    @abstractmethod
-    def results(self) -> int:
-        """Requantised values per output word."""
+    def hints(self) -> Hints:
+        """Products in LUTs are written as additions: none is left to bind."""
+        weights = self.multiply.rom_bits(self.arranged) > 0
+        return Hints("dsp" if self.multiply.multipliers else None, {f"{self.name}_w": self.memory} if weights else {})
+
+    def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
+        return conv_program.trace(self, sources, targets[0])
 
     @property
     def resources(self) -> Resources:
-        steps = self.output_groups * self.kernel * self.input_groups
-        rom_bits = self.packing.weight_bits * self.products
-        rom = -(-rom_bits // 36) * -(-steps // 512) if steps > 64 else 0
-        rows = (self.kernel - 1) * self.sources[0].columns * self.sources[0].groups
-        lines = -(-self.sources[0].word_bits // 36) * -(-rows // 512)
-        chains = -(-self.products // self.packing.depth)
-        lut = 300 + chains * self.packing.segments * LUT_PER_SEGMENT + (0 if rom else rom_bits * steps // 64)
-        total = Resources(lut=lut, dsp=self.products, bram18=rom + lines)
-        for _ in range(self.results):
-            total = total + self.rule.resources(self.accumulator_bits)
-        return total
+        return self.logic + self.weight_rom(self.memory)
+
+    @cached_property
+    def logic(self) -> Resources:
+        """Everything but the weights' ROM."""
+        wire, m, groups = self.sources[0], self.multiply, self.groups * self.output_groups
+        carried = (m.taps - 1) * self.accumulator_bits
+        finish = total(
+            times(m.sums if self.reductions > 1 else 0, accumulator(self.accumulator_bits)),
+            times(m.taps - 1, adder(self.accumulator_bits)),
+            ram(groups, carried, "lut") if carried else Resources(),
+            times(m.pixels, self.rule.resources(self.accumulator_bits, groups)),
+        )
+        kept = ram(self.reductions, wire.word_bits, "lut") if self.output_groups > 1 else Resources()
+        control = counter_nest((self.steps.positions, self.groups, self.output_groups, self.reductions))
+        queues = total(*(fifo(w.depth, w.word_bits) for w in self.targets))
+        return total(
+            m.resources(self.arranged), times(self.lane_groups * self.pe, finish), times(len(self.sources), kept),
+            control, queues,
+        )  # fmt: skip
+
+    def weight_rom(self, style: MemoryStyle) -> Resources:
+        """The weights, a word per iteration of a step."""
+        bits = self.multiply.rom_bits(self.arranged)
+        return rom(self.iterations, bits, style) if bits else Resources()
+
+    @cached_property
+    def arranged(self) -> Ints:
+        """(groups, output groups, reductions, lane groups, blocks, channels of a product, lanes, taps)."""
+        shape = (self.groups, self.output_groups, self.reductions, self.lane_groups, self.blocks, -1, self.lanes)
+        return self.weights.transpose(0, 2, 4, 1, 3, 5, 6, 7).reshape(*shape, self.multiply.taps)
 
     @property
     def note(self) -> str:
-        p = self.packing
-        return (
-            f"{self.kernel}x{self.kernel} SIMD {self.simd} PE {self.pe}, {p.multiplies} MAC/DSP "
-            f"({p.scheme} packing, pitch {p.pitch}, cascade {p.depth})"
-        )
-
-
-def multiply_chains(
-    rom: Tensor, index: tuple[Any, ...], operands: Tensor, count: int, packing: Packing
-) -> list[list[Any]]:
-    """Sums of packed products, taken apart: per chain of at most ``packing.depth`` products its segments, as scalars.
-
-    ``rom[(*index, i)]`` times ``operands[i]`` for i below ``count``; the product is formed at the ports' widths.
-    """
-    chains = []
-    for start in range(0, count, packing.depth):
-        total = hcl.scalar(0, "total", dtype=hcl.Int(packing.product_bits))
-        with hcl.for_(0, min(packing.depth, count - start), name="s") as s:
-            total.v += rom[(*index, start + s)] * operands[start + s]
-        chains.append([segment(total, k, packing.pitch) for k in range(packing.segments)])
-    return chains
-
-
-def segment(total: Any, k: int, pitch: int) -> Any:
-    """Segment k of a packed sum: its bits as a signed number, plus the borrow that the segment below took."""
-    field_ = hcl.cast(hcl.Int(pitch), total.v >> (k * pitch))
-    if k == 0:
-        return hcl.scalar(field_, "seg0", dtype=hcl.Int(pitch))
-    borrow = hcl.cast(hcl.UInt(1), total.v >> (k * pitch - 1))
-    return hcl.scalar(field_ + borrow, f"seg{k}", dtype=hcl.Int(pitch))
-
-
-def accumulate(accumulators: Tensor, index: tuple[Any, ...], parts: Sequence[Any], first: Any, bits: int) -> Any:
-    """Add decoded segments into ``accumulators[index]``, from zero on where ``first`` holds; the sum so far."""
-    full = hcl.scalar(parts[0].v, "sum", dtype=signed_type(bits))
-    for part in parts[1:]:
-        full.v = full.v + part.v
-    with hcl.if_(first == 0):
-        full.v = full.v + accumulators[index]
-    accumulators[index] = full.v
-    return full
+        words = f"SIMD {self.channels * self.lane_groups}x{len(self.sources)} PE {self.pe}"
+        return f"{self.multiply.taps} taps, {self.multiply.pixels} pixels, {words}, {self.multiply.summary}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 from hls.heterocl import hcl
+from hls.resources.model import counter_nest, fifo, total
 from ir.target import Resources
 
 Tensor = Any
@@ -27,7 +28,8 @@ class Wire:
     """A stream of unsigned words: ``shape`` is (rows, columns, groups), written and read once in this order.
 
     A raster wire has one word per pixel and group of ``lanes`` channels. A pair wire (``pixels`` 2) has two horizontal
-    neighbours in each word, the left one in the low half. Lanes hold two's complement of ``bits`` bits.
+    neighbours in each word, the left one in the low half. Lanes hold two's complement of ``bits`` bits; bipolar
+    ones a bit that is set for +1 and count as unsigned, so that whatever only moves or compares them need not know.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Wire:
     signed: bool
     pixels: int = 1
     depth: int = 2
+    bipolar: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -52,10 +55,18 @@ class Wire:
     def words(self) -> int:
         return prod(self.shape)
 
-    @property
-    def fifo_bram18(self) -> int:
-        """Block RAMs of the stream's FIFO; up to 32 words stay in shift registers."""
-        return -(-self.word_bits // 36) * -(-self.depth // 512) if self.depth > 32 else 0
+
+MemoryStyle = Literal["auto", "lut", "bram", "uram"]
+"""What a memory is made of; ``auto`` decides by its size."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a stage asks of the vendor's tool: the kind of multiplier of its packed products (None: the tool's choice),
+    and the style of its memories by name; those not named are ``auto``."""
+
+    multiply: Literal["dsp", "fabric"] | None = None
+    memories: Mapping[str, MemoryStyle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,9 +96,20 @@ class Stage(ABC):
 
     @property
     def resources(self) -> Resources:
-        """First estimate; stages that only move words cost some registers and a multiplexer, deep streams block RAM."""
-        lut = 60 + 2 * sum(w.word_bits for w in (*self.sources, *self.targets))
-        return Resources(lut=lut, bram18=sum(w.fifo_bram18 for w in self.targets))
+        """What every stage has: loop counters, the streams that it writes, a register for each word read or written,
+        and one LUT per bit written for choosing it."""
+        wires = (*self.sources, *self.targets)
+        written = sum(w.word_bits for w in self.targets)
+        return total(
+            counter_nest(max((w.shape for w in wires), key=prod)),
+            *(fifo(w.depth, w.word_bits) for w in self.targets),
+            Resources(lut=written, ff=sum(w.word_bits for w in wires)),
+        )
+
+    @property
+    def hints(self) -> Hints:
+        """For the vendor post-pass (`hls.vendor`)."""
+        return Hints()
 
     @property
     def note(self) -> str:
@@ -106,8 +128,8 @@ def nest(tag: str, **extents: int) -> Iterator[tuple[Any, ...]]:
 
 
 def raster(wire: Wire, tag: str) -> AbstractContextManager[tuple[Any, ...]]:
-    """The loops y, x, g over a wire's words, as the stage ``tag``."""
-    return nest(tag, y=wire.rows, x=wire.columns, g=wire.groups)
+    """The loops y, col, g over a wire's words, as the stage ``tag``."""
+    return nest(tag, y=wire.rows, col=wire.columns, g=wire.groups)
 
 
 def word_type(wire: Wire) -> Any:
@@ -119,14 +141,36 @@ def signed_type(bits: int) -> Any:
     return hcl.Int(max(bits, 2))
 
 
-def lane(word: Any, index: Any, bits: int, signed: bool) -> Any:
-    """Lane ``index`` of a word: an integer of ``bits`` bits (unsigned ones get one spare bit)."""
+def lane(word: Any, index: Any, bits: int, signed: bool, bipolar: bool = False) -> Any:
+    """Lane ``index`` of a word: an integer of ``bits`` bits (unsigned ones get one spare bit).
+
+    HeteroCL's C++ reads a signed cast of the word's own width as unsigned: a lone lane goes through a register.
+    """
     shifted = word >> (index * bits)
+    if bipolar:
+        return hcl.select((shifted & 1) > 0, 1, -1)
     if not signed:
         return hcl.cast(hcl.UInt(bits + 1), shifted & ((1 << bits) - 1))
-    return hcl.cast(hcl.Int(bits), shifted) if bits > 1 else hcl.select((shifted & 1) > 0, -1, 0)
+    if bits == 1:
+        return hcl.select((shifted & 1) > 0, -1, 0)
+    if bits == word.dtype.bits:
+        return hcl.scalar(shifted, "lone", dtype=hcl.Int(bits)).v
+    return hcl.cast(hcl.Int(bits), shifted)
 
 
 def in_lane(value: Any, index: Any, bits: int, word: Any) -> Any:
-    """``value`` moved to lane ``index`` of a word of type ``word``, all other bits zero."""
-    return hcl.cast(word, hcl.cast(hcl.UInt(bits), value)) << (index * bits)
+    """``value`` moved to lane ``index`` of a word of type ``word``, all other bits zero.
+
+    The lane stands in a register: HeteroCL's C++ declares casts signed and would extend its top bit into the others.
+    """
+    held = hcl.scalar(value if bits > 1 else value & 1, "lane", dtype=hcl.UInt(bits))
+    return up(held.v, index * bits, word)
+
+
+def up(value: Any, amount: Any, word: Any) -> Any:
+    """``value << amount`` as a word of type ``word``, by way of at least three bits.
+
+    HeteroCL compares the amount with the width in the word's own type, and two bits do not hold a 2 in its C++.
+    """
+    wide = hcl.UInt(max(word.bits, 3))
+    return hcl.cast(word, hcl.cast(wide, value) << amount)

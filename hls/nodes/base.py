@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from hls.layers.stage import WORD_BITS, Stage, Wire
 from hls.packing import Geometry
-from ir.engine import Configuration
+from ir.engine import Candidate, Configuration
 from ir.graph import NodeView
-from ir.ops import MultiplyShift, Thresholds
+from ir.ops import MultiplyShift, Sign, Thresholds
+from ir.target import Resources
 from ir.types import TensorType
 
 
@@ -22,6 +24,9 @@ class Rule(ABC):
 
     The last stage's first target holds the node's tensor, or that of the requantisation which the rule ``absorbs``.
     """
+
+    bipolar: ClassVar[bool] = False
+    """Whether bipolar activations are taken; see `Wire` for how they lie in words."""
 
     def object(self, view: NodeView, dsp: Geometry) -> None:  # noqa: B027
         """Raise UnsupportedNodeError where there is no generator for the node."""
@@ -46,6 +51,20 @@ class Rule(ABC):
         options = [set(lane_counts(t.shape[0], max(t.dtype.bits, view.type.dtype.bits))) for t in sources]
         return max(set.intersection(*options))
 
+    def candidates(self, view: NodeView, dsp: Geometry) -> Iterable[Candidate]:
+        """The node alone in every configuration: its stages' time and cost on sources as wide as they may be."""
+        types = [operand.type for operand in view.operands if operand.value is None]
+        widest = [lane_counts(t.shape[0], t.dtype.bits)[-1] for t in types]
+        for choice in self.configurations(view, dsp):
+            lanes = self.lanes(view, choice, widest)
+            sources = [raster(f"x{i}", t, min(lanes, t.shape[0])) for i, t in enumerate(types)]
+            stages = self.stages(view, sources, choice, dsp)
+            yield Candidate(max(s.cycles for s in stages), sum((s.resources for s in stages), Resources()), choice)
+
+    def takes(self, view: NodeView, pixels: int) -> bool:
+        """Whether sources may have this many horizontal neighbours in a word; else they are taken apart."""
+        return pixels == 1
+
     @abstractmethod
     def stages(
         self, view: NodeView, sources: Sequence[Wire], configuration: Configuration, dsp: Geometry
@@ -56,7 +75,9 @@ class Rule(ABC):
 def raster(name: str, type_: TensorType, lanes: int) -> Wire:
     """The raster wire of a tensor (C, H, W) with ``lanes`` channels in a word."""
     channels, rows, columns = type_.shape
-    return Wire(name, rows, columns, channels // lanes, lanes, type_.dtype.bits, type_.dtype.signed)
+    bipolar = type_.dtype.kind == "bipolar"
+    signed = type_.dtype.signed and not bipolar
+    return Wire(name, rows, columns, channels // lanes, lanes, type_.dtype.bits, signed, bipolar=bipolar)
 
 
 def lane_counts(channels: int, bits: int, limit: int = WORD_BITS) -> list[int]:
@@ -72,4 +93,4 @@ def output(view: NodeView, sources: Sequence[Wire]) -> tuple[Wire]:
 def fused_user(view: NodeView) -> NodeView | None:
     """The requantisation that the node's last stage can do."""
     user = view.sole_user
-    return user if user and isinstance(user.op, MultiplyShift | Thresholds) else None
+    return user if user and isinstance(user.op, MultiplyShift | Thresholds | Sign) else None

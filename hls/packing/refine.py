@@ -42,11 +42,11 @@ def refine(fit: Fit, weight: Range, activation: Range) -> Built | None:
 
     ``activation`` is the range before any offset.
     """
-    found = _variants(fit, weight, activation)
+    found = variants(fit, weight, activation)
     return min(found, key=lambda b: (round(b.luts, 6), -b.layout.depth), default=None)
 
 
-def _variants(fit: Fit, weight: Range, activation: Range) -> Iterator[Built]:
+def variants(fit: Fit, weight: Range, activation: Range) -> Iterator[Built]:
     middle = activation.lo - centred(activation.size).lo
     windows: tuple[Window, Window] = ("fixed", "tracked")
     _, ky, kx = fit.weights

@@ -120,13 +120,35 @@ static const convert unpackers[4][4] = {
     {unpack_64_8, unpack_64_16, unpack_64_32, unpack_64_64},
 };
 
+static void pack_bipolar(const hc_conversion *c, const int8_t *restrict plain, uint8_t *restrict words) {
+    for (uint32_t i = 0; i < c->elements / c->lanes; i++) {
+        uint64_t word = 0;
+        for (uint32_t lane = 0; lane < c->lanes; lane++) {
+            word |= (uint64_t)(plain[(size_t)i * c->lanes + lane] > 0) << (lane * c->bits);
+        }
+        memcpy(words + (size_t)i * c->word_bytes, &word, c->word_bytes);
+    }
+}
+
+static void unpack_bipolar(const hc_conversion *c, const uint8_t *restrict words, int8_t *restrict plain) {
+    for (uint32_t i = 0; i < c->elements / c->lanes; i++) {
+        uint64_t word = 0;
+        memcpy(&word, words + (size_t)i * c->word_bytes, c->word_bytes);
+        for (uint32_t lane = 0; lane < c->lanes; lane++) {
+            plain[(size_t)i * c->lanes + lane] = word >> (lane * c->bits) & 1 ? 1 : -1;
+        }
+    }
+}
+
 static uint32_t log2_of(uint32_t bytes) { return bytes == 8 ? 3 : bytes / 2; }
 
 static int is_stream(const hc_conversion *c) { return c->lanes * c->bits == 8 * c->word_bytes; }
 
 void hc_pack(const hc_conversion *c, const void *restrict plain, void *restrict words) {
     const uint32_t bytes = c->elements / c->lanes * c->word_bytes;
-    if (is_stream(c) && c->bits == 8 * c->element_bytes) {
+    if (c->is_bipolar) {
+        pack_bipolar(c, plain, words);
+    } else if (is_stream(c) && c->bits == 8 * c->element_bytes) {
         memcpy(words, plain, bytes);
     } else if (is_stream(c) && c->element_bytes == 1 && c->bits == 4) {
         pack_nibbles(bytes, plain, words);
@@ -142,7 +164,9 @@ void hc_pack(const hc_conversion *c, const void *restrict plain, void *restrict 
 void hc_unpack(const hc_conversion *c, const void *restrict words, void *restrict plain) {
     const uint32_t bytes = c->elements / c->lanes * c->word_bytes;
     const uint8_t sign = (uint8_t)(c->is_signed && c->bits < 8 ? 1u << (c->bits - 1) : 0);
-    if (is_stream(c) && c->bits == 8 * c->element_bytes) {
+    if (c->is_bipolar) {
+        unpack_bipolar(c, words, plain);
+    } else if (is_stream(c) && c->bits == 8 * c->element_bytes) {
         memcpy(plain, words, bytes);
     } else if (is_stream(c) && c->element_bytes == 1 && c->bits == 4) {
         unpack_nibbles(bytes, sign, words, plain);

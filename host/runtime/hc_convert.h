@@ -3,6 +3,7 @@
  *
  * Plain: one native integer per element. Words: `lanes` neighbouring elements in one little-endian word of
  * `word_bytes`, lane 0 in the low bits, each in `bits` bits of two's complement; unused high bits are zero.
+ * Bipolar elements are -1 or +1 in one plain byte, 0 or 1 in a lane.
  */
 #ifndef HC_CONVERT_H
 #define HC_CONVERT_H
@@ -16,6 +17,7 @@ typedef struct hc_conversion {
     uint32_t lanes;
     uint32_t bits; /* lanes * bits <= 8 * word_bytes */
     uint32_t word_bytes;
+    uint32_t is_bipolar;
 } hc_conversion;
 
 void hc_pack(const hc_conversion *conversion, const void *restrict plain, void *restrict words);

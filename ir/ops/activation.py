@@ -1,4 +1,4 @@
-"""Per-channel maps: batch norm and fake quantisation before freezing; multiply-shift and thresholds after it."""
+"""Per-channel maps: batch norm and fake quantisation before freezing; multiply-shift, thresholds and sign after it."""
 
 from __future__ import annotations
 
@@ -147,3 +147,27 @@ class Thresholds(Op):
             threshold = per_channel(table[:, t], x.ndim)
             result += np.where(up, x >= threshold, x <= threshold)
         return result
+
+
+@dataclass(frozen=True)
+class Sign(Op):
+    """``+1 if x >= threshold[c] else -1``, or ``<=`` where ``rising[c]`` is 0; operands x, threshold (C,), rising (C,).
+
+    The bipolar activation of a binary network: one threshold with the levels -1 and +1.
+    """
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        need(len(operands) == 3, f"takes x, threshold, rising; got {len(operands)} operands")
+        x, threshold, rising = (operand.type for operand in operands)
+        need(all(t.dtype.is_integer for t in (x, threshold, rising)), "takes integers")
+        for name, type_ in (("threshold", threshold), ("rising", rising)):
+            need(type_.shape == x.shape[:1], f"{name} has shape {type_.shape}, needs one per channel")
+        ends = [np.full(x.shape[:1], end) for end in (x.lo, x.hi)]
+        signs = [self.evaluate([end, operands[1].constant, operands[2].constant]) for end in ends]
+        return TensorType(x.shape, DType("bipolar", 1), int(np.min(signs)), int(np.max(signs)))
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        x, threshold, rising = (v.astype(np.int64) for v in values)
+        bound = per_channel(threshold, x.ndim)
+        up = per_channel(rising, x.ndim).astype(bool)
+        return np.where(np.where(up, x >= bound, x <= bound), 1, -1)

@@ -1,36 +1,15 @@
-"""Pooling, rearrangement and joining."""
+"""Rearrangement and joining."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ir.ops.base import Op, Operand, need
 from ir.types import Array, TensorType
-
-
-@dataclass(frozen=True)
-class MaxPool2d(Op):
-    """Maximum over windows of x (C, H, W); rows and columns that fill no window are dropped."""
-
-    kernel: tuple[int, int] = (2, 2)
-    stride: tuple[int, int] = (2, 2)
-
-    def infer(self, operands: Sequence[Operand]) -> TensorType:
-        need(len(operands) == 1, f"takes one operand, got {len(operands)}")
-        x = operands[0].type
-        need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
-        need(min(*self.kernel, *self.stride) >= 1, f"window {self.kernel} at stride {self.stride} must be at least 1")
-        height = (x.shape[1] - self.kernel[0]) // self.stride[0] + 1
-        width = (x.shape[2] - self.kernel[1]) // self.stride[1] + 1
-        need(height > 0 and width > 0, f"window {self.kernel} is larger than the input {x.shape[1:]}")
-        return TensorType((x.shape[0], height, width), x.dtype, x.lo, x.hi)
-
-    def evaluate(self, values: Sequence[Array]) -> Array:
-        windows = np.lib.stride_tricks.sliding_window_view(values[0], self.kernel, axis=(1, 2))
-        return np.asarray(windows[:, :: self.stride[0], :: self.stride[1]].max(axis=(3, 4)))
 
 
 @dataclass(frozen=True)
@@ -54,6 +33,54 @@ class SpaceToDepth(Op):
 
 
 @dataclass(frozen=True)
+class DepthToSpace(Op):
+    """(C * b * b, H, W) -> (C, H * b, W * b): each pixel becomes a block of b x b.
+
+    ``order`` says where channel c of sub-position (sy, sx) comes from, in ONNX's names: ``dcr`` takes
+    ``(sy * b + sx) * C + c`` and undoes SpaceToDepth, ``crd`` takes ``(c * b + sy) * b + sx`` as torch's pixel_shuffle.
+    """
+
+    block: int = 2
+    order: Literal["dcr", "crd"] = "dcr"
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        need(len(operands) == 1, f"takes one operand, got {len(operands)}")
+        x, b = operands[0].type, self.block
+        need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
+        need(b >= 1, f"block must be at least 1, is {b}")
+        need(self.order in ("dcr", "crd"), f"order must be dcr or crd, is {self.order}")
+        need(x.shape[0] % (b * b) == 0, f"{x.shape[0]} channels are no multiple of the block's {b * b} positions")
+        return TensorType((x.shape[0] // (b * b), x.shape[1] * b, x.shape[2] * b), x.dtype, x.lo, x.hi)
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        (channels, h, w), b = values[0].shape, self.block
+        c = channels // (b * b)
+        if self.order == "dcr":
+            blocks = values[0].reshape(b, b, c, h, w).transpose(2, 3, 0, 4, 1)
+        else:
+            blocks = values[0].reshape(c, b, b, h, w).transpose(0, 3, 1, 4, 2)
+        return blocks.reshape(c, h * b, w * b)
+
+
+@dataclass(frozen=True)
+class Upsample(Op):
+    """(C, H, W) -> (C, H * factor, W * factor): every pixel repeated, nearest neighbour."""
+
+    factor: int = 2
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        need(len(operands) == 1, f"takes one operand, got {len(operands)}")
+        x = operands[0].type
+        need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
+        need(self.factor >= 1, f"factor must be at least 1, is {self.factor}")
+        shape = (x.shape[0], x.shape[1] * self.factor, x.shape[2] * self.factor)
+        return TensorType(shape, x.dtype, x.lo, x.hi)
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        return values[0].repeat(self.factor, axis=1).repeat(self.factor, axis=2)
+
+
+@dataclass(frozen=True)
 class Concat(Op):
     """Joins its operands along the channels."""
 
@@ -65,7 +92,10 @@ class Concat(Op):
         shape = (sum(t.shape[0] for t in types), *types[0].shape[1:])
         if any(not t.dtype.is_integer for t in types):
             return TensorType(shape, types[0].dtype)
-        return TensorType.of_range(shape, min(t.lo for t in types), max(t.hi for t in types))
+        lo, hi = min(t.lo for t in types), max(t.hi for t in types)
+        if all(t.dtype.kind == "bipolar" for t in types):
+            return TensorType(shape, types[0].dtype, lo, hi)
+        return TensorType.of_range(shape, lo, hi)
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         return np.concatenate(values)

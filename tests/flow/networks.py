@@ -23,6 +23,9 @@ from partition.folding import Folding, fold
 
 NETWORKS = ("ultranet", "ultranet_bypass")
 
+SMALL_BOARD = Path(__file__).with_name("small-fabric.yaml")
+"""A board on which both sides have to work."""
+
 
 def golden(data: Path, network: str) -> tuple[list[dict[str, Array]], list[Array]]:
     """The eight golden frames: input tensors by name, head integers (36, 10, 20)."""

@@ -79,12 +79,12 @@ def test_drawing_and_table(shared_data: Path, package_of: Callable[[str], Path],
     from PIL import Image, ImageChops
 
     photo, drawn = shared_data / "dacsdc/photos/000.jpg", tmp_path / "out.png"
-    done = hetero_run(package_of("ultranet"), photo, "-o", drawn)
+    done = hetero_run(package_of("ultranet_bypass"), photo, "-o", drawn)
     assert done.returncode == 0, done.stderr
     assert "frames/s" in done.stdout and "fpga0" in done.stdout and "cpu0" in done.stdout
     before, after = Image.open(photo).convert("RGB"), Image.open(drawn).convert("RGB")
     assert after.size == (640, 360)
     changed = ImageChops.difference(before, after).getbbox()
     assert changed is not None
-    xmin, xmax, _, ymax = np.load(shared_data / "golden/ultranet_first8.npz")["box_xmin_xmax_ymin_ymax"][0]
+    xmin, xmax, _, ymax = np.load(shared_data / "golden/ultranet_bypass_first8.npz")["box_xmin_xmax_ymin_ymax"][0]
     assert abs(changed[2] - xmax) < 60 and abs(changed[3] - ymax) < 8 and abs(changed[0] - xmin) < 8

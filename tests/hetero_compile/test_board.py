@@ -53,7 +53,7 @@ def test_the_four_shipped_boards_load() -> None:
     assert [name for name, board in boards.items() if board.cpu.vlen] == ["bananapi-f3", "zu3eg-rvv"]
     assert [name for name, board in boards.items() if board.cpu.role == "coprocessor"] == ["ultra96-v2"]
     assert boards["polarfire-icicle"].fabric == Fabric(
-        "MPFS250T-FCVG484EES", Resources(254000, 784, 812), "macc18", 150
+        "MPFS250T-FCVG484EES", Resources(254000, 784, 812, ff=254000), "macc18", 150
     )
 
 
@@ -64,7 +64,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
         "my-board",
         Cpu("rv64gcv", 256, 4, 1600.0, "host"),
         SharedMemory(64 * 1024 * 1024, 4.2, 64, False),
-        Fabric("xczu3eg", Resources(lut=70560, dsp=360, bram18=432), "dsp48e2", 250.0),
+        Fabric("xczu3eg", Resources(lut=70560, dsp=360, bram18=432, ff=141120), "dsp48e2", 250.0),
         "latency",
     )
 

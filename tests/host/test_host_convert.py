@@ -10,12 +10,13 @@ import pytest
 
 from host.package import Package
 from ir.layouts import Plain, Words
-from ir.types import DType, TensorType
+from ir.types import Array, DType, TensorType
 
 
 class Conversion(ctypes.Structure):
     _fields_ = tuple(
-        (name, ctypes.c_uint32) for name in ("elements", "element_bytes", "is_signed", "lanes", "bits", "word_bytes")
+        (name, ctypes.c_uint32)
+        for name in ("elements", "element_bytes", "is_signed", "lanes", "bits", "word_bytes", "is_bipolar")
     )
 
 
@@ -51,10 +52,22 @@ def test_conversions_equal_the_layouts(library: ctypes.CDLL, layout: Words, dtyp
     high = np.uint64(narrow.hi - narrow.lo)
     values = random.integers(0, high, shape, np.uint64, endpoint=True).view(np.int64) + np.int64(narrow.lo)
     values.flat[0], values.flat[-1] = np.int64(narrow.lo), np.array(narrow.hi, np.uint64).view(np.int64)
-    plain, words = Plain().pack(values, type_), layout.pack(values, type_)
     width, signed = type_.dtype.container.itemsize, type_.dtype.signed
-    conversion = Conversion(type_.elements, width, signed, layout.lanes, layout.bits, layout.word_bytes)
+    conversion = Conversion(type_.elements, width, signed, layout.lanes, layout.bits, layout.word_bytes, 0)
+    check(library, conversion, layout, type_, values)
 
+
+@pytest.mark.parametrize("layout", [Words(1, 1, 1), Words(8, 1, 1), Words(5, 1, 2), Words(24, 1, 4), Words(64, 1, 8)])
+def test_bipolar_elements_are_bits(library: ctypes.CDLL, layout: Words) -> None:
+    type_ = TensorType.of_dtype((2 * layout.lanes, 3, 5), DType("bipolar", 1))
+    values = np.random.default_rng(layout.lanes).choice([-1, 1], type_.shape)
+    conversion = Conversion(type_.elements, 1, 1, layout.lanes, layout.bits, layout.word_bytes, 1)
+    check(library, conversion, layout, type_, values)
+
+
+def check(library: ctypes.CDLL, conversion: Conversion, layout: Words, type_: TensorType, values: Array) -> None:
+    """Both directions, byte for byte, and nothing written behind the end."""
+    plain, words = Plain().pack(values, type_), layout.pack(values, type_)
     packed = ctypes.create_string_buffer(b"\xaa" * (len(words) + 8), len(words) + 8)
     library.hc_pack(ctypes.byref(conversion), plain, packed)
     assert packed.raw == words + b"\xaa" * 8

@@ -47,6 +47,17 @@ def test_words(kind: str, bits: int, lanes: int, word_bytes: int) -> None:
     assert np.array_equal(layout.unpack(data, type_), values)
 
 
+@pytest.mark.parametrize(("lanes", "word_bytes"), [(1, 1), (8, 1), (13, 2), (24, 4), (64, 8)])
+def test_bipolar_lanes_are_set_for_plus_one(lanes: int, word_bytes: int) -> None:
+    type_ = TensorType.of_dtype((2 * lanes, 3, 2), DType("bipolar", 1))
+    values = np.random.default_rng(lanes).choice([-1, 1], type_.shape)
+    layout = Words.narrowest(lanes, 1)
+    assert layout.word_bytes == word_bytes
+    data = layout.pack(values, type_)
+    assert data == by_bits((values + 1) // 2, lanes, 1, word_bytes)
+    assert np.array_equal(layout.unpack(data, type_), values)
+
+
 @pytest.mark.parametrize("name", ["int1", "uint4", "int9", "uint16", "int33", "bipolar"])
 def test_plain_is_pixels_then_channels_in_the_container(name: str) -> None:
     type_ = TensorType.of_dtype((3, 2, 4), DType.parse(name))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from xdsl.ir import SSAValue
 
-_KEYWORDS = """
-alignas alignof and asm auto bool break case catch char class const constexpr continue default delete do double else
-enum explicit extern false float for friend goto if inline int long main mutable namespace new noexcept not nullptr
-export operator or private protected public register return short signed sizeof static struct switch template this
-throw true try typedef typename union unsigned using virtual void volatile while xor sint uint Fifo hls std ap_int
-ap_uint int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t uint128_t
+from ..identifiers import KEYWORDS
+
+_TAKEN = """
+sint uint Fifo hls std ap_int ap_uint int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t uint128_t
 """
 
 
@@ -17,7 +15,7 @@ class Names:
     """A stack of scopes; a name is never shadowed."""
 
     def __init__(self) -> None:
-        self._scopes: list[set[str]] = [set(_KEYWORDS.split())]
+        self._scopes: list[set[str]] = [{*KEYWORDS, *_TAKEN.split()}]
         self._of: dict[SSAValue, str] = {}
 
     def open(self) -> None:

@@ -27,14 +27,14 @@ static void scale(Fifo<uint8_t> &A, Fifo<int16_t> &scaled) {
     // the element before, for the difference
     uint8_t hold[2] = {};
     for (int y = 0; y < 4; ++y) {
-        for (int x = 0; x < 6; ++x) {
+        for (int col = 0; col < 6; ++col) {
             const int32_t pixel = A.read();
             int32_t total = 0;
             #pragma GCC unroll 2
             for (int k = 0; k < 2; ++k) {
                 total = sint<12>(total + weights[1][k] * pixel);
             }
-            if (x > 0) {
+            if (col > 0) {
                 total = sint<12>(total - hold[0]);
             }
             hold[0] = pixel;
@@ -73,7 +73,7 @@ static void scale(hls::stream<ap_uint<8>> &A, hls::stream<ap_int<12>> &scaled) {
     // the element before, for the difference
     ap_uint<8> hold[2];
     scale_y: for (int y = 0; y < 4; ++y) {
-        scale_x: for (int x = 0; x < 6; ++x) {
+        scale_col: for (int col = 0; col < 6; ++col) {
             #pragma HLS pipeline II=1
             const ap_uint<8> pixel = A.read();
             ap_int<12> total = 0;
@@ -81,7 +81,7 @@ static void scale(hls::stream<ap_uint<8>> &A, hls::stream<ap_int<12>> &scaled) {
                 #pragma HLS unroll
                 total = total + ap_int<4>(weights[1][k]) * ap_int<9>(pixel);
             }
-            if (x > 0) {
+            if (col > 0) {
                 total = total - hold[0];
             }
             hold[0] = pixel;
@@ -116,7 +116,7 @@ def _program() -> Schedule:
         weights = hcl.const_tensor(np.array([[3, -8], [7, 0]]), "weights", hcl.Int(4))
         scaled = made["scaled"] = alloc((4, 6), "scaled", hcl.Int(12))
         hold = alloc((2,), "hold", hcl.UInt(8), doc="the element before, for the difference")
-        with hcl.for_(0, 4, tag="scale", name="y") as y, hcl.for_(0, 6, name="x") as x:
+        with hcl.for_(0, 4, tag="scale", name="y") as y, hcl.for_(0, 6, name="col") as x:
             pixel = hcl.scalar(a[y, x], "pixel", hcl.UInt(8))
             total = hcl.scalar(0, "total", hcl.Int(12))
             with hcl.for_(0, 2, name="k") as k:
@@ -128,8 +128,8 @@ def _program() -> Schedule:
         return hcl.compute((4, 6), lambda y, x: hcl.select(scaled[y, x] < 0, 0, 1), "sign", dtype=hcl.UInt(1))
 
     s = hcl.create_schedule([a], top)
-    s[top.scale].pipeline(top.scale.x)  # type: ignore[attr-defined]
-    s[top.scale].unroll("k")  # type: ignore[attr-defined]
+    s[top.scale].pipeline(top.scale.col)  # type: ignore[attr-defined]
+    s[top.scale].unroll(top.scale.k)  # type: ignore[attr-defined]
     stages = [s[top.scale], s[top.sign]]  # type: ignore[attr-defined]
     s.dataflow_regions([(made["scaled"], stages[1], 2)], [[stage] for stage in stages])
     return s
@@ -190,7 +190,7 @@ def test_partitions_and_memories() -> None:
     s = hcl.create_schedule([a], top)
     s.partition(made["bank"], hcl.Partition.Cyclic, dim=1, factor=2)
     s.partition(made["bank"], dim=2)
-    s[top.t].unroll("i", factor=2)  # type: ignore[attr-defined]
+    s[top.t].unroll(top.t.i, factor=2)  # type: ignore[attr-defined]
     text = hcl.build(s, target="vhls")
     assert "#pragma HLS array_partition variable=bank cyclic factor=2 dim=1\n" in text
     assert "#pragma HLS array_partition variable=bank complete dim=2\n" in text

@@ -60,8 +60,8 @@ def _tree(rng: random.Random, leaves: Sequence[Callable[[], Any]], depth: int, i
     kinds: tuple[Callable[[], Any], ...] = (
         lambda: hcl.cast(_type(rng, WIDTHS[:12]), a),
         lambda: -a,
-        lambda: hcl.cast(_type(rng), a) << amount,
-        lambda: a >> amount,
+        lambda: hcl.cast(_type(rng, WIDTHS[2:]), a) << amount,
+        lambda: a >> (min(amount, a.dtype.bits - 1) if isinstance(amount, int) else amount),
         lambda: hcl.select(rng.choice(RELATIONS)(a, b), b, _tree(rng, leaves, depth - 1, i)),
         lambda: rng.choice(RELATIONS)(a, b),
         *([lambda: rng.choice(ARITHMETIC)(a, b)] * 6),

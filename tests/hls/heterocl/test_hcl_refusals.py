@@ -39,6 +39,18 @@ def _store_bits(a: Any, i: Any) -> Any:
     return v.v
 
 
+def _read_again(value: Any) -> Any:
+    held = hcl.scalar(value, "held", hcl.Int(8))
+    return held.v + value
+
+
+def _stale(a: Any, i: Any) -> Any:
+    v = hcl.scalar(a[i], "v", hcl.Int(8))
+    before = v.v
+    v.v = before + 1
+    return before + v.v
+
+
 def _reuse(a: Any, i: Any) -> Any:
     with hcl.if_(i > 0):
         value = a[i] + 1
@@ -69,6 +81,14 @@ EXPRESSIONS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "fixed point": (lambda a, i: hcl.cast(hcl.Fixed(8, 4), a[i]), "explicit shifts"),
     "bitcast": (lambda a, i: hcl.bitcast(hcl.UInt(8), a[i]), "cast of the same width"),
     "no result": (lambda a, i: None, "use mutate"),
+    "wrapping index": (lambda a, i: a[hcl.cast(hcl.Int(3), i)], "leaves out the casts in an index"),
+    "right shift by the width": (lambda a, i: a[i] >> 8, "undefined from the width on"),
+    "left shift of two bits": (lambda a, i: hcl.cast(hcl.UInt(2), a[i]) << 1, "shift a wider word"),
+    "read in two statements": (lambda a, i: _read_again(a[i]), "reads again: hold it in an hcl.scalar"),
+    "scalar read after a store": (lambda a, i: _stale(a, i), "reads v is used again in a later statement"),
+    "keyword": (lambda a, i: hcl.scalar(a[i], "new", hcl.Int(8)).v, "called new, a word of C\\+\\+"),
+    "name of a value": (lambda a, i: hcl.scalar(a[i], "v1", hcl.Int(8)).v, "as HeteroCL calls its own values"),
+    "no identifier": (lambda a, i: hcl.scalar(a[i], "a b", hcl.Int(8)).v, "no identifier"),
 }
 
 
@@ -152,11 +172,15 @@ def _store_to_constant(a: Any) -> None:
 
 
 def _constant_too_small(a: Any) -> None:
-    hcl.const_tensor(np.array([128]), "c", hcl.Int(8))
+    hcl.const_tensor(np.array([0, 128]), "c", hcl.Int(8))
 
 
 def _constant_too_wide(a: Any) -> None:
-    hcl.const_tensor(np.array([1]), "c", hcl.Int(65))
+    hcl.const_tensor(np.array([0, 1]), "c", hcl.Int(65))
+
+
+def _constant_of_one_element(a: Any) -> None:
+    hcl.const_tensor(np.array([1]), "c", hcl.Int(8))
 
 
 def _float_constant(a: Any) -> None:
@@ -212,6 +236,7 @@ STATEMENTS: dict[Callable[[Any], Any], str] = {
     _store_to_constant: "is constant",
     _constant_too_small: "does not hold 128",
     _constant_too_wide: "at most 64 bits",
+    _constant_of_one_element: "has one element",
     _float_constant: "integers are needed",
     _two_stages_of_one_name: "two stages are called t",
     _orphan_else: "directly after an if_",

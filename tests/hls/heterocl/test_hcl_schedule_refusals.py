@@ -130,12 +130,65 @@ def test_loops_under_if_are_not_scheduled() -> None:
                 a[k] = 1
 
     s = _statements(program)
-    stage = s[program.t]  # type: ignore[attr-defined]
+    loops: Any = program.t  # type: ignore[attr-defined]
+    stage = s[loops]
     with pytest.raises(ScheduleError, match="compute always and guard only the store"):
-        stage.unroll("k")
-    with pytest.raises(ScheduleError, match="2 loops named twice"):
-        stage.unroll("twice")
-    with pytest.raises(ScheduleError, match="its loops are i, k, twice"):
-        stage.pipeline("x")
+        stage.unroll(loops.k)
+    stage.unroll(loops.twice_0)
+    assert [loop.name for loop in loops.axis] == ["i", "twice", "twice_0"]
+    with pytest.raises(AttributeError, match="its loops are i, k, twice, twice_0"):
+        _ = loops.w
+    with pytest.raises(ScheduleError, match=r"pass an element of \.axis"):
+        stage.pipeline("i")
+    with pytest.raises(ScheduleError, match=r"pass an element of \.axis"):
+        stage.pipeline(0)
     with pytest.raises(ScheduleError, match="at least 1"):
-        stage.pipeline("i", initiation_interval=0)
+        stage.pipeline(loops.i, initiation_interval=0)
+
+
+def test_a_loop_name_is_taken_once_in_a_program() -> None:
+    def program(a: Any) -> None:
+        for tag in ("t", "u", "w"):
+            with hcl.for_(0, N, tag=tag, name="i") as i:
+                a[i] = 0
+
+    s = _statements(program)
+    stages: list[Any] = [program.t, program.u, program.w]  # type: ignore[attr-defined]
+    assert [stage.axis[0].name for stage in stages] == ["i", "i_0", "i_1"]
+    with pytest.raises(AttributeError, match="the name was taken, it is called i_0"):
+        _ = stages[1].i
+    s[stages[2]].pipeline(stages[2].i_1)
+    assert [stage.root.ii is not None for stage in stages] == [False, False, True]
+
+
+def test_loops_of_a_compute_have_positions_only() -> None:
+    def program(a: Any) -> Any:
+        def body(i: Any) -> Any:
+            v = hcl.scalar(0, "v", hcl.Int(8))
+            with hcl.for_(0, 2, name="k") as k:
+                v.v = v.v + k
+            return v.v
+
+        return hcl.compute((N,), body, "C", dtype=hcl.Int(8))
+
+    s = _statements(program)
+    stage: Any = program.C  # type: ignore[attr-defined]
+    assert [loop.name for loop in stage.axis] == ["i"]
+    s[stage].pipeline(0)
+    with pytest.raises(AttributeError, match=r"loops of a compute or mutate are \.axis\[i\]"):
+        s[stage].pipeline(stage.i)
+    with pytest.raises(ScheduleError, match="no handle: write the stage as a tagged for_"):
+        s[stage].unroll(stage.loops[1])
+
+
+def test_a_loop_called_as_the_loops_that_scalars_are() -> None:
+    def program(a: Any) -> None:
+        for tag in ("t", "u"):
+            with hcl.for_(0, N, tag=tag, name="x") as i:
+                v = hcl.scalar(0, "v", hcl.Int(8))
+                a[i] = v.v
+
+    s = _statements(program)
+    for stage in (program.t, program.u):  # type: ignore[attr-defined]
+        with pytest.raises(ScheduleError, match="name it otherwise"):
+            s[stage].pipeline(stage.axis[0])

@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from hls.heterocl import hcl
 from hls.heterocl.build import compile_library
+from hls.heterocl.errors import APIError
 from hls.heterocl.lower import lower
 from hls.heterocl.printers import print_native, print_vitis
 from hls.heterocl.printers.native import storage_of
@@ -56,7 +57,25 @@ def _body(op: str) -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def rows(shared_data: Path) -> list[dict[str, Any]]:
+    return [row for row in _rows(shared_data) if not _beyond_the_width(row)]
+
+
+def _rows(shared_data: Path) -> list[dict[str, Any]]:
     return json.loads((shared_data / "heterocl" / "values.json").read_text())
+
+
+def _beyond_the_width(row: dict[str, Any]) -> bool:
+    """Right shifts by the width or more: v0.5's result is LLVM's poison."""
+    match = re.fullmatch(r"a>>(\d+)", row["op"])
+    return match is not None and int(match[1]) >= dtype(row["a"]).bits
+
+
+def test_right_shifts_by_the_width(shared_data: Path) -> None:
+    refused = [row for row in _rows(shared_data) if _beyond_the_width(row)]
+    assert refused
+    for row in refused:
+        with pytest.raises(APIError, match="undefined from the width on"):
+            elementwise([dtype(row["a"]), dtype(row["b"])], dtype(row["store"]), _body(row["op"]), 2)
 
 
 @pytest.fixture(scope="module")

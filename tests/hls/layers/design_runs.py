@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp
 
 from hls.design import build_design
 from hls.heterocl import hcl
 from hls.heterocl.lower import lower
+from hls.heterocl.passes.common import functions
 from hls.heterocl.simulate import Simulator
 from hls.nodes import RULES
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Design, Port, schedule
+from hls.timing import stage_cycles
 from ir.engine import Configuration
 from ir.executor import execute, outputs_of
 from ir.graph import Graph
@@ -34,7 +37,9 @@ def folded(graph: Graph, rng: np.random.Generator, dsp: Geometry = DSP) -> Desig
 
 def simulated(graph: Graph, design: Design, garbage: int = 0) -> Runner:
     """The stage simulator, streams at their declared depths; ``garbage`` is what memories hold at first."""
-    simulator = Simulator(lower(schedule(design)), garbage=garbage)
+    module = lower(schedule(design))
+    assert_cycles(design, module)
+    simulator = Simulator(module, garbage=garbage)
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
         given = _words(graph, design, inputs)
@@ -42,6 +47,13 @@ def simulated(graph: Graph, design: Design, garbage: int = 0) -> Runner:
         return _unpacked(graph, design, simulator.run(*given, *empty).arrays[len(given) :])
 
     return run
+
+
+def assert_cycles(design: Design, module: ModuleOp) -> None:
+    """Every stage's formula gives the cycles of its loops."""
+    functions_by_name = {function.sym_name.data: function for function in functions(module)}
+    for stage in design.stages:
+        assert stage_cycles(functions_by_name[stage.name]) == stage.cycles, stage
 
 
 def native(graph: Graph, design: Design) -> Runner:
@@ -69,6 +81,7 @@ def random_inputs(graph: Graph, rng: np.random.Generator) -> dict[str, Array]:
     for name, type_ in graph.inputs.items():
         drawn = rng.integers(type_.lo, type_.hi, type_.shape, endpoint=True)
         extremes = rng.choice([type_.lo, type_.hi], type_.shape)
+        drawn = extremes if type_.dtype.kind == "bipolar" else drawn
         values[name] = np.where(rng.random(type_.shape) < 0.4, extremes, drawn)
     return values
 

@@ -99,21 +99,29 @@ class Sketch:
         return Graph(name, self.inputs, tuple(self.nodes), outputs, self.constants)
 
 
-def random_layer(seed: int) -> Graph:
-    """One convolution of random widths, signs, kernel, padding and extents, then a random requantisation or none."""
+def random_layer(seed: int, depthwise: bool = False) -> Graph:
+    """One convolution of random widths, signs, kernel, stride, groups, padding and extents, then a random
+    requantisation or none."""
     rng = np.random.default_rng(seed)
-    kernel = int(rng.choice([1, 2, 3, 3, 3, 4, 5, 7]))
-    channels, outputs = int(rng.integers(1, 7)), int(rng.integers(1, 7))
-    padding = tuple(int(p) for p in rng.integers(0, kernel, 4)) if rng.random() < 0.7 else (0, 0, 0, 0)
-    rows = int(rng.integers(max(1, kernel - padding[0] - padding[2]), kernel + 5))
-    columns = int(rng.integers(max(1, kernel - padding[1] - padding[3]), kernel + 6))
-    signed = bool(rng.integers(2))
-    x = activations((channels, rows, columns), int(rng.integers(1, 9)), signed)
+    height, width = (int(k) for k in rng.choice([1, 2, 3, 3, 3, 4, 5, 7], 2))
+    if rng.random() < 0.75:
+        height = width
+    elif rng.random() < 0.3:
+        height, width = 10, 4
+    stride = (1, 1) if rng.random() < 0.6 else tuple(int(s) for s in rng.integers(1, 3, 2))
+    groups = int(rng.integers(1, 7)) if depthwise else int(rng.choice([1, 1, 1, 1, 2, 3]))
+    channels, outputs = (1, int(rng.choice([1, 1, 2]))) if depthwise else (int(c) for c in rng.integers(1, 7, 2))
+    sides = (height, width, height, width)
+    padding = tuple(int(rng.integers(0, k)) for k in sides) if rng.random() < 0.7 else (0, 0, 0, 0)
+    rows = int(rng.integers(max(1, height - padding[0] - padding[2]), height + 5))
+    columns = int(rng.integers(max(1, width - padding[1] - padding[3]), width + 6))
+    x = activations((channels * groups, rows, columns), int(rng.integers(1, 9)), bool(rng.integers(2)))
     if rng.random() < 0.3:  # a range that does not fill its type, and may leave zero out
         low, high = sorted(rng.integers(x.lo, x.hi, 2, endpoint=True).tolist())
         x = TensorType(x.shape, x.dtype, low, high)
     sketch = Sketch({"x": x}, rng)
-    sketch.conv("conv", "x", outputs, kernel, int(rng.integers(1, 9)), padding)
+    w = weights(rng, (outputs * groups, channels, height, width), int(rng.integers(1, 9)))
+    sketch.add("conv", Conv2d((stride[0], stride[1]), padding, groups), "x", w=w)
     form = rng.integers(3)
     if form == 0:
         last = "conv"

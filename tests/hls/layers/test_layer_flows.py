@@ -12,7 +12,8 @@ from layer_graphs import Sketch, activations
 from hls.csim import CSimulation
 from hls.design import identifiers
 from hls.engine import DataflowEngine
-from hls.layers.movement import Fork, Merge, Split
+from hls.layers.movement import Fork
+from hls.layers.regroup import Narrow, Widen
 from hls.layers.requantise import RequantiseStage
 from ir.executor import execute
 from ir.graph import Graph
@@ -23,7 +24,7 @@ TARGET = Target(
     "test",
     Cpu("rv64gc", 0, 1, 1000.0, "host"),
     SharedMemory(1 << 20, 4.0, 64, True),
-    Fabric("part", Resources(10**6, 10**4, 10**4), "dsp48e2", 250.0),
+    Fabric("part", Resources(10**6, 10**4, 10**4, ff=10**6), "dsp48e2", 250.0),
 )
 
 
@@ -198,8 +199,8 @@ def test_ap_int() -> None:
             assert_equal(program.run(values), {name: values[name] for name in graph.outputs})
 
 
-def test_regrouping_goes_through_the_common_lanes() -> None:
-    """Four lanes to six: split to two, merged to six."""
+def test_lanes_that_do_not_divide_are_regrouped() -> None:
+    """Four lanes to three or six and the like: words cross from one to the next."""
     s = sketch(x=activations((12, 2, 3), 4))
     s.conv("a", "x", 12, 1)
     s.scale("p", "a")
@@ -207,11 +208,10 @@ def test_regrouping_goes_through_the_common_lanes() -> None:
     graph = s.graph("region", "b").verify()
     for seed in range(60):
         design = folded(graph, np.random.default_rng(seed))
-        lanes = [(type(stage), stage.sources[0].lanes, stage.targets[0].lanes) for stage in design.stages]
-        if (Split, 4, 2) in lanes and (Merge, 2, 6) in lanes:
+        if any(isinstance(stage, Widen | Narrow) for stage in design.stages):
             break
     else:
-        pytest.fail("no folding drawn needs both")
+        pytest.fail("no folding drawn needs it")
     inputs = random_inputs(graph, np.random.default_rng(0))
     assert_equal(simulated(graph, design)(inputs), reference(graph, inputs))
 

@@ -1,0 +1,1 @@
+"""Bitstreams per board, and the script that builds and records them."""

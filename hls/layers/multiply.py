@@ -1,0 +1,87 @@
+"""How a convolution's products are formed: packed into multiplier blocks, or one by one in LUTs.
+
+Both take, for every lane, the activations of a step's pixels and the taps of a kernel row. Pixel i times tap t belongs
+to the output ``i + taps - 1 - t``, counted from the first output that the step reaches: row sum of that number.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hls.layers.stage import Banks, Tensor
+from hls.packing.ranges import Range
+from ir.target import Resources
+from ir.types import Ints
+
+Roms = Sequence[Tensor]
+Sums = list[list[Any]]
+"""[output channel of a product][row sum]: HeteroCL scalars."""
+
+
+@dataclass(frozen=True)
+class Multiply(ABC):
+    """``taps`` taps by ``pixels`` activations of these ranges (both contain zero)."""
+
+    taps: int
+    pixels: int
+    weight: Range
+    activation: Range
+
+    @property
+    def sums(self) -> int:
+        """Row sums of a step."""
+        return self.pixels + self.taps - 1
+
+    @property
+    def channels(self) -> int:
+        """Output channels that come out of one product."""
+        return 1
+
+    @property
+    @abstractmethod
+    def multipliers(self) -> int:
+        """Multiplier blocks per lane and ``channels`` output channels."""
+
+    @abstractmethod
+    def explain(self) -> Sequence[str]:
+        """What is multiplied here and how it is taken apart: the comment above the stage."""
+
+    @abstractmethod
+    def roms(self, weights: Ints, name: str) -> Roms:
+        """Declare the constants that `row` reads: weights (..., blocks of channels, channels, lanes, taps) as they are
+        multiplied under ``<name>_w``, unless `rom_bits` is 0, and others after them."""
+
+    def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Any, Sequence[Banks]]:
+        """Bring the activations (groups * lanes, pixels) of a step into the form that `row` takes; memories of it."""
+        return activations, ()
+
+    @abstractmethod
+    def row(self, roms: Roms, place: tuple[Any, ...], operands: Any, start: Any, lanes: int, bits: int) -> Sums:
+        """The products of ``lanes`` lanes from ``start`` on, added up; ``place`` (group, output group, reduction, lane
+        group, block) selects the weights.
+
+        Sums have ``bits`` bits, wrap, and lack `raised`.
+        """
+
+    @abstractmethod
+    def resources(self, weights: Ints) -> Resources:
+        """Of all products of a step and the row sums that they make, without the weights' ROM.
+
+        ``weights`` (groups, output groups, reductions, lane groups, blocks, channels, lanes, taps).
+        """
+
+    @abstractmethod
+    def rom_bits(self, weights: Ints) -> int:
+        """Width of the weights' ROM, a word per iteration of a step."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """A few words for the table of stages."""
+
+    def raised(self, lanes: int) -> list[int]:
+        """By how much each row sum of ``lanes`` lanes is too large."""
+        return [0] * self.sums

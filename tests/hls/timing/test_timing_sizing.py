@@ -1,0 +1,118 @@
+"""Sizing: deep streams where they keep the pace, shallow ones elsewhere, and what is given up where memory is short."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "layers"))
+
+from design_runs import folded, simulated
+from layer_graphs import Sketch, activations
+
+from hls.heterocl.lower import lower
+from hls.program import Design, schedule
+from hls.sizing import SHALLOW, Sized, memory_words, with_depths, with_sized_streams
+from hls.timing import DeadlockError, Network, Process, measure, network_of, paced_depths
+from ir.executor import execute
+from ir.graph import Graph
+
+
+@cache
+def bypass() -> tuple[Graph, Design, Network]:
+    """A short branch beside a long one with a pool in it, joined; streams at depth 2."""
+    net = Sketch({"x": activations((4, 10, 12), 4)}, np.random.default_rng(1))
+    start = net.scale("a", net.conv("conv_a", "x", 8))
+    long = net.scale("b", net.conv("conv_b", net.pool("pool", start), 8))
+    joined = net.concat("joined", net.block("short", start), long)
+    graph = net.graph("bypass", net.conv("head", joined, 4, kernel=1)).verify()
+    design = folded(graph, np.random.default_rng(1))
+    design = with_depths(design, {wire.name: SHALLOW for stage in design.stages for wire in stage.targets})
+    return graph, design, network_of(lower(schedule(design)))
+
+
+@cache
+def sized(bram18: int | None = None) -> Sized:
+    return with_sized_streams(bypass()[1], bram18)
+
+
+def depths_of(design: Design) -> dict[str, int]:
+    return {wire.name: wire.depth for stage in design.stages for wire in stage.targets}
+
+
+def test_the_slowest_stage_sets_the_pace() -> None:
+    result = sized()
+    slowest = max(stage.cycles for stage in result.design.stages)
+    assert result.timing.interval == slowest == result.design.cycles
+    assert result.lost == 0
+    assert measure(network_of(lower(schedule(result.design)))).interval == slowest
+
+
+def test_one_memory_less_is_slower_or_stops() -> None:
+    _, _, network = bypass()
+    chosen = {name: depth for name, depth in depths_of(sized().design).items() if name in network.depths}
+    deep = [name for name, depth in chosen.items() if depth > SHALLOW]
+    assert deep
+    for name in deep:
+        less = max(w for w in range(1, chosen[name]) if memory_words(w) < chosen[name])
+        assert _interval(network.with_depths({**chosen, name: memory_words(less)})) > sized().timing.interval
+
+
+def _interval(network: Network) -> float:
+    try:
+        return measure(network).interval
+    except DeadlockError:
+        return float("inf")
+
+
+def test_short_of_memory_it_runs_and_says_what_that_costs() -> None:
+    graph, _, _ = bypass()
+    most = bram18(sized().design)
+    poor = sized(most - 1)
+    assert bram18(poor.design) < most
+    assert poor.timing.interval == poor.design.cycles + poor.lost >= sized().timing.interval
+    inputs = {"x": np.random.default_rng(5).integers(0, 16, (4, 10, 12))}
+    got, expected = simulated(graph, poor.design)(inputs), execute(graph, inputs)
+    assert all(np.array_equal(got[name], expected[name]) for name in graph.outputs)
+
+
+def bram18(design: Design) -> int:
+    return sum(stage.resources.bram18 for stage in design.stages)
+
+
+def test_a_design_too_large_anyway_is_not_made_slower() -> None:
+    assert sized(0).lost == 0
+
+
+def test_a_ceiling_is_kept_and_used() -> None:
+    burst = Process("burst", (1,) * 64, range(64), 128)
+    even = Process("even", (-1,) * 64, range(0, 128, 2), 128)
+    network = Network(("s",), (burst, even), {"s": 2})
+    shallow = measure(network, latency=1)
+    depths = paced_depths(network, memory_words, {"s": 1}, latency=1, ceiling=16)
+    assert depths == {"s": 16}
+    assert 128 < measure(network.with_depths(depths), latency=1).interval < shallow.interval
+
+
+def test_what_is_given_up_is_bounded() -> None:
+    burst = Process("burst", (1,) * 64, range(64), 128)
+    even = Process("even", (-1,) * 64, range(0, 128, 2), 128)
+    network = Network(("s",), (burst, even), {"s": 2})
+    intervals = []
+    for slack in (0.0, 0.1, 0.2, 0.4):
+        depths = paced_depths(network, lambda words: words, {"s": 1}, latency=1, slack=slack)
+        intervals.append(measure(network.with_depths(depths), latency=1).interval)
+        assert intervals[-1] <= 128 * (1 + slack)
+        less = measure(network.with_depths({"s": depths["s"] - 1}), latency=1).interval
+        assert depths["s"] == 2 or less > 128 * (1 + slack)
+    assert intervals == sorted(intervals) and intervals[0] == 128 < intervals[-1]
+
+
+@pytest.mark.parametrize("latency", [1, 30])
+def test_the_assumed_latency_is_the_callers(latency: int) -> None:
+    _, design, _ = bypass()
+    assert with_sized_streams(design, latency=latency).lost == 0

@@ -1,0 +1,66 @@
+"""Accelerators as they are packaged: their C++ has its pragmas, and still computes what the graph says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hetero_compile.board import load_board
+from hls.csim import CSimulation
+from hls.engine import DataflowEngine
+from ir.engine import Artifact, Prepared
+from ir.executor import execute, outputs_of
+from ir.graph import Graph, Node
+from ir.ops import Conv2d, MultiplyShift
+from ir.types import TensorType
+
+BOARD = "ultra96-v2"
+ENGINE = DataflowEngine()
+TEXT = "regions/net/accelerator.cpp"
+
+
+def _region() -> Graph:
+    """A convolution with weights of -8 and activations of the whole range, requantised."""
+    rng = np.random.default_rng(0)
+    weights = rng.choice([-8, -1, 7], (4, 2, 3, 3))
+    constants = {"w": weights, "mul": np.array([3, -5, 7, 2]), "add": np.array([9, 0, -100, 30])}
+    nodes = (
+        Node("conv", Conv2d(padding=(1, 1, 1, 1)), ("x", "w")),
+        Node("act", MultiplyShift(6, -8, 7), ("conv", "mul", "add")),
+    )
+    return Graph("net", {"x": TensorType.of_range((2, 6, 5), 0, 15)}, nodes, ("act",), constants).verify()
+
+
+def _lowered(graph: Graph, kind: str) -> Artifact:
+    """The slowest folding of the convolution that multiplies in this kind of multiplier."""
+    target = load_board(BOARD)
+    options = {}
+    for view in graph.views():
+        prepared = ENGINE.prepare(view, target)
+        assert isinstance(prepared, Prepared)
+        options[view.name] = ENGINE.candidates(prepared, target)
+    for candidate in reversed(options["conv"]):
+        artifact = ENGINE.lower(graph, {"conv": candidate, "act": options["act"][0]}, target)
+        if f"op=mul impl={kind}\n" in artifact.files[TEXT]:
+            return artifact
+    raise AssertionError(f"no folding multiplies in {kind}")
+
+
+@pytest.mark.parametrize("kind", ["dsp", "fabric"])
+def test_a_packaged_accelerator(kind: str) -> None:
+    graph = _region()
+    artifact = _lowered(graph, kind)
+    text = artifact.files[TEXT]
+    for line in (
+        "#pragma HLS interface mode=axis port=x\n",
+        "#pragma HLS interface mode=s_axilite port=return bundle=control\n",
+        "#pragma HLS bind_storage variable=conv_w type=rom_1p impl=lutram\n",
+    ):
+        assert line in text
+    assert f"op=mul impl={'fabric' if kind == 'dsp' else 'dsp'}" not in text
+    rng = np.random.default_rng(1)
+    with CSimulation(artifact, graph) as simulation:
+        for values in (rng.integers(0, 16, (2, 6, 5)), rng.choice([0, 15], (2, 6, 5)), np.full((2, 6, 5), 15)):
+            expected = outputs_of(graph, execute(graph, {"x": values}))
+            got = simulation.run({"x": values, **expected})
+            np.testing.assert_array_equal(got["act"], expected["act"])
