@@ -30,7 +30,8 @@ class _Strict(BaseModel):
 
 class FabricModel(_Strict):
     """``dsp``: the multiplier block; counts are what the accelerator may use. ``ff_count`` is by default what the
-    fabric has beside ``lut_count`` LUTs: two flip-flops each, one on PolarFire's logic elements (macc18)."""
+    fabric has beside ``lut_count`` LUTs: two flip-flops each, one on PolarFire's logic elements (macc18).
+    ``cycle_budget``: cycles per frame that are fast enough; the accelerator is then as small as they allow."""
 
     part: str
     dsp: Literal["dsp48e1", "dsp48e2", "dsp58", "macc18"]
@@ -40,6 +41,7 @@ class FabricModel(_Strict):
     uram_count: Count = 0
     ff_count: Count | None = None
     clock_mhz: Megahertz
+    cycle_budget: Annotated[int, Field(ge=1)] | None = None
 
 
 class CpuModel(_Strict):
@@ -81,7 +83,7 @@ class BoardModel(_Strict):
         if f := self.fabric:
             flip_flops = f.lut_count * FLIP_FLOPS_PER_LUT[f.dsp] if f.ff_count is None else f.ff_count
             budget = Resources(f.lut_count, f.dsp_count, f.bram18_count, f.uram_count, flip_flops)
-            fabric = Fabric(f.part, budget, f.dsp, f.clock_mhz)
+            fabric = Fabric(f.part, budget, f.dsp, f.clock_mhz, f.cycle_budget)
         m = self.memory
         return Target(
             self.name,

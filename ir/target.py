@@ -26,12 +26,17 @@ class Resources:
 
 @dataclass(frozen=True)
 class Fabric:
-    """Programmable logic: part name, what may be used of it, multiplier kind (a name known to hls.packing), clock."""
+    """Programmable logic: part name, what may be used of it, multiplier kind (a name known to hls.packing), clock.
+
+    ``cycle_budget``: cycles per frame that are fast enough, for the smallest accelerator that keeps them; else the
+    fastest is wanted.
+    """
 
     part: str
     budget: Resources
     dsp: str
     clock_mhz: float
+    cycle_budget: int | None = None
 
 
 @dataclass(frozen=True)

@@ -32,16 +32,22 @@ class Folding:
 
 
 def fold(
-    options: Mapping[str, Sequence[Candidate]], fixed: Resources, budget: Resources, pace: int | None = None
+    options: Mapping[str, Sequence[Candidate]],
+    fixed: Resources,
+    budget: Resources,
+    pace: int | None = None,
+    spare: bool = True,
 ) -> Folding | tuple[str, ...]:
     """The folding with the fewest cycles within ``budget``, ``fixed`` resources included; with a ``pace``, the smallest
-    of at most that many cycles.
+    of at most that many cycles. Without ``spare`` it may take more than its pace needs, which is found sooner.
 
     Where nothing fits: the names of what runs out, ``cycles`` where it is the pace.
     """
     best = _solve(options, fixed, budget, pace, fastest=True)
     if best is None:
         return _exceeded(options, fixed, budget, pace)
+    if not spare:
+        return best
     return _solve(options, fixed, budget, best.cycles if pace is None else pace, fastest=False) or best
 
 

@@ -20,8 +20,8 @@ from partition.plan import Decision, Plan, PlanError, Region
 PACKING_CYCLES_PER_BYTE = 1.0
 """CPU cycles to pack, flush or unpack one byte that crosses the boundary."""
 
-WORTH_IT = 1.01
-"""Frame times closer than this factor count as equal; of equal ones the most promising placement stays."""
+WORTH_IT = 1.0005
+"""Frame times closer than this factor count as equal."""
 
 
 def partition(graph: Graph, engines: Sequence[Engine], target: Target) -> Plan:
@@ -92,16 +92,19 @@ class _Search:
         best = self.place(None, 0, 0)
         spans = [(self.bound(e, *span), i, e, span) for i, e in enumerate(self.devices) for span in self.spans(e)]
         for bound, _, engine, span in sorted(spans, key=lambda s: (s[0], s[1], s[3][0] - s[3][1])):
-            if isinstance(best, _Placement) and bound * WORTH_IT >= best.time(self.target):
+            if isinstance(best, _Placement) and bound >= best.time(self.target):
                 break
-            found = self.place(engine, *span)
+            found = self.place(engine, *span, spare=False)
             if isinstance(found, _Placement) and not (
-                isinstance(best, _Placement) and best.time(self.target) <= found.time(self.target) * WORTH_IT
+                isinstance(best, _Placement) and best.time(self.target) <= found.time(self.target)
             ):
                 best = found
         if not isinstance(best, _Placement):
             raise PlanError(self.homeless())
-        best = self.narrowed(best)
+        if best.engine:
+            spared = self.place(best.engine, best.start, best.stop)
+            assert isinstance(spared, _Placement), "it was placed before"
+            best = self.narrowed(spared)
         decisions = tuple(self.decide(position, best) for position in range(len(self.graph.nodes)))
         return Plan(self.regions(best), decisions, best.device_ms, best.cpu_ms, best.resources)
 
@@ -143,8 +146,9 @@ class _Search:
     def names(self, start: int, stop: int) -> list[str]:
         return [node.name for node in self.graph.nodes[start:stop]]
 
-    def place(self, engine: Engine | None, start: int, stop: int) -> _Placement | tuple[str, ...]:
-        """The placement, or what it lacks: resources over budget, or nothing named where the CPU cannot do the rest."""
+    def place(self, engine: Engine | None, start: int, stop: int, spare: bool = True) -> _Placement | tuple[str, ...]:
+        """The placement, as small as its pace allows if ``spare``; or what it lacks: resources over budget, or nothing
+        named where the CPU cannot do the rest."""
         outside = self.names(0, start) + self.names(stop, len(self.graph.nodes))
         on_cpu = self.offers[self.cpu.name]
         if any(on_cpu[name].prepared is None for name in outside):
@@ -156,7 +160,10 @@ class _Search:
         inside = self.names(start, stop)
         region = self.graph.subgraph("region", inside)
         options = {name: self.offers[engine.name][name].candidates for name in inside}
-        folding = fold(options, engine.overhead(region, self.target), self.target.fabric.budget)
+        fixed, fabric = engine.overhead(region, self.target), self.target.fabric
+        folding = fold(options, fixed, fabric.budget, fabric.cycle_budget, spare)
+        if fabric.cycle_budget and not isinstance(folding, Folding):  # too much for it: as fast as it gets
+            folding = fold(options, fixed, fabric.budget, spare=spare)
         if not isinstance(folding, Folding):
             return folding
         types = [self.graph.types[name] for name in (*region.inputs, *region.outputs)]

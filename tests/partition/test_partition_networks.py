@@ -67,7 +67,7 @@ def test_packed_layers_say_how(ultranet: Graph) -> None:
 
 @pytest.mark.parametrize(
     ("budget", "kind"),
-    [(Resources(70560, 360, 60, ff=141120), "BRAM18"), (Resources(9000, 360, 432, ff=141120), "LUT")],
+    [(Resources(70560, 360, 20, ff=141120), "BRAM18"), (Resources(9000, 360, 432, ff=141120), "LUT")],
 )
 def test_a_small_budget_pushes_layers_to_the_cpu(ultranet: Graph, budget: Resources, kind: str) -> None:
     board = load_board("zu3eg-rvv")
