@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hls.heterocl.identifiers import is_name
 from hls.layers.movement import Fork, Load, Store
 from hls.layers.regroup import regrouping
 from hls.layers.stage import Stage, Wire
@@ -120,19 +121,21 @@ columns window raster pixels out in load store port fork tap window deal dealt
 """What the builder and the generators append to a tensor's name, after an underscore."""
 
 
-RESERVED = """
-asm auto bool case catch char const default delete do double else enum explicit export extern float for friend goto if
-inline int long main mutable namespace new operator private protected public register short signed static struct switch
-template this throw typedef typename union unsigned using virtual void volatile while std hls top
+LOCAL = """
+std hls top begin best carry chosen column done drop field first fresh full held kept lane late level low narrow out
+part plane quotient reached rest row sum tap total value wide window word
 """
-"""Words that a layer may be called in Python and a function in C++ may not."""
+"""What generators call their registers: HeteroCL hides a stage of that name."""
+
+NUMBERED = re.compile(r"(c|full|inside|n|row|sum|word)\d+(_\d+)?")
+"""Likewise, where there are several."""
 
 
 def identifiers(region: Graph) -> dict[str, str]:
     """A C identifier for every tensor of a region but its constants; none equals another, the region's name, or what
     is generated from another."""
     chosen: dict[str, str] = {}
-    taken = [*RESERVED.split(), _identifier(region.name)]
+    taken = [*LOCAL.split(), _identifier(region.name)]
     for tensor in (*region.inputs, *(node.name for node in region.nodes)):
         text = _identifier(tensor)
         attempts = (text, *(f"t{i}_{text}" for i in range(1, len(taken) + 2)))
@@ -147,7 +150,7 @@ def _clash(name: str, other: str) -> bool:
 
 def _identifier(name: str) -> str:
     text = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return text if text[:1].isalpha() else f"t_{text}"
+    return text if is_name(text) and text[:1].isalpha() and not NUMBERED.fullmatch(text) else f"t_{text}"
 
 
 def _renamed(region: Graph, names: Mapping[str, str]) -> Graph:

@@ -19,6 +19,11 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _GENERATED = re.compile(r"v\d+")
 
 
+def is_name(name: str) -> bool:
+    """Whether HeteroCL's C++ may carry the name."""
+    return bool(_NAME.fullmatch(name)) and name not in KEYWORDS and not _GENERATED.fullmatch(name)
+
+
 def check_name(name: str, what: str) -> str:
     """`name`, where HeteroCL's C++ may carry it.
 

@@ -56,7 +56,7 @@ def default_plan(text: Text, design: Design, dsp: Geometry) -> Plan:
         multiplications=tuple(m for stage in design.stages for m in _multiplications(text, stage, dsp)),
         storage=tuple(s for stage in design.stages for s in _storage(text, stage)),
         partitions=tuple(p for stage in design.stages for p in _partitions(text, stage)),
-        intervals=tuple(Interval(stage.name, loop) for stage in design.stages for loop in stage.pipelined),
+        intervals=tuple(Interval(s.name, loop, style="flp") for s in design.stages for loop in s.pipelined),
     )
 
 

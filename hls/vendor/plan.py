@@ -138,11 +138,15 @@ class Partition:
 
 @dataclass(frozen=True)
 class Interval:
-    """Cycles between the starts of two iterations of a loop, or with no loop between two calls of the function."""
+    """Cycles between the starts of two iterations of a loop, or with no loop between two calls of the function.
+
+    ``style``: what iterations in flight do while the next one waits: stall (stp), or go on (flp, frp).
+    """
 
     function: str
     loop: str | None = None
     cycles: int = 1
+    style: Literal["stp", "flp", "frp"] | None = None
 
     def __post_init__(self) -> None:
         if self.cycles < 1:

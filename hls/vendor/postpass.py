@@ -156,9 +156,12 @@ class _PostPass:
         block = function.body if wish.loop is None else self.text.loop(function, wish.loop).body
         if wish.loop is None and block.pragma("dataflow"):
             raise VendorError(f"function {function.name} is a dataflow region: its slowest stage sets the interval")
-        line = f"#pragma HLS pipeline II={wish.cycles}"
+        style = f" style={wish.style}" if wish.style else ""
+        line = f"#pragma HLS pipeline II={wish.cycles}{style}"
         present = block.pragma("pipeline")
         if present is None:
             self.edits.lines_within(block, [line])
-        elif present.options.get("ii") != str(wish.cycles):
+        elif present.options.get("ii") != str(wish.cycles) or (
+            wish.style and present.options.get("style") != wish.style
+        ):
             self.edits.replace(present, line)

@@ -71,7 +71,7 @@ def test_a_whole_plan(name: str) -> None:
         Storage("conv", "conv_table", "rom_1p", "lutram"),
     )
     assert plan.intervals == tuple(
-        Interval(*p) for p in (("load", "col"), ("conv", "c"), ("conv", "og"), ("store", "col"))
+        Interval(*p, style="flp") for p in (("load", "col"), ("conv", "c"), ("conv", "og"), ("store", "col"))
     )
 
 
