@@ -31,6 +31,8 @@ class _Program:
         places = (stage.groups, stage.output_groups)
         outputs = (stage.lane_groups, stage.blocks, m.channels)
         self.roms = m.roms(stage.arranged, n)
+        self.starts, bits = m.starts(stage.arranged), m.start_bits(stage.arranged)
+        self.start_rom = hcl.const_tensor(self.starts, f"{n}_start", signed_type(bits)) if bits else None
         self.levels = stage.rule.constants(n, stage.groups * stage.output_groups)
         self.banks: list[Banks] = []
         word, sums = word_type(self.wire), signed_type(self.bits)
@@ -144,9 +146,11 @@ class _Program:
 
     def row_sums(self, s: Any, place: tuple[Any, ...], parts: Sequence[Any]) -> list[Any]:
         """The products of all iterations of a step so far."""
-        stage, raised, sums = self.stage, self.stage.multiply.raised(self.stage.lanes), []
+        stage, sums = self.stage, []
         for number, part in enumerate(parts):
-            begun: Any = -raised[number] * stage.reductions
+            begun: Any = int(self.starts.reshape(-1, len(parts))[0, number])
+            if self.start_rom is not None:
+                begun = self.start_rom[(*self.at, *place, number)]
             if stage.reductions > 1:
                 begun = hcl.select(s == 0, begun, self.sums[(*place, number)])
             sums.append(self.scalar(f"full{number}", part.v + begun))

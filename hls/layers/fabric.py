@@ -56,7 +56,8 @@ class Pair(NamedTuple):
 class BitPlanes(FabricMultiply):
     """One operand in bit planes, the other one in pairs of neighbouring lanes.
 
-    A pair (u, v) whose bits in a plane are p, q adds one of 0, u, v, u + v to the plane's sum.
+    A pair (u, v) whose partners have the bits p, q in a plane adds one of 0, u, v, u + v to the plane's sum: five
+    inputs per bit, so that choosing and adding are one LUT.
     """
 
     @staticmethod
@@ -91,7 +92,8 @@ class BitPlanes(FabricMultiply):
     def picks(self, pixel: int, tap: int) -> tuple[int, int]:
         """Place of the words and place of the values."""
 
-    def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Tensor, Sequence[Banks]]:
+    def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Operands, Sequence[Banks]]:
+        """A memory for the plane sums of each row sum."""
         types = [signed_type(self._plane(m, lanes).signed_bits) for m in range(self.sums)]
         # HeteroCL would lose a memory of one element.
         planes = [alloc((max(self.planes, 2),), f"{name}_plane{m}", dtype) for m, dtype in enumerate(types)]
@@ -115,7 +117,7 @@ class BitPlanes(FabricMultiply):
             [hcl.scalar(value, f"{name}{n}", dtype=wide) for name, value in zip(NAMES, choices, strict=False)]
             for n, choices in enumerate(self.values(rom, operands, pair))
         ]
-        words = self.words(rom, operands, pair)
+        words, none = self.words(rom, operands, pair), hcl.scalar(0, "none", dtype=wide)
         with each("bit", self.planes) as bit:
             bits = [
                 [
@@ -127,7 +129,7 @@ class BitPlanes(FabricMultiply):
             for i in range(self.pixels):
                 for t in range(self.taps):
                     plane, (split, paired) = operands.planes[i + self.taps - 1 - t], self.picks(i, t)
-                    plane[bit] = plane[bit] + _choice(bits[split], values[paired], wide)
+                    plane[bit] = plane[bit] + _choice(bits[split], values[paired], none)
 
     def _whole(self, m: int, planes: Tensor, lanes: int, bits: int) -> Any:
         """Row sum m from its plane sums, two neighbours at a time; the top plane of a signed operand is subtracted."""
@@ -183,14 +185,14 @@ class WeightPlanes(BitPlanes):
 
     def explain(self) -> Sequence[str]:
         return [
-            "products in LUTs: two lanes with activations u, v and bits p, q of their weights add",
-            "p ? (q ? u + v : u) : (q ? v : 0) to the sum of the bits' plane; u + v is made once for all outputs",
+            "products in LUTs: two lanes of activations left, right whose weights have the bits p, q in a plane add",
+            "p ? (q ? both : left) : (q ? right : 0) to its sum; both = left + right is made once for all outputs",
         ]
 
     def roms(self, weights: Ints, name: str) -> Roms:
         return (hcl.const_tensor(weights[..., 0, :, :], f"{name}_w", signed_type(self.weight.signed_bits)),)
 
-    def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Tensor, Sequence[Banks]]:
+    def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Operands, Sequence[Banks]]:
         made, banks = super().operands(activations, groups, lanes, name)
         count = lanes // 2
         if not count:
@@ -241,9 +243,9 @@ class ActivationPlanes(BitPlanes):
     def explain(self) -> Sequence[str]:
         bits = self.weight.signed_bits
         return [
-            "products in LUTs: two lanes with weights u, v and bits p, q of their activations add",
-            "p ? (q ? u + v : u) : (q ? v : 0) to the sum of the bits' plane;",
-            f"a word of the weights holds u, v and, from bit {2 * bits} on, u + v",
+            "products in LUTs: two lanes of weights left, right whose activations have the bits p, q in a plane add",
+            "p ? (q ? both : left) : (q ? right : 0) to its sum;",
+            f"a word of the weights holds left, right and, from bit {2 * bits} on, both = left + right",
         ]
 
     def roms(self, weights: Ints, name: str) -> Roms:
@@ -273,10 +275,9 @@ class ActivationPlanes(BitPlanes):
         return int(lane_groups * blocks * taps * (lanes // 2 * (3 * bits + 1) + lanes % 2 * bits))
 
 
-def _choice(bits: Sequence[Any], values: Sequence[Any], dtype: Any) -> Any:
+def _choice(bits: Sequence[Any], values: Sequence[Any], none: Any) -> Any:
     """One of 0, u, v, u + v."""
-    zero = hcl.cast(dtype, 0)
     if len(bits) == 1:
-        return hcl.select(bits[0].v > 0, values[0].v, zero)
+        return hcl.select(bits[0].v > 0, values[0].v, none.v)
     (p, q), (u, v, both) = bits, values
-    return hcl.select(p.v > 0, hcl.select(q.v > 0, both.v, u.v), hcl.select(q.v > 0, v.v, zero))
+    return hcl.select(p.v > 0, hcl.select(q.v > 0, both.v, u.v), hcl.select(q.v > 0, v.v, none.v))

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hls.layers.stage import Banks, Tensor
-from hls.packing.ranges import Range
+from hls.packing.ranges import Range, signed_bits
 from ir.target import Resources
 from ir.types import Ints
 
-Roms = Sequence[Tensor]
+Roms = Sequence[Any]
 Sums = list[list[Any]]
 """[output channel of a product][row sum]: HeteroCL scalars."""
 
@@ -63,7 +65,7 @@ class Multiply(ABC):
         """The products of ``lanes`` lanes from ``start`` on, added up; ``place`` (group, output group, reduction, lane
         group, block) selects the weights.
 
-        Sums have ``bits`` bits, wrap, and lack `raised`.
+        Sums have ``bits`` bits, wrap, and lack `starts`.
         """
 
     @abstractmethod
@@ -82,6 +84,15 @@ class Multiply(ABC):
     def summary(self) -> str:
         """A few words for the table of stages."""
 
-    def raised(self, lanes: int) -> list[int]:
-        """By how much each row sum of ``lanes`` lanes is too large."""
-        return [0] * self.sums
+    def starts(self, weights: Ints) -> Ints:
+        """What to add to the row sums of a step.
+
+        (groups, output groups, reductions, lane groups, blocks, channels, lanes, taps) -> (groups, output groups, lane
+        groups, blocks, channels, sums)
+        """
+        return np.zeros((*weights.shape[:2], *weights.shape[3:6], self.sums), np.int64)
+
+    def start_bits(self, weights: Ints) -> int:
+        """Width of `starts` in a ROM; 0 where they only depend on the row sum."""
+        starts = self.starts(weights).reshape(-1, self.sums)
+        return 0 if (starts == starts[0]).all() else signed_bits(int(starts.min()), int(starts.max()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
+from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ import numpy as np
 from hls.heterocl import alloc, hcl
 from hls.layers.multiply import Multiply, Roms, Sums
 from hls.layers.stage import Banks, Tensor, signed_type
-from hls.packing.layout import Layout, Segment
+from hls.packing.decode import Field, RowDecode, decode_resources
+from hls.packing.layout import Layout
 from hls.packing.refine import Built
-from hls.resources.model import adder_tree, times, total
+from hls.resources.model import adder, rom, times, total
 from ir.target import Resources
 from ir.types import Ints
 
@@ -23,8 +26,9 @@ from ir.types import Ints
 class PackedMultiply(Multiply):
     """Products packed into a multiplier block; ``built`` packs ``kx`` taps, ``nx`` pixels and m output channels.
 
-    Taps and pixels beyond one product are done by several side by side. The fields of a product are raised so that none
-    is negative: they are read as they lie.
+    Taps and pixels beyond one product are done by several side by side. Activations are multiplied less ``built``'s
+    offset. The fields of a product are raised so that none is negative: where they lie apart they are read as they
+    lie, else see `hls.packing.decode`.
     """
 
     built: Built
@@ -33,118 +37,176 @@ class PackedMultiply(Multiply):
     def layout(self) -> Layout:
         return self.built.layout
 
+    @cached_property
+    def decode(self) -> RowDecode:
+        return RowDecode(self.layout, self.taps, self.pixels)
+
     @property
     def channels(self) -> int:
         return self.layout.weights[0]
 
     @property
-    def pieces(self) -> int:
-        """Products for all taps."""
-        return -(-self.taps // self.layout.weights[2])
-
-    @property
-    def blocks(self) -> int:
-        """Products for all pixels."""
-        return self.pixels // self.layout.activations[1]
-
-    @property
     def multipliers(self) -> int:
-        return self.pieces * self.blocks
+        return self.decode.pieces * self.decode.blocks
 
     @property
     def weight_bits(self) -> int:
         return self.layout.packed_weight.signed_bits
 
+    @property
+    def activation_bits(self) -> int:
+        return self.layout.packed_activation.signed_bits
+
     def explain(self) -> Sequence[str]:
-        layout, (m, _, kx) = self.layout, self.layout.weights
-        fields = ", ".join(f"{s.offset}+{g}" for s, g in zip(layout.segments, layout.gaps, strict=True))
+        layout, (m, _, kx), offset = self.layout, self.layout.weights, self.built.offset
+        fields = ", ".join(f"{f.segment.offset}+{f.bits + f.carry}" for f in self.decode.fields)
+        less = f" less {offset}" if offset else ""
+        shared = [f"neighbouring sums share up to {self.decode.shared} bits, told apart by the operands' low bits"]
         return [
-            f"W holds {kx} taps of {m} output channels, A {layout.activations[1]} pixels: {layout.products} MAC;",
+            f"W holds {kx} taps of {m} output channels, A {layout.activations[1]} pixels{less}: {layout.products} MAC;",
             f"up to {layout.depth} are added before the sums are taken apart (bit + width: {fields})",
+            *(shared if self.decode.shared else ()),
         ]
 
     def roms(self, weights: Ints, name: str) -> Roms:
-        (m, _, kx), offsets = self.layout.weights, self.layout.weight_offsets[:, 0]
-        *outer, _, lanes, taps = weights.shape
-        padded = np.zeros((*outer, m, lanes, self.pieces * kx), np.int64)
-        padded[..., :taps] = weights[..., ::-1]  # a later tap meets an earlier output
-        split = padded.reshape(*outer, m, lanes, self.pieces, kx)
+        """The packed words; what a chain begins with, of 48 bits and more, which no plain integer of the language has;
+        the weights' low bits. None for what is not needed."""
+        word, shared = self.decode.raise_word, self.decode.shared
+        return (
+            hcl.const_tensor(self.words(weights), f"{name}_w", signed_type(self.weight_bits)),
+            hcl.const_tensor(np.full(2, word), f"{name}_raise", signed_type(63)) if word else None,
+            hcl.const_tensor(self.low_words(weights), f"{name}_low", hcl.Int(shared + 1)) if shared else None,
+        )
+
+    def words(self, weights: Ints) -> Ints:
+        """(..., channels, lanes, taps) -> (..., pieces, lanes) as they are multiplied."""
+        split, offsets = self._pieces(weights), self.layout.weight_offsets[:, 0]
         words = (split << offsets[:, None, None, :]).sum((-1, -4))  # (..., lanes, pieces)
-        rom = hcl.const_tensor(np.moveaxis(words, -1, -2), f"{name}_w", signed_type(self.weight_bits))
-        if not self._raise:
-            return (rom,)
-        # Of 48 bits and more, which no plain integer of the language has.
-        return rom, hcl.const_tensor(np.full(2, self._raise), f"{name}_raise", signed_type(63))
+        return np.asarray(np.moveaxis(words, -1, -2))
 
-    def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Tensor, Sequence[Banks]]:
-        nx, offsets = self.layout.activations[1], self.layout.activation_offsets[0]
-        bits = self.layout.packed_activation.signed_bits
-        packed = alloc((groups * lanes, self.blocks), f"{name}_packed", signed_type(bits))
+    def _pieces(self, weights: Ints) -> Ints:
+        """(..., channels, lanes, taps) -> (..., channels, lanes, pieces, taps of a piece); zeros where taps end."""
+        (m, _, kx), (*outer, _, lanes, taps) = self.layout.weights, weights.shape
+        padded = np.zeros((*outer, m, lanes, self.decode.pieces * kx), np.int64)
+        padded[..., :taps] = weights[..., ::-1]  # a later tap meets an earlier output
+        return padded.reshape(*outer, m, lanes, self.decode.pieces, kx)
+
+    def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Any, Sequence[Banks]]:
+        """The packed words, and the activations themselves for their low bits."""
+        packed = alloc((groups * lanes, self.decode.blocks), f"{name}_packed", signed_type(self.activation_bits))
         with hcl.for_(0, groups * lanes, name="k") as k:
-            for block in range(self.blocks):
-                word = activations[k, block * nx]
-                for i in range(1, nx):
-                    word = word + activations[k, block * nx + i] * (1 << int(offsets[i]))
-                packed[k, block] = word
-        return packed, [(packed, 0)]
+            for block in range(self.decode.blocks):
+                packed[k, block] = self.pack(activations, k, block)
+        return (packed, activations), [(packed, 0)]
 
-    def row(self, roms: Roms, place: tuple[Any, ...], operands: Tensor, start: Any, lanes: int, bits: int) -> Sums:
-        layout, (rom, *raised) = self.layout, roms
+    def pack(self, activations: Tensor, lane: Any, block: int) -> Any:
+        """The word of a block of pixels."""
+        nx, offsets = self.layout.activations[1], self.layout.activation_offsets[0]
+        word = activations[lane, block * nx]
+        for i in range(1, nx):
+            word = word + activations[lane, block * nx + i] * (1 << int(offsets[i]))
+        return word - self._offset_word if self.built.offset else word
+
+    @property
+    def _offset_word(self) -> int:
+        return self.built.offset * sum(1 << int(offset) for offset in self.layout.activation_offsets.flat)
+
+    def low_words(self, weights: Ints) -> Ints:
+        """(..., channels, lanes, taps) -> (..., pieces, lanes, channels, taps): the bits that fields share."""
+        low = self._pieces(weights) & ((1 << self.decode.shared) - 1)
+        return np.asarray(np.swapaxes(np.moveaxis(low, -4, -2), -3, -4))
+
+    def row(self, roms: Roms, place: tuple[Any, ...], operands: Any, start: Any, lanes: int, bits: int) -> Sums:
         sums = [
             [hcl.scalar(0, f"sum{c}_{m}", dtype=signed_type(bits)) for m in range(self.sums)]
             for c in range(self.channels)
         ]
-        width = max(layout.largest_sum.bit_length() + 1, layout.segments[-1].offset + 2)
-        for piece, block, first in self._chains(lanes):
-            total = hcl.scalar(raised[0][0] if raised else 0, "total", dtype=hcl.Int(width))
-            with hcl.for_(0, min(layout.depth, lanes - first), name="d") as d:
-                total.v += rom[(*place, piece, first + d)] * operands[start + first + d, block]
-            for segment, gap in zip(layout.segments, layout.gaps, strict=True):
-                field = total.v >> segment.offset
-                if segment is not layout.segments[-1]:
-                    field = field & ((1 << gap) - 1)
-                into = sums[segment.channel][self._target(piece, block, segment.column)]
-                into.v = into.v + field
+        rom, begun, low = roms
+        packed, activations = operands
+        decode, shared = self.decode, [field for field in self.decode.fields if field.below]
+        for piece, block, first, length in decode.chains(lanes):
+            total = hcl.scalar(begun[0] if begun is not None else 0, "total", dtype=hcl.Int(self.sum_bits))
+            known = {f: hcl.scalar(self._raised_low(f), "known", dtype=hcl.UInt(2)) for f in shared}
+            with hcl.for_(0, length, name="d") as d:
+                at = start + first + d
+                total.v += rom[(*place, piece, first + d)] * packed[at, block]
+                for field, bits_of_field in known.items():
+                    for tap, pixel in decode.pairs(field.segment):
+                        weight = low[(*place, piece, first + d, field.segment.channel, tap)]
+                        activation = activations[at, block * self.layout.activations[1] + pixel]
+                        bits_of_field.v += self._low_product(weight, activation, field.below)
+            self._take_apart(total, known, sums, piece, block)
         return sums
 
-    def raised(self, lanes: int) -> list[int]:
-        raised = [0] * self.sums
-        for piece, block, _ in self._chains(lanes):
+    @property
+    def sum_bits(self) -> int:
+        """Of a chain's sum, with a sign."""
+        return max(self.layout.largest_sum.bit_length() + 1, self.layout.segments[-1].offset + 2)
+
+    def _raised_low(self, field: Field) -> int:
+        return self.decode.raised(field.segment) & ((1 << field.below) - 1)
+
+    def _low_product(self, weight: Any, activation: Any, bits: int) -> Any:
+        """A number whose low bits are the product's, without a multiplier."""
+        if self.built.offset % (1 << bits):
+            activation = activation - self.built.offset
+        if self.decode.shared == 1:
+            return weight & activation
+        ones = hcl.select((weight & 1) > 0, activation, 0)
+        return ones if bits == 1 else ones + hcl.select((weight & 2) > 0, activation * 2, 0)
+
+    def _take_apart(self, total: Any, known: Mapping[Field, Any], sums: Sums, piece: int, block: int) -> None:
+        """Add the fields of a chain to the row sums."""
+        below: Any = 0
+        for field, above in pairwise((*self.decode.fields, None)):
+            assert field is not None
+            part = total.v >> field.segment.offset
+            if above is not None:
+                part = part & ((1 << field.bits) - 1)
+            if field.below:
+                part = part - below
+            if above is not None and field.carry:
+                beside = (total.v >> above.segment.offset) - known[above].v
+                carry = hcl.scalar(beside & ((1 << field.carry) - 1), "carry", dtype=hcl.UInt(2))
+                part, below = part + carry.v * (1 << field.gap), carry.v
+            into = sums[field.segment.channel][self.decode.target(piece, block, field.segment.column)]
+            into.v = into.v + part
+
+    def starts(self, weights: Ints) -> Ints:
+        """See `Multiply.starts`: the windows' lower ends, and what the activations' offset took away."""
+        *_, lanes, taps = weights.shape
+        raised = np.zeros(self.sums, np.int64)
+        for piece, block, *_ in self.decode.chains(lanes):
             for segment in self.layout.segments:
                 if segment.channel == 0:
-                    raised[self._target(piece, block, segment.column)] += self._low(segment)
-        return raised
-
-    def _chains(self, lanes: int) -> Iterator[tuple[int, int, int]]:
-        """(piece, block, first lane) of every sum of products in a block's accumulator."""
-        return product(range(self.pieces), range(self.blocks), range(0, lanes, self.layout.depth))
-
-    def _target(self, piece: int, block: int, column: int) -> int:
-        """The row sum of a segment; what lies beyond the last one comes from padding taps and is zero."""
-        place = piece * self.layout.weights[2] + block * self.layout.activations[1] + column
-        return min(place, self.sums - 1)
-
-    def _low(self, segment: Segment) -> int:
-        """What has to be added so that a segment of a chain is never negative."""
-        return max(0, -self.layout.product_range.lo) * segment.terms * self.layout.depth
-
-    @property
-    def _raise(self) -> int:
-        return sum(self._low(segment) << segment.offset for segment in self.layout.segments)
+                    raised[self.decode.target(piece, block, segment.column)] += self.decode.raised(segment)
+        begun = np.zeros((*weights.shape[:-2], self.sums), np.int64) - raised
+        for i in range(self.pixels):
+            begun[..., i : i + taps] += self.built.offset * weights.sum(-2)[..., ::-1]
+        return np.asarray(begun.sum(2))
 
     def resources(self, weights: Ints) -> Resources:
-        *_, lane_groups, blocks, channels, lanes, _ = weights.shape
-        chains = [0] * self.sums
-        for piece, block, _ in self._chains(lanes):
-            for segment in self.layout.segments:
-                if segment.channel == 0:
-                    chains[self._target(piece, block, segment.column)] += 1
-        decode = total(*(adder_tree(n + 1, self.layout.pitch) for n in chains))
+        *_, lane_groups, blocks, _, lanes, _ = weights.shape
+        decode = times(lane_groups * blocks, decode_resources(self.decode, lanes))
+        words = lane_groups * lanes * self.decode.blocks
         dsps = -(-self._products(weights) // self.built.multiplier.lanes)
-        return total(times(lane_groups * blocks * channels, decode), Resources(dsp=dsps))
+        return total(decode, times(words, self._packing), self._start_rom(weights), Resources(dsp=dsps))
+
+    def _start_rom(self, weights: Ints) -> Resources:
+        if not self.built.offset:
+            return Resources()
+        groups, output_groups, _, *outputs, _, _ = weights.shape
+        return rom(groups * output_groups, prod(outputs) * self.sums * self.start_bits(weights))
+
+    @property
+    def _packing(self) -> Resources:
+        """Activations are packed by wires where none is negative; an offset is taken off the whole word."""
+        adders = 1 if self.built.offset else (self.activation.lo < 0) * (self.layout.activations[1] - 1)
+        return times(adders, adder(self.activation_bits))
 
     def rom_bits(self, weights: Ints) -> int:
-        return self._products(weights) * self.weight_bits
+        m, _, kx = self.layout.weights
+        return self._products(weights) * (self.weight_bits + m * kx * self.decode.shared)
 
     def _products(self, weights: Ints) -> int:
         *_, lane_groups, blocks, _, lanes, _ = weights.shape
@@ -152,4 +214,5 @@ class PackedMultiply(Multiply):
 
     @property
     def summary(self) -> str:
-        return f"{self.layout.products} MAC/DSP (pitch {self.layout.pitch}, cascade {self.layout.depth})"
+        shared = f", {self.decode.shared} bits shared" if self.decode.shared else ""
+        return f"{self.layout.products} MAC/DSP (pitch {self.layout.pitch}, cascade {self.layout.depth}{shared})"

@@ -19,8 +19,8 @@ from hls.layers.stage import WORD_BITS, MemoryStyle, Stage, Wire
 from hls.layers.windows import Columns, Windows
 from hls.nodes.base import fused_user, lane_counts
 from hls.nodes.requantise import requantisation
-from hls.packing import Geometry, PackingError, Range, signed_bits
-from hls.packing.rows import row_packings, row_rate
+from hls.packing import Geometry, Range, signed_bits
+from hls.packing.rows import TYPICAL_LANES, dense_packings, find_packing, row_key, row_packings, row_rate
 from ir.engine import Configuration
 from ir.graph import NodeView
 from ir.ops import Conv2d
@@ -39,7 +39,8 @@ class Folding:
 
     ``simd`` input channels a word, ``words`` words and ``rows`` kernel rows in parallel, ``pe`` output channels per
     group, ``groups`` groups, ``pixels`` neighbouring pixels. ``channels`` and ``width``: output channels and pixels
-    packed into one product, both 0 for products in LUTs.
+    packed into one product, both 0 for products in LUTs. Plain packings have ``overlap`` 0 and ``offset`` 0: the bits
+    that sums in a product share at most, and what is taken off the activations before they are packed.
     """
 
     simd: int
@@ -50,6 +51,8 @@ class Folding:
     pixels: int = 1
     channels: int = 0
     width: int = 0
+    overlap: int = 0
+    offset: int = 0
     memory: MemoryStyle = "auto"
 
     @staticmethod
@@ -167,10 +170,9 @@ class Layer:
         if not folding.channels:
             found = (self.taps, folding.pixels, self.weight, self.activation)
             return ConstantMultiply(*found, self._constants(folding)) if self._wired(folding) else BitPlanes.of(*found)
-        for built in row_packings(self.weight, self.activation, self.taps, self.dsp):
-            if (built.layout.weights[0], built.layout.activations[1]) == (folding.channels, folding.width):
-                return PackedMultiply(self.taps, folding.pixels, self.weight, self.activation, built)
-        raise PackingError(f"{self.view.name}: no packing of {folding.channels} channels by {folding.width} pixels")
+        key = folding.channels, folding.width, folding.overlap, folding.offset
+        built = find_packing(key, self.weight, self.activation, self.taps, self.dsp)
+        return PackedMultiply(self.taps, folding.pixels, self.weight, self.activation, built)
 
     def _wired(self, folding: Folding) -> bool:
         """Whether every weight has its own place, and they are few enough for a graph of adders."""
@@ -199,6 +201,11 @@ class Layer:
                 if rate > best.get(pixels, 0) or channels == 1:
                     best[pixels] = max(rate, best.get(pixels, 0))
                     yield Folding(0, channels, pixels=pixels, channels=channels, width=pixels)
+        lanes = min(self.channels[0] * self.kernel[0], TYPICAL_LANES)
+        offered = self.weight, self.activation, self.taps, self.dsp
+        for built in dense_packings(*offered, self.channels[1], width, lanes):
+            channels, pixels, overlap, offset = row_key(built, self.taps)
+            yield Folding(0, channels, 1, 1, 1, pixels, channels, pixels, overlap, offset)
 
     def _fabric(self) -> Iterator[Folding]:
         for pixels in FABRIC_PIXELS:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from hls.packing.geometry import Multiplier
 from hls.packing.layout import Layout
 from hls.packing.ranges import Range
+from hls.resources.model import lut_dot
 
 ROM_DEPTH = 64
 """Words in one LUT used as memory: what a tracked window's constant costs per bit."""
@@ -18,12 +19,9 @@ def function_luts(inputs: int) -> int:
 
 
 def product_luts(weight_bits: int, activation_bits: int) -> float:
-    """One multiply-accumulate without a multiplier block.
-
-    Fitted to a plain ``*`` in 16-term dot products under Yosys: 24 (2x2), 47 (3x3), 89 (4x4), 285 (8x8) LUTs; the error
-    at these points is below 9 %. Structured compressors need less.
-    """
-    return 4.11 * weight_bits * activation_bits + 1.94 * (weight_bits + activation_bits)
+    """One multiply-accumulate without a multiplier block: bit planes and pairs in a dot product of 16 terms, by the
+    model that `hls.resources` fitted to synthesis."""
+    return lut_dot(16, weight_bits, activation_bits).lut / 16
 
 
 def layout_luts(layout: Layout, multiplier: Multiplier, offset: int) -> float:

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import yaml
 
-from hls.packing.geometry import Geometry
 from hls.resources import memory
 from hls.resources.adder_graph import AdderGraph, adder_graph
 from hls.resources.families import CHAIN_ROWS, FAMILIES, Counts, address, ram_luts, rom_luts, width
 from hls.resources.pipeline import register_bits
 from ir.target import Resources
 from ir.types import Ints
+
+if TYPE_CHECKING:
+    from hls.packing.geometry import Geometry
 
 MemoryStyle = Literal["lut", "bram", "uram", "auto"]
 
@@ -37,6 +39,7 @@ def coefficients() -> Mapping[str, Mapping[str, Sequence[float]]]:
     return dict(yaml.safe_load(COEFFICIENTS.read_text(encoding="utf-8")))
 
 
+@cache
 def estimate(family: str, **parameters: int) -> Resources:
     """A family's LUTs and flip-flops for these parameters."""
     counts = FAMILIES[family]

@@ -114,7 +114,7 @@ def test_the_densest_packing_is_offered() -> None:
     rates = {}
     for bits, kernel in (((4, 4), 3), ((4, 8), 3), ((2, 2), 3), ((4, 4), 1)):
         view = Layer(layer(*bits, kernel, False).view("conv"), DSP)
-        packings = [view.multiply(f) for f in view.foldings()]
+        packings = [view.multiply(f) for f in view.foldings() if not (f.overlap or f.offset)]
         rates[bits, kernel] = max(row_rate(p.built, kernel) for p in packings if isinstance(p, PackedMultiply))
     assert rates == {((4, 4), 3): 6, ((4, 8), 3): 3, ((2, 2), 3): 15, ((4, 4), 1): 4}
 
