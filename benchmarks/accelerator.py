@@ -42,7 +42,7 @@ def plain(candidate: Candidate, pointwise: bool) -> bool:
     choice = candidate.configuration
     if "channels" not in choice:
         return True
-    whole = not choice.get("overlap") and choice.get("passes", 1) == 1
+    whole = not choice.get("overlap") and not choice.get("offset")
     return whole if choice["channels"] else pointwise
 
 

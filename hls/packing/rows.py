@@ -2,7 +2,7 @@
 
 Plain ones are taken apart with wires alone: fields are read where they lie, activations multiplied as they are.
 Dense ones multiply activations less the middle of their range, which makes the fields narrower, or let fields overlap
-(`hls.packing.decode`). Windows are fixed. `hls.packing.choose.solve` knows denser ones still, for chains of one product.
+(`hls.packing.decode`). Windows are fixed. `hls.packing.choose.solve` knows denser ones, for chains of one product.
 """
 
 from __future__ import annotations
