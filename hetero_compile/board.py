@@ -31,6 +31,7 @@ class _Strict(BaseModel):
 class FabricModel(_Strict):
     """``dsp``: the multiplier block; counts are what the accelerator may use. ``ff_count`` is by default what the
     fabric has beside ``lut_count`` LUTs: two flip-flops each, one on PolarFire's logic elements (macc18).
+    ``lut_share``: of the LUTs, for the layers' logic; the rest is the vendor tool's, for control and routing.
     ``cycle_budget``: cycles per frame that are fast enough; the accelerator is then as small as they allow."""
 
     part: str
@@ -41,6 +42,7 @@ class FabricModel(_Strict):
     uram_count: Count = 0
     ff_count: Count | None = None
     clock_mhz: Megahertz
+    lut_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     cycle_budget: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -82,7 +84,8 @@ class BoardModel(_Strict):
         fabric = None
         if f := self.fabric:
             flip_flops = f.lut_count * FLIP_FLOPS_PER_LUT[f.dsp] if f.ff_count is None else f.ff_count
-            budget = Resources(f.lut_count, f.dsp_count, f.bram18_count, f.uram_count, flip_flops)
+            luts = int(f.lut_count * f.lut_share)
+            budget = Resources(luts, f.dsp_count, f.bram18_count, f.uram_count, flip_flops)
             fabric = Fabric(f.part, budget, f.dsp, f.clock_mhz, f.cycle_budget)
         m = self.memory
         return Target(
