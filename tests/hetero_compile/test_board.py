@@ -64,7 +64,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
         "my-board",
         Cpu("rv64gcv", 256, 4, 1600.0, "host"),
         SharedMemory(64 * 1024 * 1024, 4.2, 64, False),
-        Fabric("xczu3eg", Resources(lut=70560, dsp=360, bram18=432, ff=141120), "dsp48e2", 250.0),
+        Fabric("xczu3eg", Resources(lut=56448, dsp=360, bram18=432, ff=141120), "dsp48e2", 250.0),
         "latency",
     )
 

@@ -189,8 +189,8 @@ class CppPrinter(ABC):
 
     # -- statements -----------------------------------------------------------------------------------------------
 
-    @print.register
-    def _(self, op: ReturnOp) -> None:  # noqa: B027
+    @print.register  # noqa: B027
+    def _(self, op: ReturnOp) -> None:
         pass
 
     @print.register
