@@ -116,7 +116,7 @@ class _Builder:
 
 
 GENERATED = """
-columns window raster pixels out in load store port fork tap window deal dealt
+columns window raster pixels out in load store port fork tap deal dealt memory feed fed
 """
 """What the builder and the generators append to a tensor's name, after an underscore."""
 
@@ -145,7 +145,9 @@ def identifiers(region: Graph) -> dict[str, str]:
 
 
 def _clash(name: str, other: str) -> bool:
-    return name == other or (name.startswith(f"{other}_") and name[len(other) + 1 :].split("_")[0] in GENERATED.split())
+    return name == other or (
+        name.startswith(f"{other}_") and name[len(other) + 1 :].split("_")[0].rstrip("0123456789") in GENERATED.split()
+    )
 
 
 def _identifier(name: str) -> str:

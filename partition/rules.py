@@ -168,7 +168,8 @@ class _Search:
             return folding
         types = [self.graph.types[name] for name in (*region.inputs, *region.outputs)]
         crossing = sum(t.elements * t.dtype.container.itemsize for t in types)
-        transfer_ms = crossing / (self.target.memory.bandwidth_gbs * 1e6)
+        traffic = crossing + sum(choice.traffic for choice in folding.choices.values())
+        transfer_ms = traffic / (self.target.memory.bandwidth_gbs * 1e6)
         device_ms = max(folding.cycles / (engine.clock_mhz(self.target) * 1e3), transfer_ms)
         cpu_ms = (cycles + PACKING_CYCLES_PER_BYTE * crossing) / cpu_cycles_per_ms
         return _Placement(engine, start, stop, folding, device_ms, cpu_ms)
