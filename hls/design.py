@@ -127,7 +127,7 @@ part plane quotient reached rest row sum tap total value wide window word
 """
 """What generators call their registers: HeteroCL hides a stage of that name."""
 
-NUMBERED = re.compile(r"(c|full|inside|n|row|sum|word)\d+(_\d+)?")
+NUMBERED = re.compile(r"(c|fed|full|inside|n|row|sum|word)\d+(_\d+)?")
 """Likewise, where there are several."""
 
 

@@ -161,9 +161,10 @@ class _Search:
         region = self.graph.subgraph("region", inside)
         options = {name: self.offers[engine.name][name].candidates for name in inside}
         fixed, fabric = engine.overhead(region, self.target), self.target.fabric
-        folding = fold(options, fixed, fabric.budget, fabric.cycle_budget, spare)
+        bandwidth = self.target.memory.bandwidth_gbs * 1e3 / engine.clock_mhz(self.target)
+        folding = fold(options, fixed, fabric.budget, fabric.cycle_budget, spare, bandwidth)
         if fabric.cycle_budget and not isinstance(folding, Folding):  # too much for it: as fast as it gets
-            folding = fold(options, fixed, fabric.budget, spare=spare)
+            folding = fold(options, fixed, fabric.budget, spare=spare, bandwidth=bandwidth)
         if not isinstance(folding, Folding):
             return folding
         types = [self.graph.types[name] for name in (*region.inputs, *region.outputs)]
