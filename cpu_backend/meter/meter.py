@@ -91,7 +91,9 @@ class Meter:
         """
         with TemporaryDirectory(prefix="meter") as scratch:
             report = Path(scratch, "report.json")
-            options = ",".join(f"arg={word}" for word in (f"out={report}", f"vlen={vlen}", *_cache_words(caches)))
+            options = ",".join(
+                f"arg={word}" for word in (f"out={_escaped(report)}", f"vlen={vlen}", *_cache_words(caches))
+            )
             command: list[str | Path] = [self.emulator.path, "-cpu", self.emulator.processor(vlen), "-0", "program"]
             command += ["-plugin", f"file={_escaped(self.plugin)},{options}", program.absolute(), *arguments]
             what = f"{program.name} under the meter (VLEN {vlen})"
