@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,9 @@ def emulator_for(isa: str) -> Emulator:
 
 def build_program(region: RegionSources, isa: str, frame: bytes, folder: Path, flags: Sequence[str] = ()) -> Path:
     """A RISC-V executable that runs the region with marks; ``frame`` are its input ports one after another."""
-    (folder / "frame.bin").write_bytes(frame)
-    defines = [f"-DHC_REGION=hc_region_{region.name}", f'-DHC_INPUT="{folder / "frame.bin"}"', "-DHC_METER"]
+    data = folder.absolute() / f"frame-{hashlib.sha256(frame).hexdigest()[:16]}.bin"
+    data.write_bytes(frame)  # named by its content: the compiler's cache does not see what .incbin reads
+    defines = [f"-DHC_REGION=hc_region_{region.name}", f'-DHC_INPUT="{data}"', "-DHC_METER"]
     feature, includes = FEATURES[isa], [region.runtime, INCLUDE]
     bare = isa == "rv32im"
     defines += ["-DHC_BARE"] if bare else []
