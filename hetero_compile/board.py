@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cpu_backend.meter.machine import DEFAULTS, load_machine, shipped_machines
 from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -47,19 +48,32 @@ class FabricModel(_Strict):
 
 
 class CpuModel(_Strict):
-    """``vlen`` in bits, with the V extension only."""
+    """``vlen`` in bits, with the V extension only. ``machine``: a model of cpu_backend/meter/machines, by default the
+    usual one for the isa; it has to run that isa and vlen."""
 
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
     vlen: Literal[0, 128, 256, 512, 1024] = 0
     cores: Annotated[int, Field(ge=1, le=256)]
     clock_mhz: Megahertz
     role: Literal["host", "coprocessor"]
+    machine: str | None = None
 
     @model_validator(mode="after")
     def _vlen_goes_with_v(self) -> Self:
         if (self.isa == "rv64gcv") != (self.vlen > 0):
             raise ValueError(f"vlen {self.vlen} does not go with isa {self.isa} (rv64gcv needs 128 or more, others 0)")
         return self
+
+    @model_validator(mode="after")
+    def _machine_runs_the_isa(self) -> Self:
+        if self.machine and self.machine not in shipped_machines():
+            raise ValueError(f"machine '{self.machine}' is unknown (allowed: {', '.join(shipped_machines())})")
+        load_machine(self.model).check(self.isa, self.vlen)
+        return self
+
+    @property
+    def model(self) -> str:
+        return self.machine or DEFAULTS[self.isa]
 
 
 class MemoryModel(_Strict):
@@ -90,7 +104,7 @@ class BoardModel(_Strict):
         m = self.memory
         return Target(
             self.name,
-            Cpu(self.cpu.isa, self.cpu.vlen, self.cpu.cores, self.cpu.clock_mhz, self.cpu.role),
+            Cpu(self.cpu.isa, self.cpu.vlen, self.cpu.cores, self.cpu.clock_mhz, self.cpu.role, self.cpu.model),
             SharedMemory(m.dma_pool_mib << 20, m.bandwidth_gb_s, m.cache_line_bytes, m.coherent),
             fabric,
             self.objective,
