@@ -80,24 +80,24 @@ class Meter:
         *,
         vlen: int = 0,
         caches: Sequence[Cache] = (),
-        folder: Path | None = None,
         timeout: float = 600.0,
     ) -> dict[int, Counts]:
         """Runs a static RISC-V executable to its end; the counts of its marked regions.
 
         ``vlen`` is 0 for a processor without vectors; ``caches`` are no, one or two levels of the same line size. The
-        program runs in ``folder`` (a fresh one by default) with an empty environment, so that its addresses, and with
-        them the misses, depend on nothing outside. ToolError where it fails, MeterError where nothing can be counted.
+        program runs in a fresh folder, under a name of its own and with an empty environment, so that its addresses,
+        and with them the misses, depend on nothing outside: all of these lie on its stack. ToolError where it fails, MeterError where nothing can be counted.
         """
         with TemporaryDirectory(prefix="meter") as scratch:
             report = Path(scratch, "report.json")
+            Path(scratch, "program").symlink_to(program.absolute())
             options = ",".join(
                 f"arg={word}" for word in (f"out={_escaped(report)}", f"vlen={vlen}", *_cache_words(caches))
             )
-            command: list[str | Path] = [self.emulator.path, "-cpu", self.emulator.processor(vlen), "-0", "program"]
-            command += ["-plugin", f"file={_escaped(self.plugin)},{options}", program.absolute(), *arguments]
+            command: list[str | Path] = [self.emulator.path, "-cpu", self.emulator.processor(vlen)]
+            command += ["-plugin", f"file={_escaped(self.plugin)},{options}", "program", *arguments]
             what = f"{program.name} under the meter (VLEN {vlen})"
-            toolchain.run(command, timeout, what, folder or Path(scratch), environment={})
+            toolchain.run(command, timeout, what, Path(scratch), environment={})
             if not report.is_file():
                 raise MeterError(f"{what}: {self.emulator.path.name} ran it without the plugin")
             regions = _read(report, what)
