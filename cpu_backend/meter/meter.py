@@ -19,11 +19,16 @@ INCLUDE = Path(__file__).with_name("include")
 
 @dataclass(frozen=True)
 class Cache:
-    """A level of a set-associative, least-recently-used cache that allocates on reads and writes."""
+    """A level of a set-associative, least-recently-used cache.
+
+    ``write_allocate`` False (first level, where it is the only one): stores to lines that are not there go around it,
+    without a miss.
+    """
 
     kib: int
     ways: int
     line_bytes: int
+    write_allocate: bool = True
 
     @property
     def sets(self) -> int:
@@ -119,8 +124,13 @@ def _cache_words(caches: Sequence[Cache]) -> list[str]:
     """Arguments of plugin.c; MeterError for levels that it cannot model."""
     if len(caches) > 2 or len({cache.line_bytes for cache in caches}) > 1:
         raise MeterError("the meter models at most two cache levels, with lines of one size")
+    if not caches:
+        return []
+    around = not all(cache.write_allocate for cache in caches)
+    if around and len(caches) > 1:
+        raise MeterError("the meter models stores that go around a cache with one level only")
     levels = [f"l{level}={cache.sets}:{cache.ways}" for level, cache in enumerate(caches, 1)]
-    return [f"line={caches[0].line_bytes}", *levels] if caches else []
+    return [f"line={caches[0].line_bytes}", *levels, f"around={int(around)}"]
 
 
 def _escaped(path: Path) -> str:

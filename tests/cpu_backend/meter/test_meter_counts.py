@@ -127,6 +127,17 @@ def test_conflicts_and_lines_that_are_crossed(meter: Meter, vector_program: Buil
     assert (direct[1].l1_misses, two[1].l1_misses) == (2, 1)  # bytes 0..63 were replaced, or not; 64..127 are new
 
 
+def test_stores_around_the_cache(meter: Meter, vector_program: Build) -> None:
+    """Without allocation stores are no misses, and leave nothing behind for loads; what is there stays there."""
+    lines = [begin(0), "sd x0, 0(a0)", "sd x0, 64(a0)", "ld t0, 64(a0)", "sd x0, 64(a0)", "ld t0, 64(a0)", END]
+    lines += [begin(1), "ld t0, 0(a0)", END]
+    program = vector_program(source(lines), "around")
+    allocating, around = (meter.run(program, caches=[Cache(4, 1, 64, write)]) for write in (True, False))
+    assert [c.l1_misses for c in allocating.values()] == [2, 0]
+    assert [c.l1_misses for c in around.values()] == [1, 1]
+    assert around[0].stored == allocating[0].stored == 24
+
+
 def test_counts_repeat_to_the_digit(meter: Meter, vector_program: Build, tmp_path: Path) -> None:
     """Twice, and from a path of another length: a program with stack, heap and output."""
     text = """
@@ -190,6 +201,8 @@ def test_cache_shapes_that_cannot_be(meter: Meter, tmp_path: Path) -> None:
         meter.run(tmp_path, caches=[Cache(1, 3, 64)])
     with pytest.raises(MeterError, match="at most two cache levels, with lines of one size"):
         meter.run(tmp_path, caches=[Cache(4, 1, 32), Cache(64, 1, 64)])
+    with pytest.raises(MeterError, match="stores that go around a cache with one level only"):
+        meter.run(tmp_path, caches=[Cache(4, 1, 64, write_allocate=False), Cache(64, 1, 64)])
 
 
 def test_an_emulator_that_ignores_plugins(meter: Meter, tmp_path: Path) -> None:
