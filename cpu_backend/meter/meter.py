@@ -15,6 +15,7 @@ from cpu_backend.meter.counts import Counts, MeterError, read_report
 PLUGIN = Path(__file__).with_name("plugin")
 INCLUDE = Path(__file__).with_name("include")
 """The folder of hc_meter.h, for programs that mark regions."""
+NAME = "program"
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,18 @@ class Meter:
         """Runs a static RISC-V executable to its end; the counts of its marked regions.
 
         ``vlen`` is 0 for a processor without vectors; ``caches`` are no, one or two levels of the same line size. The
-        program runs in a fresh folder, under a name of its own and with an empty environment, so that its addresses,
-        and with them the misses, depend on nothing outside: all of these lie on its stack. ToolError where it fails,
-        MeterError where nothing can be counted.
+        program runs in a fresh folder, by a fixed name and with an empty environment: what lies on its stack, and with
+        it addresses and misses, then depends on ``arguments`` only. ToolError where it fails, MeterError where nothing
+        can be counted.
         """
         with TemporaryDirectory(prefix="meter") as scratch:
             report = Path(scratch, "report.json")
-            Path(scratch, "program").symlink_to(program.absolute())
+            Path(scratch, NAME).symlink_to(program.absolute())
             options = ",".join(
                 f"arg={word}" for word in (f"out={_escaped(report)}", f"vlen={vlen}", *_cache_words(caches))
             )
-            command: list[str | Path] = [self.emulator.path, "-cpu", self.emulator.processor(vlen)]
-            command += ["-plugin", f"file={_escaped(self.plugin)},{options}", "program", *arguments]
+            command: list[str | Path] = [self.emulator.path, "-cpu", self.emulator.processor(vlen), "-seed", "1"]
+            command += ["-plugin", f"file={_escaped(self.plugin)},{options}", NAME, *arguments]
             what = f"{program.name} under the meter (VLEN {vlen})"
             toolchain.run(command, timeout, what, Path(scratch), environment={})
             if not report.is_file():
