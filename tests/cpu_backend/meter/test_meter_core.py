@@ -96,7 +96,7 @@ def test_instructions_agree_and_cycles_are_close(
         (layer,) = measure_region(narrow, model, built, 0, [shape])
         true = core.run(built, latency)[0]
         assert (true.entries, true.instructions) == (1, layer.counts.total)
-        assert layer.cycles.total == pytest.approx(true.cycles, rel=0.04), latency
+        assert layer.cycles.total == pytest.approx(true.cycles, rel=0.08), latency
 
 
 def test_regions_by_hand(core: Core, tmp_path: Path) -> None:
