@@ -23,6 +23,15 @@ INCLUDED = {
         "hck_conv_rvv32_all.inc",
         "hck_conv_rvv32.inc",
     ),
+    "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
+    "hck_few_rvv.c": (
+        "hck_rvv.h",
+        "hck_few_rvv_pixels.inc",
+        "hck_few_rvv_all.inc",
+        "hck_few_rvv16.inc",
+        "hck_few_rvv32.inc",
+        "hck_few_rvv_wide.inc",
+    ),
     "hck_requantise.c": ("hck_requantise_rvv.inc",),
 }
 """Files that a kernel source includes beside the headers."""

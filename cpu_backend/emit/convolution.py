@@ -16,14 +16,14 @@ from cpu_backend.emit.base import (
 )
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
-from cpu_backend.ranges import I32, Accumulator, accumulator, fits_int8
+from cpu_backend.ranges import I32, WHOLE_SUM, Accumulator, accumulator, fits_int8, flush_period
 from cpu_backend.requantise import kernel_type
 from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
 from ir.types import Array
 
 BLOCK = 8
 """HCK_BLOCK of hck.h: pixels per block of a convolution."""
-KERNELS = ("hck_conv.c", "hck_conv_rvv.c", "hck_requantise.c")
+KERNELS = ("hck_conv.c", "hck_conv_rvv.c", "hck_depthwise_rvv.c", "hck_few_rvv.c", "hck_requantise.c")
 
 
 def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
@@ -108,7 +108,7 @@ def conv_fields(layer: Layer) -> dict[str, int | str]:
         "pad_top": op.padding[0],
         "pad_left": op.padding[1],
         "groups": op.groups,
-        "flush": f"{proof.flush}u" if proof.bits == 16 else 0,
+        "flush": f"{short_period(layer) if proof.bits == 32 else proof.flush}u",
         "pool": 2 if layer.find(MaxPool2d) else 1,
     }
 
@@ -125,9 +125,18 @@ def conv_accumulator(layer: Layer) -> Accumulator:
     proof = accumulator(w, lo, hi, bits)
     if proof.bits > 32:
         raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
-    if _convolution(layer).groups > 1 and w.shape[1] == 1 and view.type.shape[0] == x.shape[0]:
-        return Accumulator(32, proof.flush, proof.lowest, proof.highest)  # few products: 16 bits gain nothing
+    if _is_depthwise(layer) and proof.flush != WHOLE_SUM:
+        return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # too few products to flush any
     return proof
+
+
+def short_period(layer: Layer) -> int:
+    """How many products 16 bits hold where sums have 32: kernels that flush in registers use it; 0: not 8-bit."""
+    if not is_narrow(layer) or element_bytes(layer.x) > 1:
+        return 0
+    gated = isinstance(layer.first.op, GatedConv2d)
+    lo, hi = (-3, 3) if gated else (layer.x.lo, layer.x.hi)
+    return flush_period(weights_of(layer), lo, hi)
 
 
 def gate_thresholds(layer: Layer) -> Array:
@@ -160,6 +169,10 @@ def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
     op = layer.first.op
     assert isinstance(op, (Conv2d, GatedConv2d))
     return op
+
+
+def _is_depthwise(layer: Layer) -> bool:
+    return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
 
 
 def _facts(layer: Layer) -> tuple[str, str]:

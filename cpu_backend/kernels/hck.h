@@ -61,6 +61,7 @@ void hck_requantise_rows(const hck_requantise *q, const void *x, hck_type x_type
 /* --- convolution ---------------------------------------------------------------------------------------------- */
 
 #define HCK_BLOCK 8u /* most pixels that a convolution works on at a time */
+#define HCK_WORTH_FLUSHING 8u /* with fewer products per flush, kernels that flush into memory take 32-bit sums */
 
 typedef struct {
     hck_type x_type;
@@ -68,7 +69,7 @@ typedef struct {
     uint32_t out_h, out_w, out_c; /* of the convolution itself, before pooling */
     uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
     uint32_t groups;
-    uint32_t flush; /* 16-bit accumulators hold this many products; 0: accumulate in 32 bits */
+    uint32_t flush; /* 16-bit accumulators hold this many products; 0: nothing is known */
     uint32_t pool;  /* 1, or 2 for a 2x2 max-pool of the accumulators */
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
@@ -99,8 +100,8 @@ typedef struct {
     hck_type sums; /* HCK_I16 or HCK_I32 */
 } hck_tile;
 
-/* The tile kernel for this convolution on this machine. */
-hck_tile hck_conv_tile(const hck_conv *c);
+/* The tile kernel on this machine for the next block of a convolution with `rows` pixels left (pool * pool or more). */
+hck_tile hck_conv_tile(const hck_conv *c, size_t rows);
 
 /* The sums of `count` output pixels from `first` on, kernel->mr rows of out_c in `tile`; `pixels` is scratch memory for
  * kernel->mr * kernel_h * kernel_w pointers. */
@@ -109,6 +110,11 @@ void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, siz
 
 #if defined(__riscv_vector)
 hck_tile hck_tile_rvv(const hck_conv *c);
+hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows); /* of at most four pixels */
+
+/* A depthwise hck_conv2d, if there is a kernel for it (the result says so); scratch for HCK_BLOCK rows of sums. */
+int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
+                      void *scratch);
 #endif
 
 /*
