@@ -125,7 +125,7 @@ def conv_accumulator(layer: Layer) -> Accumulator:
     proof = accumulator(w, lo, hi, bits)
     if proof.bits > 32:
         raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
-    if _is_depthwise(layer) and proof.flush != WHOLE_SUM:
+    if is_depthwise(layer) and proof.flush != WHOLE_SUM:
         return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # too few products to flush any
     return proof
 
@@ -171,7 +171,8 @@ def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
     return op
 
 
-def _is_depthwise(layer: Layer) -> bool:
+def is_depthwise(layer: Layer) -> bool:
+    """One channel in and out per group: the channels are the lanes."""
     return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
 
 
