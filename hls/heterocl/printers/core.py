@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 from xdsl.dialects.affine import ApplyOp
 from xdsl.dialects.affine import LoadOp as AffineLoadOp
@@ -20,7 +20,6 @@ from xdsl.dialects.memref import GetGlobalOp, GlobalOp
 from xdsl.dialects.memref import LoadOp as MemrefLoadOp
 from xdsl.dialects.memref import StoreOp as MemrefStoreOp
 from xdsl.ir import Block, Operation, SSAValue
-from xdsl.utils.base_printer import BasePrinter
 
 from .. import dialect as ir
 from ..accesses import WRITES
@@ -38,10 +37,11 @@ ROM_LINE = 110
 
 
 @dataclass(eq=False, repr=False)
-class CppPrinter(BasePrinter, ABC):
+class CppPrinter(ABC):
     """Prints a stage module; one `print` method per statement, one `expression` method per operation with a value."""
 
-    module: ModuleOp = field(default_factory=lambda: ModuleOp([]), kw_only=True)
+    stream: TextIO
+    module: ModuleOp
     names: Names = field(default_factory=Names, init=False)
     ranges: Ranges = field(default_factory=Ranges, init=False)
     _inline: set[Operation] = field(default_factory=set, init=False)
@@ -110,7 +110,7 @@ class CppPrinter(BasePrinter, ABC):
         """One line of output."""
         margin = "    " * self._depth
         for part in folded(text, LINE - len(margin)):
-            self.print_string(f"{margin}{part}\n" if part else "\n", indent=0)
+            self.stream.write(f"{margin}{part}\n" if part else "\n")
 
     @contextmanager
     def block(self, head: str, tail: str = "}") -> Iterator[None]:
@@ -366,5 +366,5 @@ def _nested(values: Sequence[str], shape: tuple[int, ...]) -> list[str]:
 def print_with(printer: type[CppPrinter], module: ModuleOp) -> str:
     """The text a printer class makes of a module."""
     out = io.StringIO()
-    printer(stream=out, module=module).print_module()
+    printer(out, module).print_module()
     return out.getvalue().rstrip("\n") + "\n"
