@@ -23,6 +23,12 @@ using unsigned_holder = std::conditional_t<(bits <= 32), uint32_t, std::conditio
 template <int bits>
 using signed_holder = std::conditional_t<(bits <= 32), int32_t, std::conditional_t<(bits <= 64), int64_t, __int128>>;
 
+// `chosen ? value : 0` without a branch.
+template <typename T>
+constexpr inline T when(bool chosen, T value) {
+    return static_cast<T>(-static_cast<T>(chosen) & value);
+}
+
 // `count` numbers in a machine vector: the compilers' own operators work on all of them.
 template <typename T, int count>
 struct vector_of {

@@ -15,7 +15,8 @@ from xdsl.context import Context
 from xdsl.dialects.affine import StoreOp as AffineStoreOp
 from xdsl.dialects.builtin import IntAttr, MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import SSAValue
+from xdsl.dialects.memref import LoadOp as MemrefLoadOp
+from xdsl.ir import Operation, SSAValue
 
 from .. import dialect as ir
 from ..accesses import Access
@@ -192,6 +193,8 @@ class NativePrinter(CppPrinter):
             arms.append(code if inside else self._wrap(code, dtype))
             ranges.append(self.ranges.of(value) if inside else whole)
         kind = kind_of(*ranges)
+        if arms[1].text == "0" and not isinstance(op.on_true.owner, ir.ConstantOp) and not _looks_up(op.on_true):
+            return Code(f"hls_native::when({condition.text}, {arms[0].text})", arms[0].kind)  # no branch to mispredict
         return ternary(condition, *self._same(kind, arms[0], arms[1]), kind)
 
     def cast(self, op: ir.CastOp, source: Code) -> Code:
@@ -287,6 +290,14 @@ class NativePrinter(CppPrinter):
     def before_loop(self, op: ir.ForOp) -> None:
         if op.unroll is not None and len(op.domain) <= 64:
             self.line(f"#pragma GCC unroll {op.unroll.data or len(op.domain)}")
+
+
+def _looks_up(value: SSAValue) -> bool:
+    """Whether a value reads at an index that depends on data: it may be read only where it is chosen."""
+    owner = value.owner
+    if not isinstance(owner, Operation):
+        return False
+    return isinstance(owner, MemrefLoadOp) or any(_looks_up(operand) for operand in owner.operands)
 
 
 def print_native(module: ModuleOp) -> str:
