@@ -31,9 +31,7 @@ class Needs:
     given: frozenset[SSAValue] = frozenset()
 
     def __or__(self, other: Needs) -> Needs:
-        return Needs(
-            self.variables | other.variables, self.memories | other.memories, self.given | other.given
-        )
+        return Needs(self.variables | other.variables, self.memories | other.memories, self.given | other.given)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Place:
 
 @dataclass(eq=False)
 class Invariants:
-    """Of the values computed inside `nest`: same structure, same key; registers that are set once are looked through."""
+    """Of the values computed inside `nest`; registers that are set once are looked through."""
 
     nest: ir.ForOp
     ranges: Ranges
@@ -79,12 +77,11 @@ class Invariants:
     def seen(self, value: SSAValue) -> SSAValue:
         """The value itself where it is read back from a register of the nest that nothing else is stored to."""
         owner = self.inside(value)
-        if not isinstance(owner, AffineLoadOp) or not isinstance(owner.memref.owner, ir.ScalarOp):
+        register = owner.memref.owner if isinstance(owner, AffineLoadOp) else None
+        if not isinstance(register, ir.ScalarOp) or self.inside(register.memory) is None:
             return value
-        register = owner.memref
-        if self.inside(register) is None or any(isinstance(use.operation, WRITES) for use in register.uses):
-            return value
-        return self.seen(register.owner.init)
+        kept = not any(isinstance(use.operation, WRITES) for use in register.memory.uses)
+        return self.seen(register.init) if kept else value
 
     def needs(self, value: SSAValue) -> Needs | None:
         """None where the value cannot be computed earlier."""

@@ -165,13 +165,13 @@ class _Plan:
                 lanes = _Lanes(self, tables, copy.body.block, {self.loop.variable: copy.variable})
                 if self.within is not None:
                     lanes.variables[self.within.variable] = self.within.variable
-                for each, part in zip(self.sums, parts, strict=True):
-                    lanes.add(each, part)
+                for each, register in zip(self.sums, parts, strict=True):
+                    lanes.add(each, register)
                 block.add_op(copy)
                 if not start:
                     copy.attributes |= {LANES: IntAttr(self.lanes), LANE_BITS: IntAttr(self.bits)}
-        for each, part in zip(self.sums, parts, strict=True):
-            each.finish(part, block)
+        for each, register in zip(self.sums, parts, strict=True):
+            each.finish(register, block)
         self._put(block)
 
     def _put(self, block: Block) -> None:
@@ -256,7 +256,7 @@ class _Lanes:
         if places[0] is not None and places[0] == places[1]:
             differ = self._load("difference", arms, places[0], f"{label}_differ")
         else:
-            differ = self._emit(ir.XorOp(*(self.value(arm, label) for arm in arms), dtype))
+            differ = self._emit(ir.XorOp(self.value(arms[0], label), self.value(arms[1], label), dtype))
         chosen = self._emit(ir.AndOp(differ, mask, dtype))
         return self._emit(ir.XorOp(self.value(arms[1], label), chosen, dtype))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from xdsl.dialects.affine import StoreOp as AffineStoreOp
@@ -74,7 +75,7 @@ class Tables:
         if at not in self._nests:
             copies = [ir.ForOp(loop.label.data, 0, len(loop.domain)) for loop in place.loops]
             Rewriter.insert_op(copies[0], InsertPoint.before(place.level.scope))
-            for outer, inner in zip(copies, copies[1:], strict=False):
+            for outer, inner in pairwise(copies):
                 outer.body.block.add_op(inner)
             variables = {loop.variable: copy.variable for loop, copy in zip(place.loops, copies, strict=True)}
             self._nests[at] = _Nest(copies[-1].body.block, variables)
