@@ -26,6 +26,13 @@ INCLUDED = {
     "hck_requantise.c": ("hck_requantise_rvv.inc",),
 }
 """Files that a kernel source includes beside the headers."""
+MARKS = """/* Each layer's call, with its number; -DHC_METER adds the meter's marks (cpu_backend/meter). */
+#ifdef HC_METER
+#include "hc_meter.h"
+#else
+#define HC_LAYER(number, call) call
+#endif
+"""
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,7 @@ def _source(
         f"(no plan needs fewer than {memory.lower_bound}).\n"
         " * Tensors are (H, W, C), channels innermost, one element per native integer.\n */\n"
         f'#include "hc_region.h"\n#include "{name}_weights.h"\n#include "kernels/hck.h"\n'
+        f"\n{MARKS}"
     ]
     if zeros:
         parts.append(f"/* What lies beside a picture. */\nstatic const int32_t zeros[{-(-zeros // 4)}];\n")
@@ -171,7 +179,9 @@ def _source(
         code = codes[layer.name]
         parts.append("\n".join([*code.checks, code.function]))
     calls = [
-        f"    {_call(region, layer, names, places, codes, memory)};" for layer in layers if codes[layer.name].called
+        f"    HC_LAYER({number}, {_call(region, layer, names, places, codes, memory)});"
+        for number, layer in enumerate(layers)
+        if codes[layer.name].called
     ]
     unused = "" if memory.size else "    (void)arena;\n"
     parts.append(

@@ -16,7 +16,27 @@ from cpu_backend.emit import conv_accumulator
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from ir.graph import NodeView
-from ir.ops import Concat, Conv2d, MaxPool2d, MultiplyShift, Op, SpaceToDepth, Thresholds
+from ir.ops import (
+    Add,
+    Clip,
+    Concat,
+    Conv2d,
+    DepthToSpace,
+    GatedConv2d,
+    MaxPool2d,
+    Multiply,
+    MultiplyShift,
+    Op,
+    Pool,
+    PRelu,
+    Resize,
+    RPRelu,
+    Sign,
+    SpaceToDepth,
+    SumPool2d,
+    Thresholds,
+    Upsample,
+)
 from ir.target import Cpu
 
 REFERENCE_VLEN = 256
@@ -25,20 +45,48 @@ SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
 FLUSH_CYCLES = 0.6
 """Vector cycles per 16-bit sum added to its 32-bit total: load, widening add, store at REFERENCE_VLEN."""
 VECTOR_ELEMENT: Mapping[type[Op], float] = {
-    MultiplyShift: 2.0,
-    Thresholds: 0.5,
-    MaxPool2d: 0.1,
-    SpaceToDepth: 0.2,
+    Add: 1.3,
+    Clip: 1.25,
     Concat: 0.2,
+    DepthToSpace: 0.2,
+    MaxPool2d: 0.1,
+    Multiply: 1.3,
+    MultiplyShift: 2.0,
+    PRelu: 1.75,
+    RPRelu: 2.75,
+    Resize: 3.0,
+    Sign: 1.25,
+    SpaceToDepth: 0.2,
+    SumPool2d: 0.6,
+    Thresholds: 0.5,
+    Upsample: 0.2,
 }
 SCALAR_ELEMENT: Mapping[type[Op], float] = {
-    MultiplyShift: 12.0,
-    Thresholds: 3.0,
-    MaxPool2d: 3.0,
-    SpaceToDepth: 0.5,
+    Add: 4.0,
+    Clip: 5.0,
     Concat: 0.5,
+    DepthToSpace: 0.5,
+    MaxPool2d: 3.0,
+    Multiply: 4.0,
+    MultiplyShift: 12.0,
+    PRelu: 6.0,
+    RPRelu: 9.0,
+    Resize: 25.0,
+    Sign: 4.0,
+    SpaceToDepth: 0.5,
+    SumPool2d: 3.0,
+    Thresholds: 3.0,
+    Upsample: 0.5,
 }
-"""Cycles per element of the result; thresholds: per element and threshold; pooling: per element of a window."""
+"""Cycles per element of the result; thresholds: per element and threshold; pooling: per element of a window.
+
+On vectors a 32-bit operation at LMUL 4 is a quarter of a beat per element, reading bytes as 32-bit integers and
+narrowing the result back three quarters together."""
+GATE_ELEMENT = {True: (2.4, 2.0), False: (5.0, 8.0)}
+"""A gated convolution beside its two convolutions, with vectors and without: cycles per element of the operand, which
+is split into two planes, and per element of the result, where the gate picks a sum."""
+STRIDED = 5
+"""How much dearer than whole parts single elements are to move."""
 
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
@@ -47,17 +95,21 @@ def layer_cycles(layer: Layer, cpu: Cpu) -> int:
 
 
 def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    vector = cpu.vlen > 0
+    scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
         return _conv_cycles(layer, view, cpu)
-    vector = cpu.vlen > 0
+    if isinstance(view.op, GatedConv2d):
+        operand, result = GATE_ELEMENT[vector]
+        beside = layer.x.elements * operand + view.type.elements * result
+        return 2 * _conv_cycles(layer, view, cpu) + beside * scale
     each = (VECTOR_ELEMENT if vector else SCALAR_ELEMENT)[type(view.op)]
     unit = UNITS.get(type(view.op))
-    work = view.type.elements * (unit(view) if unit else 1)
-    return work * each * (REFERENCE_VLEN / cpu.vlen if vector else 1.0)
+    return view.type.elements * (unit(view) if unit else 1) * each * scale
 
 
 def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
-    assert isinstance(view.op, Conv2d)
+    assert isinstance(view.op, (Conv2d, GatedConv2d))
     weights = view.operands[1].type.shape
     products, macs = prod(weights[1:]), view.type.elements * prod(weights[1:])
     if cpu.vlen == 0:
@@ -73,12 +125,21 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
 
 
 def _window(view: NodeView) -> int:
-    return prod(view.op.kernel) if isinstance(view.op, MaxPool2d) else 1
+    return prod(view.op.kernel) if isinstance(view.op, Pool) else 1
 
 
 def _levels(view: NodeView) -> int:
     return view.operands[1].type.shape[1]
 
 
-UNITS: Mapping[type[Op], Callable[[NodeView], int]] = {MaxPool2d: _window, Thresholds: _levels}
+def _parts(view: NodeView) -> int:
+    return STRIDED if isinstance(view.op, DepthToSpace) and view.op.order == "crd" else 1
+
+
+UNITS: Mapping[type[Op], Callable[[NodeView], int]] = {
+    DepthToSpace: _parts,
+    MaxPool2d: _window,
+    SumPool2d: _window,
+    Thresholds: _levels,
+}
 """Work per element of the result, where it is not one."""

@@ -8,13 +8,13 @@ from typing import Literal
 
 from cpu_backend.codegen import generate
 from cpu_backend.cost import layer_cycles
-from cpu_backend.emit import RULES, Destination, conv_accumulator, emit, identifier
+from cpu_backend.emit import RULES, Destination, emit, identifier
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
 from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Plain
-from ir.ops import Conv2d, OperatorError
+from ir.ops import OperatorError
 from ir.passes.base import run_passes
 from ir.passes.pooling import PoolBeforeRequantise
 from ir.passes.signs import PositiveMultipliers
@@ -53,8 +53,7 @@ class CpuEngine:
             code = emit(layer, identifier(node.name), Destination(node.type.shape[0]))
         except OperatorError as error:
             return Reason(f"{type(node.op).__name__} {error}")
-        note = conv_accumulator(layer).note if isinstance(node.op, Conv2d) else code.note
-        return Prepared(node, note)
+        return Prepared(node, code.note)
 
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
         return (Candidate(layer_cycles(_alone(prepared.node), target.cpu)),)

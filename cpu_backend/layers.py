@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ir.graph import Graph, NodeView
-from ir.ops import Conv2d, MaxPool2d, MultiplyShift, Op, Thresholds
+from ir.ops import Add, Clip, Conv2d, GatedConv2d, MaxPool2d, MultiplyShift, Op, PRelu, RPRelu, Sign, Thresholds
 from ir.types import TensorType
 
 FUSED_POOL = MaxPool2d((2, 2), (2, 2))
-REQUANTISE: tuple[type[Op], ...] = (MultiplyShift, Thresholds)
+MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Thresholds)
+"""Operators that map each value by itself, with constants per channel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +40,18 @@ class Layer:
     def title(self) -> str:
         return " -> ".join(f"{type(view.op).__name__} {view.name}" for view in self.nodes)
 
+    @property
+    def map(self) -> NodeView | None:
+        """The map at the layer's end, if there is one."""
+        return self.nodes[-1] if is_map(self.nodes[-1]) else None
+
     def find(self, *kinds: type[Op]) -> NodeView | None:
         """The node of one of these kinds, if the layer has one."""
         return next((view for view in self.nodes if isinstance(view.op, kinds)), None)
 
 
 def layers_of(graph: Graph) -> tuple[Layer, ...]:
-    """The graph's nodes, each in one layer: convolution [+ 2x2 max-pool] [+ requantisation], everything else alone.
+    """The graph's nodes, each in one layer: convolution [+ 2x2 max-pool] [+ map], everything else alone.
 
     Nodes are joined only where nothing else reads what lies between them.
     """
@@ -55,16 +61,24 @@ def layers_of(graph: Graph) -> tuple[Layer, ...]:
         if node.name in taken:
             continue
         chain = [graph.view(node.name)]
-        if isinstance(node.op, Conv2d):
+        if isinstance(node.op, (Conv2d, GatedConv2d)):
             successor = _sole_reader(graph, chain[-1].name)
             if successor and successor.op == FUSED_POOL:
                 chain.append(successor)
                 successor = _sole_reader(graph, successor.name)
-            if successor and isinstance(successor.op, REQUANTISE) and successor.node.inputs[0] == chain[-1].name:
+            if successor and is_map(successor) and successor.node.inputs[0] == chain[-1].name:
                 chain.append(successor)
         taken.update(view.name for view in chain)
         layers.append(Layer(tuple(chain), tuple(i for i in node.inputs if i not in graph.constants)))
     return tuple(layers)
+
+
+def is_map(view: NodeView) -> bool:
+    """Whether a node maps each value of its first operand by itself; so does adding one number per channel."""
+    if isinstance(view.op, Add):
+        x, y = view.operands
+        return x.value is None and y.value is not None and y.type.shape == x.type.shape[:1]
+    return isinstance(view.op, MAPS)
 
 
 def _sole_reader(graph: Graph, tensor: str) -> NodeView | None:

@@ -1,14 +1,15 @@
-"""Multiply-shift and thresholds as the fields of the kernels' `hck_requantise`."""
+"""Maps - multiply-shift, thresholds, sign, clip, PReLU, one addend per channel - as fields of `hck_requantise`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cpu_backend.ranges import I32
 from ir.graph import NodeView
-from ir.ops import MultiplyShift, OperatorError, Thresholds
+from ir.ops import Add, Clip, MultiplyShift, Op, OperatorError, PRelu, RPRelu, Sign, Thresholds
 from ir.types import Array, TensorType
 
 Fields = dict[str, int | str]
@@ -42,7 +43,8 @@ def multiply_shift(view: NodeView) -> Requantisation:
     ends = [v * m for m in mul for v in (x.lo, x.hi)]
     sums = [v * m + a for m, a in zip(mul, add, strict=True) for v in (x.lo, x.hi)]
     narrow = I32[0] <= min(*ends, *sums, *add) and max(*ends, *sums, *add) <= I32[1] and op.shift < 32
-    fields: Fields = {"map": "HCK_MULTIPLY_SHIFT", "shift": op.shift, "lo": op.lo, "hi": op.hi}
+    lo, hi = max(op.lo, I32[0]), min(op.hi, I32[1])  # results beyond 32 bits have no type here
+    fields: Fields = {"map": "HCK_MULTIPLY_SHIFT", "shift": op.shift, "lo": lo, "hi": hi}
     arrays: dict[str, Array] = {"mul": np.array(mul, np.int32)}
     arrays["add" if narrow else "wide_add"] = np.array(add, np.int32 if narrow else np.int64)
     width = 32 if narrow else 64
@@ -54,28 +56,99 @@ def thresholds(view: NodeView) -> Requantisation:
 
     OperatorError: x leaves 31 bits and a sign.
     """
-    op = view.op
-    assert isinstance(op, Thresholds)
+    assert isinstance(view.op, Thresholds)
+    return _levels(view, view.operands[1].constant, view.op.offset, 1)
+
+
+def sign(view: NodeView) -> Requantisation:
+    """One threshold with the levels -1 and +1."""
+    return _levels(view, view.operands[1].constant[:, None], -1, 2)
+
+
+def _levels(view: NodeView, table: Array, offset: int, step: int) -> Requantisation:
     x = view.operands[0].type
     if x.lo <= I32[0] + 1 or x.hi >= I32[1] - 1:
         raise OperatorError(f"compares values in {x.lo}..{x.hi}, which leave 32 bits")
-    table = view.operands[1].constant.astype(np.int64)
     sign = np.where(view.operands[2].constant.astype(bool), 1, -1)
-    up = np.clip(table, x.lo, x.hi + 1)
-    down = -np.clip(table, x.lo - 1, x.hi)
+    up = np.clip(table.astype(np.int64), x.lo, x.hi + 1)
+    down = -np.clip(table.astype(np.int64), x.lo - 1, x.hi)
     signed = np.where(sign[:, None] > 0, up, down)
-    fields: Fields = {"map": "HCK_THRESHOLDS", "levels": table.shape[1], "offset": op.offset}
+    fields: Fields = {"map": "HCK_THRESHOLDS", "levels": table.shape[1], "offset": offset, "step": step}
     arrays: dict[str, Array] = {"table": np.ascontiguousarray(signed.T).astype(np.int32)}
     if (sign < 0).any():
         arrays["sign"] = sign.astype(np.int32)
     return Requantisation(fields, arrays, f"{table.shape[1]} thresholds, {int((sign < 0).sum())} channels falling")
 
 
+def clip(view: NodeView) -> Requantisation:
+    """Bounds beyond x's range move to its ends, where they mean the same."""
+    op, x = view.op, view.operands[0].type
+    assert isinstance(op, Clip)
+    lo, hi = (min(max(bound, x.lo), x.hi) for bound in (op.lo, op.hi))
+    if op.hi < x.lo or op.lo > x.hi:  # every value is the same
+        lo = hi = op.hi if op.hi < x.lo else op.lo
+    return Requantisation({"map": "HCK_CLIP", "lo": lo, "hi": hi})
+
+
+def add(view: NodeView) -> Requantisation:
+    """OperatorError: an addend leaves 32 bits."""
+    y = _int32s("addends", [int(v) for v in view.operands[1].constant])
+    return Requantisation({"map": "HCK_ADD"}, {"add": y})
+
+
+def prelu(view: NodeView) -> Requantisation:
+    assert isinstance(view.op, PRelu)
+    slopes = [int(a) for a in view.operands[1].constant]
+    x = view.operands[0].type
+    fields, arrays = _bend([(x.lo, x.hi)] * len(slopes), slopes, view.op.shift)
+    return Requantisation({"map": "HCK_PRELU", **fields}, arrays)
+
+
+def rprelu(view: NodeView) -> Requantisation:
+    """OperatorError: a value on the way leaves 32 bits."""
+    assert isinstance(view.op, RPRelu)
+    x = view.operands[0].type
+    before, slopes, after = ([int(v) for v in operand.constant] for operand in view.operands[1:])
+    inner = [(x.lo + b, x.hi + b) for b in before]
+    fields, arrays = _bend(inner, slopes, view.op.shift)
+    arrays |= {"add": _int32s("addends", before), "after": _int32s("second addends", after)}
+    return Requantisation({"map": "HCK_RPRELU", **fields}, arrays)
+
+
+def _bend(ranges: Sequence[tuple[int, int]], slopes: Sequence[int], shift: int) -> tuple[Fields, dict[str, Array]]:
+    """``x << shift`` and slopes per channel for x in these ranges, in 32-bit arithmetic.
+
+    A shift that moves zeros only, and slopes that no value meets, are written as 0.
+    """
+    highest = max(0, *(hi for _, hi in ranges))
+    used = [slope if lo < 0 else 0 for slope, (lo, _) in zip(slopes, ranges, strict=True)]
+    ends = [v for pair in ranges for v in pair] + [highest << shift]
+    ends += [lo * slope for slope, (lo, _) in zip(used, ranges, strict=True)]
+    if min(ends) < I32[0] or max(ends) > I32[1]:
+        raise OperatorError(f"bends values in {min(ends)}..{max(ends)}, which leave 32 bits")
+    return {"shift": shift if highest else 0}, {"mul": _int32s("slopes", used)}
+
+
+def _int32s(what: str, values: Sequence[int]) -> Array:
+    if min(values) < I32[0] or max(values) > I32[1]:
+        raise OperatorError(f"{what} {min(values)}..{max(values)} leave 32 bits")
+    return np.array(values, np.int32)
+
+
+MAPS: Mapping[type[Op], Callable[[NodeView], Requantisation]] = {
+    Add: add,
+    Clip: clip,
+    MultiplyShift: multiply_shift,
+    PRelu: prelu,
+    RPRelu: rprelu,
+    Sign: sign,
+    Thresholds: thresholds,
+}
+
+
 def requantisation(view: NodeView | None) -> Requantisation:
     """The map at the end of a layer; None keeps the values."""
-    if view is None:
-        return keep()
-    return multiply_shift(view) if isinstance(view.op, MultiplyShift) else thresholds(view)
+    return MAPS[type(view.op)](view) if view else keep()
 
 
 KERNEL_TYPES = {"uint8": "HCK_U8", "int8": "HCK_I8", "uint16": "HCK_U16", "int16": "HCK_I16", "int32": "HCK_I32"}

@@ -10,7 +10,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,11 +68,28 @@ def emulator() -> Path:
     return found
 
 
-def run(command: Sequence[str | Path], timeout: float = 600.0, what: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a command; ToolError with its last lines of output where it fails, cannot start or exceeds ``timeout``."""
+def run(
+    command: Sequence[str | Path],
+    timeout: float = 600.0,
+    what: str = "",
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command; ToolError with its last lines of output where it fails, cannot start or exceeds ``timeout``.
+
+    ``folder`` and ``environment`` are this process' own by default.
+    """
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, errors="replace")
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            errors="replace",
+            cwd=folder,
+            env=environment,
+        )
     except OSError as error:
         raise ToolError(f"{what or words[0]} does not start: {error}") from error
     except subprocess.TimeoutExpired as error:

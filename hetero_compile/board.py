@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cpu_backend.meter.machine import DEFAULTS, load_machine, shipped_machines
 from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -31,6 +32,7 @@ class _Strict(BaseModel):
 class FabricModel(_Strict):
     """``dsp``: the multiplier block; counts are what the accelerator may use. ``ff_count`` is by default what the
     fabric has beside ``lut_count`` LUTs: two flip-flops each, one on PolarFire's logic elements (macc18).
+    ``lut_share``: of the LUTs, for the layers' logic; the rest is the vendor tool's, for control and routing.
     ``cycle_budget``: cycles per frame that are fast enough; the accelerator is then as small as they allow."""
 
     part: str
@@ -41,23 +43,37 @@ class FabricModel(_Strict):
     uram_count: Count = 0
     ff_count: Count | None = None
     clock_mhz: Megahertz
+    lut_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     cycle_budget: Annotated[int, Field(ge=1)] | None = None
 
 
 class CpuModel(_Strict):
-    """``vlen`` in bits, with the V extension only."""
+    """``vlen`` in bits, with the V extension only. ``machine``: a model of cpu_backend/meter/machines, by default the
+    usual one for the isa; it has to run that isa and vlen."""
 
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
     vlen: Literal[0, 128, 256, 512, 1024] = 0
     cores: Annotated[int, Field(ge=1, le=256)]
     clock_mhz: Megahertz
     role: Literal["host", "coprocessor"]
+    machine: str | None = None
 
     @model_validator(mode="after")
     def _vlen_goes_with_v(self) -> Self:
         if (self.isa == "rv64gcv") != (self.vlen > 0):
             raise ValueError(f"vlen {self.vlen} does not go with isa {self.isa} (rv64gcv needs 128 or more, others 0)")
         return self
+
+    @model_validator(mode="after")
+    def _machine_runs_the_isa(self) -> Self:
+        if self.machine and self.machine not in shipped_machines():
+            raise ValueError(f"machine '{self.machine}' is unknown (allowed: {', '.join(shipped_machines())})")
+        load_machine(self.model).check(self.isa, self.vlen)
+        return self
+
+    @property
+    def model(self) -> str:
+        return self.machine or DEFAULTS[self.isa]
 
 
 class MemoryModel(_Strict):
@@ -82,12 +98,13 @@ class BoardModel(_Strict):
         fabric = None
         if f := self.fabric:
             flip_flops = f.lut_count * FLIP_FLOPS_PER_LUT[f.dsp] if f.ff_count is None else f.ff_count
-            budget = Resources(f.lut_count, f.dsp_count, f.bram18_count, f.uram_count, flip_flops)
+            luts = int(f.lut_count * f.lut_share)
+            budget = Resources(luts, f.dsp_count, f.bram18_count, f.uram_count, flip_flops)
             fabric = Fabric(f.part, budget, f.dsp, f.clock_mhz, f.cycle_budget)
         m = self.memory
         return Target(
             self.name,
-            Cpu(self.cpu.isa, self.cpu.vlen, self.cpu.cores, self.cpu.clock_mhz, self.cpu.role),
+            Cpu(self.cpu.isa, self.cpu.vlen, self.cpu.cores, self.cpu.clock_mhz, self.cpu.role, self.cpu.model),
             SharedMemory(m.dma_pool_mib << 20, m.bandwidth_gb_s, m.cache_line_bytes, m.coherent),
             fabric,
             self.objective,

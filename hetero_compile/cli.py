@@ -1,11 +1,11 @@
-"""hetero-compile: from a model file and a board to a package that runs."""
+"""Entry points: hetero-compile (from a model file and a board to a package that runs) and hetero-profile."""
 
 from __future__ import annotations
 
 import sys
 
 MISSING = (
-    "hetero-compile: the compiler's packages are not installed ({name}): pip install 'hetero-compile[compile]' "
+    "{program}: the compiler's packages are not installed ({name}): pip install 'hetero-compile[compile]' "
     "(this installation can run finished packages with hetero-run)"
 )
 
@@ -15,6 +15,16 @@ def main() -> int:
     try:
         from hetero_compile.command import run
     except ModuleNotFoundError as error:
-        print(MISSING.format(name=error.name), file=sys.stderr)
+        print(MISSING.format(program="hetero-compile", name=error.name), file=sys.stderr)
+        return 2
+    return run(sys.argv[1:])
+
+
+def profile() -> int:
+    """Exit status: 0, or 2 after any error (one line on standard error)."""
+    try:
+        from hetero_compile.profile_command import run
+    except ModuleNotFoundError as error:
+        print(MISSING.format(program="hetero-profile", name=error.name), file=sys.stderr)
         return 2
     return run(sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import fill
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -10,7 +11,7 @@ from hls.heterocl.build import INCLUDE
 from hls.heterocl.lower import lower
 from hls.heterocl.printers import print_native, print_vitis
 from hls.packing import Geometry
-from hls.program import Design, Port, schedule
+from hls.program import Constants, Design, Port, schedule
 from hls.vendor.defaults import vendor_text
 
 
@@ -27,18 +28,47 @@ class _PortFacts:
         return self.words * self.bits // 8
 
 
+@dataclass(frozen=True)
+class _ConstantFacts:
+    """What the templates need of a port for weights."""
+
+    name: str
+    bits: int
+    words: int
+    repeats: int
+    text: str
+
+    @property
+    def times(self) -> str:
+        return "once" if self.repeats == 1 else f"{self.repeats} times"
+
+    @staticmethod
+    def of(constants: Constants) -> _ConstantFacts:
+        port, lowest = constants.port, -(1 << 63)
+        words = [f"{word}" if word != lowest else "INT64_MIN" for word in constants.words.tolist()]
+        text = fill(", ".join(words), 116, initial_indent="    ", subsequent_indent="    ")
+        return _ConstantFacts(port.wire.name, port.bits, len(words), constants.repeats, text)
+
+
 def accelerator_files(design: Design, folder: str, dsp: Geometry) -> dict[str, str]:
-    """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header.
+    """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header; memory.h where
+    weights are kept outside the accelerator.
 
     ``dsp`` is the multiplier to which accelerator.cpp binds packed products.
     """
     module = lower(schedule(design))
-    facts = {"name": design.name, "inputs": _facts(design.inputs), "outputs": _facts(design.outputs)}
+    facts = {
+        "name": design.name,
+        "inputs": _facts(design.inputs),
+        "constants": [_ConstantFacts.of(constants) for constants in design.constants],
+        "outputs": _facts(design.outputs),
+    }
     templates = Environment(
         loader=PackageLoader("hls"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
     simulator = templates.get_template("simulator.cpp.j2").render(**facts, native=print_native(module))
-    return {
+    memory = {f"{folder}/memory.h": templates.get_template("memory.h.j2").render(**facts)} if design.constants else {}
+    return memory | {
         f"{folder}/accelerator.cpp": vendor_text(print_vitis(module), design, dsp),
         f"{folder}/testbench.cpp": templates.get_template("testbench.cpp.j2").render(**facts),
         f"{folder}/simulator.cpp": simulator,

@@ -75,9 +75,10 @@ def _compile(artifact: Artifact, folder: Path) -> Path:
         raise CSimulationError("no C++ compiler: install g++")
     sources = []
     for path, text in artifact.files.items():
+        if Path(path).name in ("accelerator.cpp", "testbench.cpp", "memory.h"):
+            (folder / Path(path).name).write_text(text)
         if Path(path).name in ("accelerator.cpp", "testbench.cpp"):
             sources.append(folder / Path(path).name)
-            sources[-1].write_text(text)
     program = folder / "testbench"
     command = [compiler, *FLAGS, "-isystem", str(ap_headers()), *map(str, sources), "-o", str(program)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)

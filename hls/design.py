@@ -116,7 +116,7 @@ class _Builder:
 
 
 GENERATED = """
-columns window raster pixels out in load store port fork tap window deal dealt
+columns window raster pixels out in load store port fork tap deal dealt memory feed fed
 """
 """What the builder and the generators append to a tensor's name, after an underscore."""
 
@@ -127,7 +127,7 @@ part plane quotient reached rest row sum tap total value wide window word
 """
 """What generators call their registers: HeteroCL hides a stage of that name."""
 
-NUMBERED = re.compile(r"(c|full|inside|n|row|sum|word)\d+(_\d+)?")
+NUMBERED = re.compile(r"(c|fed|full|inside|n|row|sum|word)\d+(_\d+)?")
 """Likewise, where there are several."""
 
 
@@ -145,7 +145,9 @@ def identifiers(region: Graph) -> dict[str, str]:
 
 
 def _clash(name: str, other: str) -> bool:
-    return name == other or (name.startswith(f"{other}_") and name[len(other) + 1 :].split("_")[0] in GENERATED.split())
+    return name == other or (
+        name.startswith(f"{other}_") and name[len(other) + 1 :].split("_")[0].rstrip("0123456789") in GENERATED.split()
+    )
 
 
 def _identifier(name: str) -> str:

@@ -11,15 +11,13 @@ from hls.design import build_design
 from hls.nodes import RULES, UnsupportedNodeError
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
+from hls.resources.model import PORT
 from hls.sizing import with_sized_streams
 from hls.vendor.project import project_files
 from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Words
 from ir.target import Resources, Target
-
-PORT = Resources(lut=1200, bram18=4)
-"""A memory port with its burst logic."""
 
 QUEUES = 3
 """Block RAMs per node for streams that hold more than a shift register does."""
@@ -63,7 +61,8 @@ class DataflowEngine:
         node, dsp = prepared.node, _geometry(target)
         if _is_absorbed(node):
             return [Candidate(0)]
-        return undominated(RULES[type(node.op)].candidates(node, dsp))
+        uram = target.fabric is not None and target.fabric.budget.uram > 0
+        return undominated(RULES[type(node.op)].candidates(node, dsp, uram))
 
     def overhead(self, region: Graph, target: Target) -> Resources:
         stages = sum(not _is_absorbed(view) for view in region.views())
@@ -108,7 +107,7 @@ def _is_absorbed(node: NodeView) -> bool:
 
 
 def undominated(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
-    """Those that no other beats in cycles and in all resources."""
+    """Those that no other beats in cycles, all resources and traffic."""
     kept: dict[tuple[int, ...], Candidate] = {}
     for candidate in sorted(candidates, key=_cost):
         cost = _cost(candidate)
@@ -119,7 +118,7 @@ def undominated(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
 
 def _cost(candidate: Candidate) -> tuple[int, ...]:
     r = candidate.resources
-    return (candidate.cycles, r.dsp, r.lut, r.bram18, r.uram)
+    return (candidate.cycles, r.dsp, r.lut, r.bram18, r.uram, candidate.traffic)
 
 
 def _port(tensor: str, port: DesignPort) -> Port:

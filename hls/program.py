@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hls.heterocl import alloc, dataflow_regions, hcl, loop_of
 from hls.layers.stage import Stage, Tensor, Wire, word_type
+from hls.layers.weights import WeightFeed
+from ir.types import Ints
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,20 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Constants:
+    """A port that brings the same ``words`` every frame, ``repeats`` times over: weights that are kept outside."""
+
+    port: Port
+    words: Ints = field(repr=False)
+    repeats: int
+
+
+@dataclass(frozen=True)
 class Design:
     """An accelerator: stages in dataflow order; wires connect them, ports connect it to memory.
 
-    Every wire is the target of one stage and the source of one; ports are the sources of `Load` and targets of `Store`.
+    Every wire is the target of one stage and the source of one; ports are the sources of `Load` and `WeightFeed` and
+    the targets of `Store`.
     """
 
     name: str
@@ -31,8 +43,19 @@ class Design:
     outputs: tuple[Port, ...]
 
     @property
+    def constants(self) -> tuple[Constants, ...]:
+        feeds = [stage for stage in self.stages if isinstance(stage, WeightFeed)]
+        return tuple(Constants(Port(f.sources[0], f.port_bits), f.words, f.repeats) for f in feeds)
+
+    @property
+    def read(self) -> tuple[Port, ...]:
+        """All ports that are read: inputs, then constants."""
+        return (*self.inputs, *(constants.port for constants in self.constants))
+
+    @property
     def ports(self) -> tuple[Port, ...]:
-        return (*self.inputs, *self.outputs)
+        """In the order of the accelerator's arguments."""
+        return (*self.read, *self.outputs)
 
     @property
     def cycles(self) -> int:
@@ -43,14 +66,14 @@ class Design:
 def schedule(design: Design, stream: bool = True) -> Any:
     """Trace the design and annotate it. Without ``stream`` the wires stay arrays (for comparison)."""
     hcl.init(hcl.Int(32))
-    arguments = [hcl.placeholder(port.wire.shape, port.wire.name, dtype=hcl.Int(port.bits)) for port in design.inputs]
+    arguments = [hcl.placeholder(port.wire.shape, port.wire.name, dtype=hcl.Int(port.bits)) for port in design.read]
     types = {port.wire.name: hcl.Int(port.bits) for port in design.outputs}
     ports = {port.wire.name for port in design.ports}
     tensors: dict[str, Tensor] = {}
     banks: list[tuple[Tensor, int]] = []
 
     def body(*arguments: Tensor) -> Any:
-        tensors.update(zip((port.wire.name for port in design.inputs), arguments, strict=True))
+        tensors.update(zip((port.wire.name for port in design.read), arguments, strict=True))
         for stage in design.stages:
             for wire in stage.targets:
                 port = types.get(wire.name)
@@ -68,7 +91,7 @@ def schedule(design: Design, stream: bool = True) -> Any:
     for tensor, dimension in banks:
         s.partition(tensor, dim=dimension)
     if stream:
-        inputs = {port.wire.name for port in design.inputs}
+        inputs = {port.wire.name for port in design.read}
         links = [
             (tensors[wire.name], s[getattr(body, stage.name)], wire.depth)
             for stage in design.stages

@@ -63,6 +63,8 @@ class Tensor:
             return f"input '{self.name}': {values.dtype} values instead of integers"
         if values.min() < self.lo or values.max() > self.hi:
             return f"input '{self.name}': values {values.min()}..{values.max()} outside {self.lo}..{self.hi}"
+        if self.dtype.kind == "bipolar" and not values.all():
+            return f"input '{self.name}': a value is 0, bipolar ones are -1 or +1"
         return None
 
 

@@ -27,6 +27,8 @@ def execute(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
                 raise GraphError(f"{graph.name}: input '{name}' is {value.dtype}, needs integers ({type_.dtype})")
             if value.min() < type_.lo or value.max() > type_.hi:
                 raise GraphError(f"{graph.name}: input '{name}' leaves its range {type_.lo}..{type_.hi}")
+            if type_.dtype.kind == "bipolar" and not value.all():
+                raise GraphError(f"{graph.name}: input '{name}' holds a 0, which is no bipolar value")
             value = value.astype(np.int64)
         values[name] = value
     for node in graph.nodes:

@@ -41,13 +41,17 @@ class Fabric:
 
 @dataclass(frozen=True)
 class Cpu:
-    """The RISC-V side. ``vlen`` is 0 without the vector extension; ``isa`` is rv64gc, rv64gcv or rv32im."""
+    """The RISC-V side. ``vlen`` is 0 without the vector extension; ``isa`` is rv64gc, rv64gcv or rv32im.
+
+    ``machine``: the model that turns counted instructions into cycles (known to cpu_backend.meter).
+    """
 
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
     vlen: int
     cores: int
     clock_mhz: float
     role: Literal["host", "coprocessor"]
+    machine: str = "generic"
 
 
 @dataclass(frozen=True)

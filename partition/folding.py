@@ -1,13 +1,15 @@
 """The fastest pipeline that fits a budget: one candidate per node of a dataflow region, chosen together.
 
-The pace of a pipeline is its slowest node's, so every faster choice elsewhere is waste: first the pace is minimised
-within the budget, then the share of the board that this pace takes. Both by CP-SAT, exact and repeatable (one worker).
+The pace of a pipeline is its slowest node's, or that at which memory brings what all of them stream from it; every
+faster choice elsewhere is waste: first the pace is minimised within the budget, then the share of the board that this
+pace takes. Both by CP-SAT, exact and repeatable (one worker).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import ceil, inf
 
 from ortools.sat.python import cp_model
 
@@ -18,13 +20,16 @@ KINDS = tuple(f.name for f in fields(Resources))
 SHARES = 1_000_000
 """What a whole board's worth of a resource counts in the second objective."""
 
+PARTS = 1000
+"""Of a byte, in which the bandwidth is counted."""
+
 EFFORT = 20.0
 """Deterministic seconds of search per solve; the best solution found by then is taken."""
 
 
 @dataclass(frozen=True)
 class Folding:
-    """Choices for a region and the cycles between frames that follow (its slowest node's)."""
+    """Choices for a region and the cycles between frames that follow."""
 
     cycles: int
     choices: Mapping[str, Candidate]
@@ -37,25 +42,34 @@ def fold(
     budget: Resources,
     pace: int | None = None,
     spare: bool = True,
+    bandwidth: float = inf,
 ) -> Folding | tuple[str, ...]:
     """The folding with the fewest cycles within ``budget``, ``fixed`` resources included; with a ``pace``, the smallest
     of at most that many cycles. Without ``spare`` it may take more than its pace needs, which is found sooner.
+    ``bandwidth``: bytes that memory moves in a cycle.
 
     Where nothing fits: the names of what runs out, ``cycles`` where it is the pace.
     """
-    best = _solve(options, fixed, budget, pace, fastest=True)
+    best = _solve(options, fixed, budget, pace, bandwidth, fastest=True)
     if best is None:
         return _exceeded(options, fixed, budget, pace)
     if not spare:
         return best
-    return _solve(options, fixed, budget, best.cycles if pace is None else pace, fastest=False) or best
+    return _solve(options, fixed, budget, best.cycles if pace is None else pace, bandwidth, fastest=False) or best
 
 
 def _solve(
-    options: Mapping[str, Sequence[Candidate]], fixed: Resources, budget: Resources, pace: int | None, fastest: bool
+    options: Mapping[str, Sequence[Candidate]],
+    fixed: Resources,
+    budget: Resources,
+    pace: int | None,
+    bandwidth: float,
+    fastest: bool,
 ) -> Folding | None:
     model = cp_model.CpModel()
-    cycles = model.new_int_var(0, max(c.cycles for offered in options.values() for c in offered), "cycles")
+    moved = _moving(sum(max(c.traffic for c in offered) for offered in options.values()), bandwidth)
+    slowest = max(moved, *(c.cycles for offered in options.values() for c in offered))
+    cycles = model.new_int_var(0, slowest if pace is None else min(pace, slowest), "cycles")
     picks: dict[str, list[tuple[Candidate, cp_model.IntVar]]] = {}
     for node, offered in options.items():
         usable = [c for c in offered if pace is None or c.cycles <= pace]
@@ -68,6 +82,9 @@ def _solve(
     for kind in KINDS:
         used = sum(getattr(c.resources, kind) * pick for c, pick in every)
         model.add(used <= getattr(budget, kind) - getattr(fixed, kind))
+    if moved:
+        traffic = sum(c.traffic * pick for c, pick in every if c.traffic)
+        model.add(PARTS * traffic <= round(PARTS * bandwidth) * cycles)
     model.minimize(cycles if fastest else sum(_share(c.resources, budget) * pick for c, pick in every))
     solver = cp_model.CpSolver()
     solver.parameters.num_workers, solver.parameters.random_seed = 1, 0
@@ -75,9 +92,14 @@ def _solve(
     if solver.solve(model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return None
     choices = {node: next(c for c, pick in pairs if solver.boolean_value(pick)) for node, pairs in picks.items()}
-    return Folding(
-        max(c.cycles for c in choices.values()), choices, sum((c.resources for c in choices.values()), fixed)
-    )
+    moving = _moving(sum(c.traffic for c in choices.values()), bandwidth)
+    slowest = max(moving, *(c.cycles for c in choices.values()))
+    return Folding(slowest, choices, sum((c.resources for c in choices.values()), fixed))
+
+
+def _moving(traffic: int, bandwidth: float) -> int:
+    """Cycles that memory takes for so many bytes."""
+    return ceil(traffic / bandwidth)
 
 
 def _exceeded(

@@ -161,14 +161,16 @@ class _Search:
         region = self.graph.subgraph("region", inside)
         options = {name: self.offers[engine.name][name].candidates for name in inside}
         fixed, fabric = engine.overhead(region, self.target), self.target.fabric
-        folding = fold(options, fixed, fabric.budget, fabric.cycle_budget, spare)
+        bandwidth = self.target.memory.bandwidth_gbs * 1e3 / engine.clock_mhz(self.target)
+        folding = fold(options, fixed, fabric.budget, fabric.cycle_budget, spare, bandwidth)
         if fabric.cycle_budget and not isinstance(folding, Folding):  # too much for it: as fast as it gets
-            folding = fold(options, fixed, fabric.budget, spare=spare)
+            folding = fold(options, fixed, fabric.budget, spare=spare, bandwidth=bandwidth)
         if not isinstance(folding, Folding):
             return folding
         types = [self.graph.types[name] for name in (*region.inputs, *region.outputs)]
         crossing = sum(t.elements * t.dtype.container.itemsize for t in types)
-        transfer_ms = crossing / (self.target.memory.bandwidth_gbs * 1e6)
+        traffic = crossing + sum(choice.traffic for choice in folding.choices.values())
+        transfer_ms = traffic / (self.target.memory.bandwidth_gbs * 1e6)
         device_ms = max(folding.cycles / (engine.clock_mhz(self.target) * 1e3), transfer_ms)
         cpu_ms = (cycles + PACKING_CYCLES_PER_BYTE * crossing) / cpu_cycles_per_ms
         return _Placement(engine, start, stop, folding, device_ms, cpu_ms)

@@ -22,12 +22,17 @@ HCK_INLINE size_t hck_size(hck_type type) {
     return type == HCK_I32 ? 4 : type >= HCK_U16 ? 2 : 1;
 }
 
-/* --- requantisation ------------------------------------------------------------------------------------------- */
+/* --- maps: one value of a channel to another, requantisation above all ---------------------------------------- */
 
+/* bend(v) = v << shift where v >= 0, else v * mul[c] */
 typedef enum {
     HCK_KEEP,           /* y = x */
     HCK_MULTIPLY_SHIFT, /* y = clip((x * mul[c] + add[c]) >> shift, lo, hi): add holds the rounding half */
-    HCK_THRESHOLDS      /* y = offset + #{t : sign[c] * x >= table[t][c]} */
+    HCK_THRESHOLDS,     /* y = offset + step * #{t : sign[c] * x >= table[t][c]} */
+    HCK_CLIP,           /* y = clip(x, lo, hi) */
+    HCK_ADD,            /* y = x + add[c] */
+    HCK_PRELU,          /* y = bend(x) */
+    HCK_RPRELU          /* y = bend(x + add[c]) + after[c] */
 } hck_map;
 
 typedef struct {
@@ -35,14 +40,15 @@ typedef struct {
     hck_type y_type;
     uint32_t channels;
     const int32_t *mul;
-    const int32_t *add;      /* NULL where x * mul + add may leave 32 bits: then wide_add counts */
+    const int32_t *add;      /* NULL in a multiply-shift that may leave 32 bits: then wide_add counts */
     const int64_t *wide_add;
     uint32_t shift;
     int32_t lo, hi;
     const int32_t *table;    /* [levels][channels], multiplied by sign */
     const int32_t *sign;     /* +1 or -1 per channel; NULL: all +1 */
     uint32_t levels;
-    int32_t offset;
+    int32_t offset, step;
+    const int32_t *after;
 } hck_requantise;
 
 /*
@@ -93,23 +99,76 @@ typedef struct {
     hck_type sums; /* HCK_I16 or HCK_I32 */
 } hck_tile;
 
+/* The tile kernel for this convolution on this machine. */
+hck_tile hck_conv_tile(const hck_conv *c);
+
+/* The sums of `count` output pixels from `first` on, kernel->mr rows of out_c in `tile`; `pixels` is scratch memory for
+ * kernel->mr * kernel_h * kernel_w pointers. */
+void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, size_t first, size_t count,
+                   const void **pixels, void *tile);
+
 #if defined(__riscv_vector)
 hck_tile hck_tile_rvv(const hck_conv *c);
 #endif
 
+/*
+ * FracBNN's precision-gated convolution. x holds levels 0..3 of type `levels`, which stand for q = 2 * x - 3; with sg
+ * the sign of q, a = 2 * conv(sg, w) and b = conv(q, w), the sum is b where a > threshold[o], else a. c->x_type is
+ * HCK_I8: what is convolved are two planes of -1 and +1, written to the scratch memory; around them lie zeros.
+ */
+#define HCK_GATED_SCRATCH(elements, kernel_h, kernel_w, out_c) \
+    (HCK_BLOCK * (8u * (kernel_h) * (kernel_w) + 8u * (out_c)) + 2u * (elements))
+
+void hck_gated_conv2d(const hck_conv *c, hck_type levels, const int32_t *threshold, const hck_requantise *q,
+                      const void *x, void *y, size_t y_stride, void *scratch);
+
+/* --- two tensors, element by element -------------------------------------------------------------------------- */
+
+typedef struct {
+    hck_type a_type, b_type, y_type;
+    uint32_t pixels, channels;
+    uint32_t b_pixel, b_channel; /* elements of b from pixel to pixel, and from channel to channel (0 or 1) */
+} hck_pair;
+
+/* y = a + b and y = a * b, a dense; b has an element for each of a's, for each channel or for each pixel. */
+void hck_add(const hck_pair *p, const void *a, const void *b, void *y, size_t y_stride);
+void hck_multiply(const hck_pair *p, const void *a, const void *b, void *y, size_t y_stride);
+
 /* --- pooling and moving --------------------------------------------------------------------------------------- */
 
 typedef struct {
-    hck_type type;
-    uint32_t in_w, channels, out_h, out_w;
-    uint32_t kernel_h, kernel_w, stride_h, stride_w;
+    hck_type x_type, y_type; /* the same for maxima */
+    uint32_t in_h, in_w, channels, out_h, out_w;
+    uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
 } hck_pool;
 
+/* The maximum or the sum of each window, of which only what lies inside the picture counts (no window is outside). */
 void hck_max_pool(const hck_pool *p, const void *x, void *y, size_t y_stride);
+void hck_sum_pool(const hck_pool *p, const void *x, void *y, size_t y_stride);
 
 /* (H, W, C) -> (H / block, W / block, block * block * C); h and w are the result's extents. */
 void hck_space_to_depth(size_t pixel_bytes, size_t h, size_t w, size_t block, const void *x, void *y,
                         size_t y_pixel_bytes);
+
+/* (H, W, block * block * C) -> (H * block, W * block, C), h and w the operand's extents, `channels` the result's C.
+ * In dcr order a part is C neighbouring channels, in crd order every block * block-th channel. */
+void hck_depth_to_space_dcr(hck_type type, size_t h, size_t w, size_t channels, size_t block, const void *x, void *y,
+                            size_t y_stride);
+void hck_depth_to_space_crd(hck_type type, size_t h, size_t w, size_t channels, size_t block, const void *x, void *y,
+                            size_t y_stride);
+
+/* (H, W, C) -> (H * factor, W * factor, C): every pixel repeated; h and w are the operand's extents. */
+void hck_upsample(size_t pixel_bytes, size_t h, size_t w, size_t factor, const void *x, void *y, size_t y_pixel_bytes);
+
+typedef struct {
+    uint32_t in_w, channels, out_h, out_w;
+    const uint32_t *rows;    /* [out_h][3]: the row above, the row below, the weight of the latter in 1 / 2048 */
+    const uint32_t *columns; /* [out_w][3]: left, right, weight of the right */
+} hck_resize;
+
+/* Bilinear, on bytes: with S = left * (2048 - wx) + right * wx of a row,
+ * y = (((2048 - wy) * (S_above >> 4) >> 16) + (wy * (S_below >> 4) >> 16) + 2) >> 2. */
+void hck_resize_bilinear(const hck_resize *r, const uint8_t *x, uint8_t *y, size_t y_stride);
 
 /* Copies `channels` channels of `pixels` pixels into rows of y_stride elements; the values fit both types. */
 void hck_copy_channels(const void *x, hck_type x_type, void *y, hck_type y_type, size_t y_stride, size_t pixels,

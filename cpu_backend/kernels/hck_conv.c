@@ -70,7 +70,7 @@ static int is_depthwise(const hck_conv *c) {
     return c->groups > 1 && c->groups == c->in_c && c->groups == c->out_c;
 }
 
-static hck_tile choose(const hck_conv *c) {
+hck_tile hck_conv_tile(const hck_conv *c) {
     static const hck_tile_fn tiles[2][4] = {{tile_u8, tile_i8, tile_u16, tile_i16},
                                             {depthwise_u8, depthwise_i8, depthwise_u16, depthwise_i16}};
 #if defined(__riscv_vector)
@@ -126,26 +126,31 @@ static size_t gather(const hck_conv *c, const void *x, size_t mr, const int32_t 
     return c->kernel_h * taps;
 }
 
-void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
-    const hck_tile kernel = choose(c);
-    const void **pixels = (const void **)scratch;
-    uint8_t *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
-    const size_t per = c->pool * c->pool, block = kernel.mr / per;
-    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
+void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, size_t first, size_t count,
+                   const void **pixels, void *tile) {
     const size_t groups = is_depthwise(c) ? 1 : c->groups;
     const size_t in = c->in_c / groups, out = c->out_c / groups;
     const size_t group_weights = (size_t)c->kernel_h * c->kernel_w * in * out;
+    int32_t top[HCK_BLOCK], left[HCK_BLOCK];
+    size_t run;
+    corners(c, first, count, kernel->mr, top, left);
+    const size_t runs = gather(c, x, kernel->mr, top, left, pixels, &run);
+    for (size_t g = 0; g < groups; g++)
+        kernel->tile(c, pixels, g * in, runs, run, c->weights + g * group_weights, out,
+                     (uint8_t *)tile + g * out * hck_size(kernel->sums));
+}
+
+void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
+    const hck_tile kernel = hck_conv_tile(c);
+    const void **pixels = (const void **)scratch;
+    void *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
+    const size_t per = c->pool * c->pool, block = kernel.mr / per;
+    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
     for (size_t first = 0; first < total; first += block) {
         const size_t count = HCK_MIN(total - first, block);
-        int32_t top[HCK_BLOCK], left[HCK_BLOCK];
-        size_t run;
-        corners(c, first, count, kernel.mr, top, left);
-        const size_t runs = gather(c, x, kernel.mr, top, left, pixels, &run);
-        for (size_t g = 0; g < groups; g++)
-            kernel.tile(c, pixels, g * in, runs, run, c->weights + g * group_weights, out,
-                        tile + g * out * hck_size(kernel.sums));
+        hck_conv_sums(c, &kernel, x, first, count, pixels, tile);
         hck_requantise_rows(q, tile, kernel.sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
-                            y_stride, count, c->pool == 2 ? 4 : 1);
+                            y_stride, count, per);
     }
 }
 

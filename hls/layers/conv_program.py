@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from hls.heterocl import alloc, hcl, note
 from hls.layers.stage import Banks, Tensor, in_lane, lane, nest, signed_type, word_type
+from hls.layers.weights import FedRegisters
 
 if TYPE_CHECKING:
     from hls.layers.convolution import Convolution
@@ -22,7 +24,8 @@ class _Program:
     """The memories of one stage and its statements, in the order of the data."""
 
     def __init__(self, stage: Convolution, sources: Sequence[Tensor], target: Tensor) -> None:
-        self.stage, self.sources, self.target = stage, sources, target
+        self.stage, self.target = stage, target
+        self.sources, self.fed = sources[: len(stage.windows)], sources[len(stage.windows) :]
         n, m, steps = stage.name, stage.multiply, stage.steps
         for line in m.explain():
             note(f"{n}: {line}")
@@ -30,13 +33,13 @@ class _Program:
         self.bits = stage.accumulator_bits
         places = (stage.groups, stage.output_groups)
         outputs = (stage.lane_groups, stage.blocks, m.channels)
-        self.roms = m.roms(stage.arranged, n)
         self.starts, bits = m.starts(stage.arranged), m.start_bits(stage.arranged)
         self.start_rom = hcl.const_tensor(self.starts, f"{n}_start", signed_type(bits)) if bits else None
         self.levels = stage.rule.constants(n, stage.groups * stage.output_groups)
         self.banks: list[Banks] = []
+        self.roms = (self.weights(), *m.roms(stage.arranged, n))
         word, sums = word_type(self.wire), signed_type(self.bits)
-        self.kept = self.memory((len(sources), stage.reductions), "kept", word, [1], stage.output_groups > 1)
+        self.kept = self.memory((len(self.sources), stage.reductions), "kept", word, [1], stage.output_groups > 1)
         self.activations = self.memory(
             (stage.lane_groups * stage.lanes, m.pixels), "a", signed_type(m.activation.signed_bits), [0]
         )
@@ -65,6 +68,18 @@ class _Program:
         self.banks += [(tensor, dim) for dim in split]
         return tensor
 
+    def weights(self) -> Any:
+        """A ROM, or the registers that hold an iteration's weights."""
+        m, name = self.stage.multiply, f"{self.stage.name}_w"
+        if not m.memory_bits:
+            return None
+        values, dtype = m.memory(self.stage.arranged), signed_type(m.memory_bits)
+        if not self.fed:
+            return hcl.const_tensor(values, name, dtype)
+        shape = values.shape[3:]
+        self.registers = self.memory((max(prod(shape), 2),), "w", dtype, [0])
+        return FedRegisters(self.registers, shape)
+
     def run(self) -> Sequence[Banks]:
         stage, steps = self.stage, self.stage.steps
         inner = {"b": stage.groups, "og": stage.output_groups, "s": stage.reductions}
@@ -73,6 +88,7 @@ class _Program:
             self.at, self.last = (b, og), s == stage.reductions - 1
             self.begin(place, b, og, s)
             self.take(place, b, og, s)
+            self.take_weights(place, b, og, s)
             operands, banks = stage.multiply.operands(self.activations, stage.lane_groups, stage.lanes, stage.name)
             self.banks += banks
             self.word = hcl.scalar(0, "out", dtype=word_type(self.out))
@@ -99,8 +115,7 @@ class _Program:
 
     def take(self, place: list[Any], b: Any, og: Any, s: Any) -> None:
         """The step's words, read once and kept for the other output groups; their lanes as activations."""
-        stage, steps = self.stage, self.stage.steps
-        position = place[0] if steps.wraps else place[0] * steps.steps + place[1]  # rows lie one behind the other
+        stage, steps, position = self.stage, self.stage.steps, self.position(place)
         inside = [position < steps.rows * steps.steps] if steps.positions > steps.rows * steps.steps else []
         pixels, channels, lane_groups = stage.multiply.pixels, stage.channels, stage.lane_groups
         for w, source in enumerate(self.sources):
@@ -117,6 +132,20 @@ class _Program:
                 for i in range(pixels):
                     value = lane(word.v, (i * lane_groups + g) * channels + c, self.wire.bits, self.wire.signed)
                     self.activations[(g * len(self.sources) + w) * channels + c, i] = value
+
+    def position(self, place: list[Any]) -> Any:
+        """The step's number in the frame: rows lie one behind the other."""
+        return place[0] if self.stage.steps.wraps else place[0] * self.stage.steps.steps + place[1]
+
+    def take_weights(self, place: list[Any], b: Any, og: Any, s: Any) -> None:
+        """The iteration's weights from their streams into registers."""
+        stage, elements = self.stage, self.roms[0].size if self.fed else 0
+        for way, source in enumerate(self.fed):
+            wire, first = stage.sources[len(self.sources) + way], way * stage.sources[-1].lanes
+            iteration = (b * stage.output_groups + og) * stage.reductions + s
+            word = hcl.scalar(source[0, self.position(place), iteration], f"fed{way}", dtype=word_type(wire))
+            with each("e", min(wire.lanes, elements - first)) as e:
+                self.registers[first + e] = lane(word.v, e, wire.bits, signed=True)
 
     def finish(self, s: Any, place: tuple[Any, ...], parts: Sequence[Any], index: Any) -> None:
         """From the products of an iteration to output lanes, and to what is carried to the next step."""

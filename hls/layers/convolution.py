@@ -12,13 +12,14 @@ A step is ``groups`` x ``output groups`` x ``reductions`` iterations of the one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from hls.layers import conv_program
 from hls.layers.multiply import Multiply
 from hls.layers.requantise import Keep, Requantise
-from hls.layers.stage import Banks, Hints, MemoryStyle, Stage, Tensor
+from hls.layers.stage import Banks, Hints, MemoryStyle, Stage, Tensor, Wire
+from hls.layers.weights import WeightFeed
 from hls.resources.model import accumulator, adder, counter_nest, fifo, ram, rom, times, total
 from ir.target import Resources
 from ir.types import Ints
@@ -51,7 +52,8 @@ class Steps:
 
 @dataclass(frozen=True)
 class Convolution(Stage):
-    """Sources: wires of windows, ``reductions`` words a group, whose lanes are (group, channel); target: pixel groups.
+    """Sources: wires of windows, ``reductions`` words a group, whose lanes are (group, channel), and ``fed`` wires of
+    weights behind them, where these are in no ROM; target: pixel groups.
 
     ``weights`` (groups, lane groups, output groups, pe, reductions, sources, channels, taps) in the order in which the
     words come; ``rule`` makes the output lanes (lane group, pe) from accumulators of ``accumulator_bits``.
@@ -63,6 +65,15 @@ class Convolution(Stage):
     accumulator_bits: int
     rule: Requantise = field(default_factory=Keep)
     memory: MemoryStyle = "auto"
+    fed: int = 0
+
+    def fed_by(self, feed: WeightFeed) -> Convolution:
+        """The same with its weights from the feed."""
+        return replace(self, sources=(*self.sources, *feed.targets), fed=feed.ways)
+
+    @property
+    def windows(self) -> tuple[Wire, ...]:
+        return self.sources[: len(self.sources) - self.fed]
 
     @property
     def iterations(self) -> int:
@@ -96,7 +107,7 @@ class Convolution(Stage):
     @property
     def lanes(self) -> int:
         """Of one lane group, over all words of an iteration."""
-        return len(self.sources) * self.channels
+        return len(self.windows) * self.channels
 
     @property
     def blocks(self) -> int:
@@ -121,15 +132,15 @@ class Convolution(Stage):
     @property
     def hints(self) -> Hints:
         """Products in LUTs are written as additions: none is left to bind."""
-        weights = self.multiply.rom_bits(self.arranged) > 0
-        return Hints("dsp" if self.multiply.multipliers else None, {f"{self.name}_w": self.memory} if weights else {})
+        in_rom = self.multiply.memory_bits > 0 and not self.fed
+        return Hints("dsp" if self.multiply.multipliers else None, {f"{self.name}_w": self.memory} if in_rom else {})
 
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
         return conv_program.trace(self, sources, targets[0])
 
     @property
     def resources(self) -> Resources:
-        return self.logic + self.weight_rom(self.memory)
+        return self.logic + (self.fed_weights if self.fed else self.weight_rom(self.memory))
 
     @cached_property
     def logic(self) -> Resources:
@@ -146,7 +157,7 @@ class Convolution(Stage):
         control = counter_nest((self.steps.positions, self.groups, self.output_groups, self.reductions))
         queues = total(*(fifo(w.depth, w.word_bits) for w in self.targets))
         return total(
-            m.resources(self.arranged), times(self.lane_groups * self.pe, finish), times(len(self.sources), kept),
+            m.resources(self.arranged), times(self.lane_groups * self.pe, finish), times(len(self.windows), kept),
             control, queues,
         )  # fmt: skip
 
@@ -154,6 +165,18 @@ class Convolution(Stage):
         """The weights, a word per iteration of a step."""
         bits = self.multiply.rom_bits(self.arranged)
         return rom(self.iterations, bits, style) if bits else Resources()
+
+    @property
+    def fed_weights(self) -> Resources:
+        """Registers for an iteration's weights, and what stays in a ROM beside them."""
+        low = self.multiply.low_bits(self.arranged)
+        registers = Resources(ff=self.memory_elements * self.multiply.memory_bits)
+        return registers + (rom(self.iterations, low) if low else Resources())
+
+    @property
+    def memory_elements(self) -> int:
+        """Of the weights' memory, read in an iteration."""
+        return int(self.multiply.memory(self.arranged[:1, :1, :1]).size)
 
     @cached_property
     def arranged(self) -> Ints:
@@ -163,5 +186,5 @@ class Convolution(Stage):
 
     @property
     def note(self) -> str:
-        words = f"SIMD {self.channels * self.lane_groups}x{len(self.sources)} PE {self.pe}"
+        words = f"SIMD {self.channels * self.lane_groups}x{len(self.windows)} PE {self.pe}"
         return f"{self.multiply.taps} taps, {self.multiply.pixels} pixels, {words}, {self.multiply.summary}"

@@ -189,8 +189,12 @@ class WeightPlanes(BitPlanes):
             "p ? (q ? both : left) : (q ? right : 0) to its sum; both = left + right is made once for all outputs",
         ]
 
-    def roms(self, weights: Ints, name: str) -> Roms:
-        return (hcl.const_tensor(weights[..., 0, :, :], f"{name}_w", signed_type(self.weight.signed_bits)),)
+    @property
+    def memory_bits(self) -> int:
+        return self.weight.signed_bits
+
+    def memory(self, weights: Ints) -> Ints:
+        return weights[..., 0, :, :]
 
     def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Operands, Sequence[Banks]]:
         made, banks = super().operands(activations, groups, lanes, name)
@@ -248,12 +252,15 @@ class ActivationPlanes(BitPlanes):
             f"a word of the weights holds left, right and, from bit {2 * bits} on, both = left + right",
         ]
 
-    def roms(self, weights: Ints, name: str) -> Roms:
+    @property
+    def memory_bits(self) -> int:
+        return 3 * self.weight.signed_bits + 1
+
+    def memory(self, weights: Ints) -> Ints:
         lanes, bits = weights[..., 0, :, :], self.weight.signed_bits
         whole = np.concatenate([lanes, np.zeros_like(lanes[..., : lanes.shape[-2] % 2, :])], -2)
         u, v, mask = whole[..., ::2, :], whole[..., 1::2, :], (1 << bits) - 1
-        words = (u & mask) | (v & mask) << bits | (u + v) << 2 * bits
-        return (hcl.const_tensor(words, f"{name}_w", signed_type(3 * bits + 1)),)
+        return np.asarray((u & mask) | (v & mask) << bits | (u + v) << 2 * bits)
 
     def values(self, rom: Tensor, operands: Operands, pair: Pair) -> Sequence[Sequence[Any]]:
         bits, found = self.weight.signed_bits, []

@@ -51,10 +51,19 @@ class Multiply(ABC):
     def explain(self) -> Sequence[str]:
         """What is multiplied here and how it is taken apart: the comment above the stage."""
 
+    @property
     @abstractmethod
+    def memory_bits(self) -> int:
+        """Signed width of an element of `memory`; 0 where the weights are in no memory."""
+
+    @abstractmethod
+    def memory(self, weights: Ints) -> Ints:
+        """The weights (..., blocks of channels, channels, lanes, taps) as they are multiplied: (..., blocks of
+        channels, and what `row` reads of one)."""
+
     def roms(self, weights: Ints, name: str) -> Roms:
-        """Declare the constants that `row` reads: weights (..., blocks of channels, channels, lanes, taps) as they are
-        multiplied under ``<name>_w``, unless `rom_bits` is 0, and others after them."""
+        """Declare the constants beside `memory` that `row` reads."""
+        return ()
 
     def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Any, Sequence[Banks]]:
         """Bring the activations (groups * lanes, pixels) of a step into the form that `row` takes; memories of it."""
@@ -63,7 +72,7 @@ class Multiply(ABC):
     @abstractmethod
     def row(self, roms: Roms, place: tuple[Any, ...], operands: Any, start: Any, lanes: int, bits: int) -> Sums:
         """The products of ``lanes`` lanes from ``start`` on, added up; ``place`` (group, output group, reduction, lane
-        group, block) selects the weights.
+        group, block) selects the weights in ``roms``: the `memory`, if there is one, and what `roms` declared.
 
         Sums have ``bits`` bits, wrap, and lack `starts`.
         """
@@ -77,7 +86,11 @@ class Multiply(ABC):
 
     @abstractmethod
     def rom_bits(self, weights: Ints) -> int:
-        """Width of the weights' ROM, a word per iteration of a step."""
+        """Width of the weights' ROM, a word per iteration of a step, that of `roms` included."""
+
+    def low_bits(self, weights: Ints) -> int:
+        """Width of what `roms` declares, a word per iteration of a step."""
+        return 0
 
     @property
     @abstractmethod

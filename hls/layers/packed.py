@@ -50,7 +50,7 @@ class PackedMultiply(Multiply):
         return self.decode.pieces * self.decode.blocks
 
     @property
-    def weight_bits(self) -> int:
+    def memory_bits(self) -> int:
         return self.layout.packed_weight.signed_bits
 
     @property
@@ -69,16 +69,15 @@ class PackedMultiply(Multiply):
         ]
 
     def roms(self, weights: Ints, name: str) -> Roms:
-        """The packed words; what a chain begins with, of 48 bits and more, which no plain integer of the language has;
-        the weights' low bits. None for what is not needed."""
+        """What a chain begins with, of 48 bits and more, which no plain integer of the language has; the weights' low
+        bits. None for what is not needed."""
         word, shared = self.decode.raise_word, self.decode.shared
         return (
-            hcl.const_tensor(self.words(weights), f"{name}_w", signed_type(self.weight_bits)),
             hcl.const_tensor(np.full(2, word), f"{name}_raise", signed_type(63)) if word else None,
             hcl.const_tensor(self.low_words(weights), f"{name}_low", hcl.Int(shared + 1)) if shared else None,
         )
 
-    def words(self, weights: Ints) -> Ints:
+    def memory(self, weights: Ints) -> Ints:
         """(..., channels, lanes, taps) -> (..., pieces, lanes) as they are multiplied."""
         split, offsets = self._pieces(weights), self.layout.weight_offsets[:, 0]
         words = (split << offsets[:, None, None, :]).sum((-1, -4))  # (..., lanes, pieces)
@@ -205,8 +204,11 @@ class PackedMultiply(Multiply):
         return times(adders, adder(self.activation_bits))
 
     def rom_bits(self, weights: Ints) -> int:
+        return self._products(weights) * self.memory_bits + self.low_bits(weights)
+
+    def low_bits(self, weights: Ints) -> int:
         m, _, kx = self.layout.weights
-        return self._products(weights) * (self.weight_bits + m * kx * self.decode.shared)
+        return self._products(weights) * m * kx * self.decode.shared
 
     def _products(self, weights: Ints) -> int:
         *_, lane_groups, blocks, _, lanes, _ = weights.shape

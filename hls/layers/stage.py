@@ -59,6 +59,9 @@ class Wire:
 MemoryStyle = Literal["auto", "lut", "bram", "uram"]
 """What a memory is made of; ``auto`` decides by its size."""
 
+WeightStyle = Literal["auto", "lut", "bram", "uram", "streamed"]
+"""Where weights are: a ROM, or outside (`hls.layers.weights`)."""
+
 
 @dataclass(frozen=True)
 class Hints:

@@ -51,8 +51,11 @@ class Rule(ABC):
         options = [set(lane_counts(t.shape[0], max(t.dtype.bits, view.type.dtype.bits))) for t in sources]
         return max(set.intersection(*options))
 
-    def candidates(self, view: NodeView, dsp: Geometry) -> Iterable[Candidate]:
-        """The node alone in every configuration: its stages' time and cost on sources as wide as they may be."""
+    def candidates(self, view: NodeView, dsp: Geometry, uram: bool = False) -> Iterable[Candidate]:
+        """The node alone in every configuration: its stages' time and cost on sources as wide as they may be.
+
+        ``uram``: whether there is UltraRAM.
+        """
         types = [operand.type for operand in view.operands if operand.value is None]
         widest = [lane_counts(t.shape[0], t.dtype.bits)[-1] for t in types]
         for choice in self.configurations(view, dsp):

@@ -138,8 +138,8 @@ class ByOperands(Rule):
     def configurations(self, view: NodeView, dsp: Geometry) -> Iterable[Configuration]:
         return self.rule(view).configurations(view, dsp)
 
-    def candidates(self, view: NodeView, dsp: Geometry) -> Iterable[Candidate]:
-        return self.rule(view).candidates(view, dsp)
+    def candidates(self, view: NodeView, dsp: Geometry, uram: bool = False) -> Iterable[Candidate]:
+        return self.rule(view).candidates(view, dsp, uram)
 
     def lanes(self, view: NodeView, configuration: Configuration, available: Sequence[int]) -> int:
         return self.rule(view).lanes(view, configuration, available)

@@ -15,9 +15,10 @@ from hls.layers.fabric import BitPlanes
 from hls.layers.multiply import Multiply
 from hls.layers.packed import PackedMultiply
 from hls.layers.requantise import Keep, Requantise
-from hls.layers.stage import WORD_BITS, MemoryStyle, Stage, Wire
+from hls.layers.stage import WORD_BITS, MemoryStyle, Stage, WeightStyle, Wire
+from hls.layers.weights import FED, WeightFeed
 from hls.layers.windows import Columns, Windows
-from hls.nodes.base import fused_user, lane_counts
+from hls.nodes.base import UnsupportedNodeError, fused_user, lane_counts
 from hls.nodes.requantise import requantisation
 from hls.packing import Geometry, Range, signed_bits
 from hls.packing.rows import TYPICAL_LANES, dense_packings, find_packing, row_key, row_packings, row_rate
@@ -53,7 +54,7 @@ class Folding:
     width: int = 0
     overlap: int = 0
     offset: int = 0
-    memory: MemoryStyle = "auto"
+    memory: WeightStyle = "auto"
 
     @staticmethod
     def of(configuration: Configuration) -> Folding:
@@ -62,6 +63,16 @@ class Folding:
     @property
     def configuration(self) -> Configuration:
         return dict(vars(self))
+
+
+def fed(convolution: Convolution, style: WeightStyle) -> list[Stage]:
+    """The convolution with its weights where ``style`` says. UnsupportedNodeError where they are in no memory."""
+    if style not in FED:
+        return [convolution]
+    if not convolution.multiply.memory_bits or convolution.iterations == 1:
+        raise UnsupportedNodeError(f"{convolution.name}: weights of style {style}, but each has a place of its own")
+    feed = WeightFeed.of(convolution, style)
+    return [feed, convolution.fed_by(feed)]
 
 
 @dataclass(frozen=True)
@@ -250,9 +261,13 @@ class Layer:
         )  # fmt: skip
         conv = Convolution(
             self.view.name, tuple(sources), (target,), self._arranged(folding), multiply, steps, self.accumulator_bits,
-            self.rule, folding.memory,
+            self.rule, self._rom(folding),
         )  # fmt: skip
-        return [*buffers, conv]
+        return [*buffers, *fed(conv, folding.memory)]
+
+    def _rom(self, folding: Folding) -> MemoryStyle:
+        """What a ROM of weights is made of."""
+        return "auto" if folding.memory == "uram" or folding.memory == "streamed" else folding.memory
 
     @cached_property
     def rule(self) -> Requantise:

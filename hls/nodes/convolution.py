@@ -6,17 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hls.layers.convolution import Convolution
-from hls.layers.stage import MemoryStyle, Stage, Wire
+from hls.layers.stage import WORD_BITS, MemoryStyle, Stage, Wire
+from hls.layers.weights import FedStyle, WeightFeed
 from hls.nodes.base import Rule, UnsupportedNodeError, fused_user, raster
 from hls.nodes.conv_layer import Folding, Layer
 from hls.packing import Geometry, PackingError
 from hls.packing.rows import row_packings, row_rate
+from hls.resources.model import total
 from ir.engine import Candidate, Configuration
 from ir.graph import NodeView
 from ir.ops import Conv2d
 
 MOST_TAPS = 16
 """The largest kernel extent; beyond it nobody has tested."""
+
+ROMS: tuple[MemoryStyle, ...] = ("lut", "bram")
 
 
 class ConvRule(Rule):
@@ -43,17 +47,27 @@ class ConvRule(Rule):
     def configurations(self, view: NodeView, dsp: Geometry) -> Iterable[Configuration]:
         return (folding.configuration for folding in Layer(view, dsp).foldings())
 
-    def candidates(self, view: NodeView, dsp: Geometry) -> Iterable[Candidate]:
-        """With the weights in LUTs and in block memory, where they need any."""
+    def candidates(self, view: NodeView, dsp: Geometry, uram: bool = False) -> Iterable[Candidate]:
+        """With the weights in LUTs, in block memory or UltraRAM, where they need any; and streamed, where that makes
+        the layer no slower."""
         layer, x = Layer(view, dsp), view.operands[0].type
         for folding in layer.foldings():
             *buffers, conv = layer.stages(raster("x", x, folding.simd * folding.groups), folding)
             assert isinstance(conv, Convolution)
             cycles, logic = max(s.cycles for s in (*buffers, conv)), sum((s.resources for s in buffers), conv.logic)
-            styles: tuple[MemoryStyle, ...] = ("lut", "bram") if conv.iterations > 1 else ("auto",)
+            if conv.iterations == 1 or not conv.multiply.memory_bits:
+                yield Candidate(cycles, logic + conv.weight_rom("auto"), folding.configuration)
+                continue
+            for rom in ROMS:
+                choice = replace(folding, memory=rom).configuration
+                yield Candidate(cycles, logic + conv.weight_rom(rom), choice)
+            one_word = conv.memory_elements * conv.multiply.memory_bits <= WORD_BITS
+            styles: list[FedStyle] = [*(["uram"] if uram else []), *(["streamed"] if one_word else [])]  # type: ignore[list-item]
             for style in styles:
+                feed = WeightFeed.of(conv, style)
+                used = total(logic, conv.fed_weights, feed.resources)
                 choice = replace(folding, memory=style).configuration
-                yield Candidate(cycles, logic + conv.weight_rom(style), choice)
+                yield Candidate(max(cycles, feed.cycles), used, choice, feed.traffic)
 
     def lanes(self, view: NodeView, configuration: Configuration, available: Sequence[int]) -> int:
         folding = Folding.of(configuration)

@@ -58,6 +58,10 @@ def times(count: int, each: Resources) -> Resources:
     return Resources(*(count * v for v in (each.lut, each.dsp, each.bram18, each.uram, each.ff)))
 
 
+PORT = Resources(lut=1200, bram18=4)
+"""A memory port with its burst logic."""
+
+
 def total(*parts: Resources) -> Resources:
     return sum(parts, Resources())
 

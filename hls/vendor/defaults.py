@@ -29,6 +29,9 @@ from .roms import Rom, roms
 LUT_WORDS = 64
 """Words up to which a ROM of style ``auto`` is made of LUTs: the ROM of one 6-input LUT."""
 
+WIDEST = 4096
+"""Bits of a memory's word that array_reshape is asked for; further parts are memories of their own."""
+
 _KINDS: dict[MemoryStyle, StorageKind] = {"lut": "lutram", "bram": "bram", "uram": "uram"}
 
 
@@ -78,9 +81,18 @@ def _multiplications(text: Text, stage: Stage, dsp: Geometry) -> Iterator[Multip
 
 
 def _partitions(text: Text, stage: Stage) -> Iterator[Partition]:
+    """ROMs in parts; those of several words a part that are read at one place become as wide as is allowed: the words
+    of an iteration then share memories."""
     for rom in roms(text, text.function(stage.name)):
+        element = rom.array.type.element
+        bits = element.bits if element and rom.aligned and rom.depth > 1 else WIDEST
+        wide = set[int]()
+        for dimension in reversed(rom.apart):
+            bits *= rom.array.shape[dimension - 1]
+            if bits <= WIDEST:
+                wide.add(dimension)
         for dimension in rom.apart:
-            yield Partition(stage.name, rom.array.name, dimension=dimension)
+            yield Partition(stage.name, rom.array.name, dimension=dimension, reshape=dimension in wide)
 
 
 def _storage(text: Text, stage: Stage) -> Iterator[Storage]:

@@ -67,6 +67,7 @@ def project_files(design: Design, region: Graph, target: Target, folder: str, te
         "period_ns": f"{1000 / fabric.clock_mhz:.3f}",
         "ip": (IP_VENDOR, IP_LIBRARY, IP_VERSION),
         "directives": [] if "#pragma HLS interface" in text else _directives(design),
+        "constants": bool(design.constants),
         "inputs": [_vector(p, t) for p, t in zip(design.inputs, region.inputs.values(), strict=True)],
         "outputs": [_vector(p, region.types[t]) for p, t in zip(design.outputs, region.outputs, strict=True)],
     }
@@ -94,7 +95,7 @@ def accelerator_of(design: Design) -> Accelerator:
         return tuple(StreamPort(port.wire.name, port.bits, port.wire.words) for port in ports)
 
     vlnv = f"{IP_VENDOR}:{IP_LIBRARY}:{design.name}:{IP_VERSION}"
-    return Accelerator(vlnv, streams(design.inputs), streams(design.outputs))
+    return Accelerator(vlnv, streams(design.read), streams(design.outputs))
 
 
 @dataclass(frozen=True)

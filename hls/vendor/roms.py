@@ -32,13 +32,15 @@ class Rom:
     """An array of constants as one function reads it.
 
     ``apart`` are the dimensions (1-based) through which unrolled loops count, or from which only constants select.
-    ``depth`` words remain in each part, of which up to ``reads`` different ones are read in one iteration.
+    ``depth`` words remain in each part, of which up to ``reads`` different ones are read in one iteration. ``aligned``:
+    all parts are read at one and the same place, so that they may be fields of one wide word.
     """
 
     array: Declaration
     apart: tuple[int, ...]
     depth: int
     reads: int
+    aligned: bool
 
 
 class _Counter(NamedTuple):
@@ -71,7 +73,9 @@ def _rom(text: Text, array: Declaration, reads: Sequence[_Read]) -> Rom:
         sum(count for other, count in zip(distinct, words, strict=True) if _may_meet(text, read, other, apart))
         for read in distinct
     )
-    return Rom(array, tuple(apart), depth, min(max(in_one_part, default=0), depth))
+    most = min(max(in_one_part, default=0), depth)
+    aligned = most <= 1 and len({_key(text, read, apart) for read in distinct}) == 1
+    return Rom(array, tuple(apart), depth, most, aligned)
 
 
 def _is_apart(text: Text, dimension: int, reads: Sequence[_Read]) -> bool:
@@ -87,12 +91,14 @@ def _is_apart(text: Text, dimension: int, reads: Sequence[_Read]) -> bool:
     return fixed
 
 
-def _key(text: Text, read: _Read) -> tuple[object, ...]:
-    """Equal for two expressions that surely read the same word: the same sums of the same counters."""
-    origins = [v for index in read.indices for v in _origins(text, index)]
+def _key(text: Text, read: _Read, apart: Sequence[int] = ()) -> tuple[object, ...]:
+    """Equal for two expressions that surely read the same word: the same sums of the same counters. With dimensions
+    ``apart``: whatever part it is in."""
+    indices = [index for dimension, index in enumerate(read.indices, start=1) if dimension not in apart]
+    origins = [v for index in indices for v in _origins(text, index)]
     if not all(v.counter for v in origins):
         return (id(read),)
-    return (*(text.source(index) for index in read.indices), *(id(v) for v in origins))
+    return (*(text.source(index) for index in indices), *(id(v) for v in origins))
 
 
 def _may_meet(text: Text, read: _Read, other: _Read, apart: Sequence[int]) -> bool:

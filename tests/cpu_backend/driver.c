@@ -1,16 +1,23 @@
 /*
  * Runs many kernel calls in one process: driver CASES RESULTS.
  * A case: operator, number of parameters, parameters (int64 each), number of blobs, (size, bytes) each, size of result.
- * The result's buffer is filled with 0xA5 first and stands between guards, which are checked.
+ * The result's buffer is filled with 0xA5 first and stands between guards, which are checked. What a kernel reads has
+ * exactly its size: the sanitizer sees every byte beyond, on RISC-V a page without access follows.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "hck.h"
 
-enum { CONV, CONV_WIDE, REQUANTISE, MAX_POOL, SPACE_TO_DEPTH, COPY };
-enum { PARAMETERS = 40, BLOBS = 8, GUARD = 64 };
+enum {
+    CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
+    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY
+};
+enum { PARAMETERS = 40, BLOBS = 10, GUARD = 64 };
+enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 16 };
+enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD }; /* blobs beside a map */
 
 static FILE *in;
 
@@ -26,51 +33,128 @@ static uint64_t number(void) {
     return value;
 }
 
-/* A block of exactly this size, so that the sanitizer sees every byte beyond it; NULL for an empty one. */
-static void *blob(void) {
-    const size_t bytes = (size_t)number();
-    if (bytes == 0) return NULL;
-    void *data = malloc(bytes);
-    need(data && fread(data, 1, bytes, in) == bytes, "the case file is short");
-    return data;
+/* `bytes` zeros, and nothing to read behind them. */
+#if defined(__riscv)
+#include <sys/mman.h>
+enum { PAGE = 4096 };
+
+static size_t pages(size_t bytes) {
+    return (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
-static hck_requantise map_of(const int64_t *p, void *const *arrays) {
-    hck_requantise q = {(hck_map)p[0], (hck_type)p[1], (uint32_t)p[2], arrays[0], arrays[1], arrays[2], (uint32_t)p[3],
-                        (int32_t)p[4], (int32_t)p[5], arrays[3], arrays[4], (uint32_t)p[6], (int32_t)p[7]};
+static void *exactly(size_t bytes) {
+    uint8_t *memory = mmap(NULL, pages(bytes) + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    need(memory != MAP_FAILED && mprotect(memory + pages(bytes), PAGE, PROT_NONE) == 0, "out of memory");
+    return memory + pages(bytes) - bytes;
+}
+
+static void drop(void *data, size_t bytes) {
+    if (data) munmap((uint8_t *)data + bytes - pages(bytes), pages(bytes) + PAGE);
+}
+#else
+static void *exactly(size_t bytes) {
+    void *memory = calloc(bytes, 1);
+    need(memory != NULL, "out of memory");
+    return memory;
+}
+
+static void drop(void *data, size_t bytes) {
+    (void)bytes;
+    free(data);
+}
+#endif
+
+static hck_requantise map_of(const int64_t *p, void *const *b) {
+    hck_requantise q = {(hck_map)p[0], (hck_type)p[1], (uint32_t)p[2], b[MUL], b[ADDENDS], b[WIDE_ADDENDS],
+                        (uint32_t)p[3], (int32_t)p[4], (int32_t)p[5], b[TABLE], b[SIGN], (uint32_t)p[6],
+                        (int32_t)p[7], (int32_t)p[8], b[AFTER]};
     return q;
 }
 
 static hck_conv conv_of(const int64_t *p, const void *weights, const void *zeros) {
-    uint32_t u[16];
-    for (int i = 1; i < 16; i++) u[i] = (uint32_t)p[i];
+    uint32_t u[CONV_PARAMETERS];
+    for (int i = 1; i < CONV_PARAMETERS; i++) u[i] = (uint32_t)p[i];
     hck_conv c = {(hck_type)p[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
                   u[14], u[15], weights, zeros};
     return c;
 }
 
+static void convolve(uint64_t operator, const int64_t *p, void **b, void *y) {
+    const hck_requantise q = map_of(p, b);
+    const size_t stride = (size_t)p[MAP_PARAMETERS - 1], zeros = (size_t)p[MAP_PARAMETERS + CONV_PARAMETERS];
+    const int64_t levels = p[MAP_PARAMETERS + CONV_PARAMETERS + 1];
+    const hck_conv c = conv_of(p + MAP_PARAMETERS, b[WEIGHTS], exactly(zeros));
+    size_t bytes = HCK_CONV_SCRATCH(c.kernel_h, c.kernel_w, c.out_c);
+    if (operator == GATED) bytes = HCK_GATED_SCRATCH(c.in_h * c.in_w * c.in_c, c.kernel_h, c.kernel_w, c.out_c);
+    bytes = (bytes + 7) / 8 * 8;
+    void *scratch = exactly(bytes);
+    if (operator == CONV)
+        hck_conv2d(&c, &q, b[X], y, stride, scratch);
+    else if (operator == CONV_WIDE)
+        hck_conv2d_wide(&c, b[WEIGHTS], &q, b[X], y, stride, scratch);
+    else
+        hck_gated_conv2d(&c, (hck_type)levels, b[THRESHOLD], &q, b[X], y, stride, scratch);
+    drop(scratch, bytes);
+    drop((void *)c.zeros, zeros);
+}
+
+static hck_pair pair_of(const int64_t *p) {
+    hck_pair pair = {(hck_type)p[0], (hck_type)p[1], (hck_type)p[2], (uint32_t)p[3],
+                     (uint32_t)p[4], (uint32_t)p[5], (uint32_t)p[6]};
+    return pair;
+}
+
+static hck_pool pool_of(const int64_t *p) {
+    uint32_t u[13];
+    for (int i = 2; i < 13; i++) u[i] = (uint32_t)p[i];
+    hck_pool pool = {(hck_type)p[0], (hck_type)p[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
+                     u[12]};
+    return pool;
+}
+
 static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
-    if (operator == CONV || operator == CONV_WIDE) {
-        const hck_conv c = conv_of(p + 9, b[6], calloc(p[25] ? (size_t)p[25] : 1, 1));
-        const hck_requantise q = map_of(p, b);
-        void *scratch = malloc(HCK_CONV_SCRATCH(c.kernel_h, c.kernel_w, c.out_c));
-        if (operator == CONV)
-            hck_conv2d(&c, &q, b[5], y, (size_t)p[8], scratch);
-        else
-            hck_conv2d_wide(&c, b[6], &q, b[5], y, (size_t)p[8], scratch);
-        free(scratch);
-        free((void *)c.zeros);
-    } else if (operator == REQUANTISE) {
-        const hck_requantise q = map_of(p, b);
-        hck_requantise_rows(&q, b[5], (hck_type)p[9], (size_t)p[10], y, (size_t)p[8], (size_t)p[11], (unsigned)p[12]);
-    } else if (operator == MAX_POOL) {
-        const hck_pool q = {(hck_type)p[0],   (uint32_t)p[1], (uint32_t)p[2], (uint32_t)p[3], (uint32_t)p[4],
-                            (uint32_t)p[5], (uint32_t)p[6], (uint32_t)p[7], (uint32_t)p[8]};
-        hck_max_pool(&q, b[0], y, (size_t)p[9]);
-    } else if (operator == SPACE_TO_DEPTH) {
-        hck_space_to_depth((size_t)p[0], (size_t)p[1], (size_t)p[2], (size_t)p[3], b[0], y, (size_t)p[4]);
-    } else {
-        hck_copy_channels(b[0], (hck_type)p[0], y, (hck_type)p[1], (size_t)p[2], (size_t)p[3], (size_t)p[4]);
+    switch (operator) {
+        case CONV:
+        case CONV_WIDE:
+        case GATED: convolve(operator, p, b, y); break;
+        case MAP: {
+            const hck_requantise q = map_of(p, b);
+            const int64_t *more = p + MAP_PARAMETERS;
+            hck_requantise_rows(&q, b[X], (hck_type)more[0], (size_t)more[1], y, (size_t)p[MAP_PARAMETERS - 1],
+                                (size_t)more[2], (unsigned)more[3]);
+            break;
+        }
+        case ADD:
+        case MULTIPLY: {
+            const hck_pair pair = pair_of(p);
+            (operator == ADD ? hck_add : hck_multiply)(&pair, b[0], b[1], y, (size_t)p[7]);
+            break;
+        }
+        case MAX_POOL:
+        case SUM_POOL: {
+            const hck_pool pool = pool_of(p);
+            (operator == MAX_POOL ? hck_max_pool : hck_sum_pool)(&pool, b[0], y, (size_t)p[13]);
+            break;
+        }
+        case SPACE_TO_DEPTH:
+            hck_space_to_depth((size_t)p[0], (size_t)p[1], (size_t)p[2], (size_t)p[3], b[0], y, (size_t)p[4]);
+            break;
+        case DEPTH_TO_SPACE_DCR:
+        case DEPTH_TO_SPACE_CRD:
+            (operator == DEPTH_TO_SPACE_DCR ? hck_depth_to_space_dcr : hck_depth_to_space_crd)(
+                (hck_type)p[0], (size_t)p[1], (size_t)p[2], (size_t)p[3], (size_t)p[4], b[0], y, (size_t)p[5]);
+            break;
+        case UPSAMPLE:
+            hck_upsample((size_t)p[0], (size_t)p[1], (size_t)p[2], (size_t)p[3], b[0], y, (size_t)p[4]);
+            break;
+        case RESIZE: {
+            const hck_resize r = {(uint32_t)p[0], (uint32_t)p[1], (uint32_t)p[2], (uint32_t)p[3], b[1], b[2]};
+            hck_resize_bilinear(&r, b[0], y, (size_t)p[4]);
+            break;
+        }
+        default:
+            need(operator == COPY, "no such operator");
+            hck_copy_channels(b[0], (hck_type)p[0], y, (hck_type)p[1], (size_t)p[2], (size_t)p[3], (size_t)p[4]);
     }
 }
 
@@ -82,12 +166,18 @@ int main(int argc, char **argv) {
     for (uint64_t cases = number(); cases; cases--) {
         int64_t parameters[PARAMETERS] = {0};
         void *blobs[BLOBS] = {0};
+        size_t sizes[BLOBS] = {0};
         const uint64_t operator = number(), count = number();
         need(count <= PARAMETERS, "too many parameters");
         for (uint64_t i = 0; i < count; i++) parameters[i] = (int64_t)number();
         const uint64_t arrays = number();
         need(arrays <= BLOBS, "too many blobs");
-        for (uint64_t i = 0; i < arrays; i++) blobs[i] = blob();
+        for (uint64_t i = 0; i < arrays; i++) {
+            sizes[i] = (size_t)number();
+            if (sizes[i] == 0) continue; /* NULL */
+            blobs[i] = exactly(sizes[i]);
+            need(fread(blobs[i], 1, sizes[i], in) == sizes[i], "the case file is short");
+        }
         const size_t bytes = (size_t)number();
         uint8_t *memory = malloc(bytes + 2 * GUARD);
         need(memory != NULL, "out of memory");
@@ -96,7 +186,7 @@ int main(int argc, char **argv) {
         for (size_t i = 0; i < GUARD; i++)
             need(memory[i] == 0xA5 && memory[GUARD + bytes + i] == 0xA5, "a kernel wrote beside its result");
         need(fwrite(memory + GUARD, 1, bytes, out) == bytes, "cannot write");
-        for (int i = 0; i < BLOBS; i++) free(blobs[i]);
+        for (int i = 0; i < BLOBS; i++) drop(blobs[i], sizes[i]);
         free(memory);
     }
     return fclose(out) != 0;

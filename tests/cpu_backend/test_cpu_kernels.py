@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import cpu_cases
+import cpu_encode
+import cpu_sketches
 import pytest
 
 from cpu_backend import toolchain
@@ -12,8 +14,9 @@ from cpu_backend import toolchain
 HERE = Path(__file__).parent
 SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 SEED = 20240607
-COUNTS = {"conv": 400, "map": 150, "spatial": 100, "copy": 40}
-FULL_COUNTS = {"conv": 2000, "map": 600, "spatial": 400, "copy": 200}
+OPERATORS = [kind for kind in cpu_sketches.GRAPHS if kind not in ("conv", "map", "spatial")]
+COUNTS = {"conv": 400, "map": 150, "spatial": 100, "copy": 40, **dict.fromkeys(OPERATORS, 15)}
+FULL_COUNTS = {"conv": 2000, "map": 600, "spatial": 400, "copy": 200, **dict.fromkeys(OPERATORS, 150)}
 MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512}
 
 
@@ -40,7 +43,7 @@ def run_cases(program: Path, cases: list[cpu_cases.Case], vlen: int | None, fold
 
 @pytest.fixture(scope="module", params=COUNTS)
 def sample(request: pytest.FixtureRequest) -> list[cpu_cases.Case]:
-    return cpu_cases.cases(request.param, COUNTS[request.param], SEED)
+    return cpu_sketches.cases(request.param, COUNTS[request.param], SEED)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -53,18 +56,18 @@ def test_equals_the_reference(
 @pytest.mark.full
 @pytest.mark.parametrize("kind", FULL_COUNTS)
 def test_equals_the_reference_on_many(kind: str, programs: dict[str, Path], tmp_path: Path) -> None:
-    cases = cpu_cases.cases(kind, FULL_COUNTS[kind], SEED + 1)
+    cases = cpu_sketches.cases(kind, FULL_COUNTS[kind], SEED + 1)
     for machine, vlen in MACHINES.items():
         run_cases(programs[machine], cases, vlen, tmp_path)
 
 
 def test_sample_covers_every_kernel() -> None:
     """The seeded sample reaches each accumulator, flushing included, both arithmetic widths and the plain loops."""
-    cases = cpu_cases.cases("conv", COUNTS["conv"], SEED)
+    cases = cpu_sketches.cases("conv", COUNTS["conv"], SEED)
     labels = [case.label for case in cases]
     for part in ("i16 accumulator, no flush", "i16 accumulator, flush every", "i32 accumulator", "MaxPool2d"):
         assert any(part in label for label in labels), part
-    assert {case.operator for case in cases} == {cpu_cases.CONV, cpu_cases.CONV_WIDE}
+    assert {case.operator for case in cases} == {cpu_encode.CONV, cpu_encode.CONV_WIDE}
     assert any(case.blobs[1] for case in cases), "32-bit requantisation"
     assert any(case.blobs[2] for case in cases), "64-bit requantisation"
     assert any(case.blobs[4] for case in cases), "falling thresholds"
@@ -72,7 +75,7 @@ def test_sample_covers_every_kernel() -> None:
 
 def test_driver_sees_a_wrong_byte(programs: dict[str, Path], tmp_path: Path) -> None:
     """The comparison itself can fail."""
-    case = cpu_cases.cases("map", 1, SEED)[0]
+    case = cpu_sketches.cases("map", 1, SEED)[0]
     wrong = cpu_cases.Case(
         case.operator, case.parameters, case.blobs, bytes([case.expected[0] ^ 1]) + case.expected[1:], ""
     )

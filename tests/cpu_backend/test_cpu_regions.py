@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import cpu_cases
+import cpu_graphs
 import numpy as np
 import pytest
 
 from cpu_backend import runner, toolchain
 from cpu_backend.engine import CpuEngine
+from ir.engine import Reason
 from ir.executor import execute
 from ir.graph import Graph, GraphError, Node
-from ir.ops import Concat, Conv2d, MaxPool2d, MultiplyShift, Op, SpaceToDepth
+from ir.ops import (
+    OPERATORS,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    FakeQuantize,
+    MaxPool2d,
+    Multiply,
+    MultiplyShift,
+    Op,
+    PRelu,
+    RPRelu,
+    Scaled,
+    SpaceToDepth,
+)
 from ir.target import Target
 from ir.types import Array, DType, TensorType
 
-MACHINES = [(None, None), (toolchain.SCALAR, 0), (toolchain.VECTOR, 128), (toolchain.VECTOR, 512)]
+FLOAT_ONLY = {BatchNorm, FakeQuantize, Scaled}
+MACHINES: list[tuple[toolchain.Feature | None, int | None]] = [
+    (None, None),
+    (toolchain.SCALAR, 0),
+    (toolchain.VECTOR, 128),
+    (toolchain.VECTOR, 512),
+]
 
 
 def bypass(seed: int) -> Graph:
@@ -63,10 +87,61 @@ def test_random_graph_on_every_machine(seed: int, board: Target, tmp_path: Path,
                 assert np.array_equal(result[name], reference[name]), (feature, vlen, name)
 
 
+def check_on(
+    graph: Graph, seed: int, board: Target, folder: Path, machines: list[tuple[toolchain.Feature | None, int | None]]
+) -> None:
+    """Three frames through the lowered region on each machine, every output tensor equal to the reference's."""
+    rng = np.random.default_rng(seed)
+    frames = [{name: cpu_cases.values(rng, type_) for name, type_ in graph.inputs.items()} for _ in range(3)]
+    references = [execute(graph, frame) for frame in frames]
+    artifact = CpuEngine().lower(graph, {}, board)
+    for feature, vlen in machines:
+        flags = () if feature else toolchain.SANITIZE
+        program = runner.build_region(artifact, graph, folder, feature, flags)
+        results = runner.run_region(program, artifact, graph, frames, vlen)
+        for number, (reference, result) in enumerate(zip(references, results, strict=True)):
+            for name in graph.outputs:
+                assert np.array_equal(result[name], reference[name]), (feature, vlen, number, name)
+
+
+@pytest.mark.parametrize("network", cpu_graphs.NETWORKS)
+def test_networks_of_every_operator_on_this_machine(network: str, board: Target, tmp_path: Path) -> None:
+    for seed in range(2):
+        check_on(cpu_graphs.NETWORKS[network](seed), seed, board, tmp_path, MACHINES[:1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", cpu_graphs.NETWORKS)
+def test_networks_of_every_operator_under_qemu(network: str, board: Target, tmp_path: Path, riscv_tools: None) -> None:
+    machines = [*MACHINES[1:], (toolchain.VECTOR, 256)]
+    check_on(cpu_graphs.NETWORKS[network](7), 7, board, tmp_path, machines)
+
+
+def test_the_networks_have_every_integer_operator() -> None:
+    used = {type(node.op) for make in cpu_graphs.NETWORKS.values() for node in make(0).nodes}
+    assert {op for op in OPERATORS.values() if op not in FLOAT_ONLY} == used
+
+
+@pytest.mark.parametrize(
+    ("network", "fused"),
+    [
+        ("residual", "Conv2d pixel -> Clip mask"),
+        ("prelu", "Conv2d conv1 -> PRelu bent"),
+        ("prelu", "Conv2d conv2 -> MaxPool2d halved -> RPRelu again"),
+        ("gated", "GatedConv2d gate.1 -> RPRelu curved"),
+        ("gated", "GatedConv2d gate.2 -> MaxPool2d top"),
+    ],
+)
+def test_maps_are_fused_behind_convolutions(network: str, fused: str, board: Target) -> None:
+    artifact = CpuEngine().lower(cpu_graphs.NETWORKS[network](0), {}, board)
+    assert f" * {fused}\n" in artifact.files[f"cpu/{network}.c"]
+
+
 def test_compiles_for_a_soft_core(board: Target, tmp_path: Path, riscv_tools: None) -> None:
-    sources = runner.write_files(CpuEngine().lower(bypass(0), {}, board), tmp_path)
-    objects = toolchain.compile_objects(sources, tmp_path, toolchain.SOFT_CORE, [toolchain.RUNTIME])
-    assert [o.read_bytes()[:5] for o in objects] == [b"\x7fELF\x01"] * len(sources)  # 32-bit objects
+    for graph in (bypass(0), *(make(0) for make in cpu_graphs.NETWORKS.values())):
+        sources = runner.write_files(CpuEngine().lower(graph, {}, board), tmp_path)
+        objects = toolchain.compile_objects(sources, tmp_path, toolchain.SOFT_CORE, [toolchain.RUNTIME])
+        assert [o.read_bytes()[:5] for o in objects] == [b"\x7fELF\x01"] * len(sources)  # 32-bit objects
 
 
 def test_kernels_compile_as_pedantic_c99(tmp_path: Path) -> None:
@@ -102,6 +177,48 @@ def test_sums_beyond_32_bits_are_refused_by_name(board: Target) -> None:
     graph = Graph("r", {"x": x}, (Node("heavy", Conv2d(), ("x", "w")),), ("heavy",), {"w": weights}).verify()
     with pytest.raises(GraphError, match=r"r: 'heavy' on the CPU: sums lie in 0\.\.\d+, which leaves 32 bits"):
         CpuEngine().lower(graph, {}, board)
+
+
+@pytest.mark.parametrize(
+    ("op", "x", "constants", "message"),
+    [
+        (Add(), ("uint", 31), {"y": [1 << 31]}, "addends 2147483648..2147483648 leave 32 bits"),
+        (PRelu(3), ("int", 31), {"slope": [1]}, "int34|bends values in .*, which leave 32 bits"),
+        (RPRelu(), ("int", 32), {"b": [1], "s": [1], "a": [-1]}, "bends values in .*, which leave 32 bits"),
+        (Multiply(), ("int", 31), {"y": [[[1 << 3]]]}, "int34"),
+    ],
+)
+def test_what_leaves_32_bits_is_refused(
+    op: Op, x: tuple[str, int], constants: dict[str, list[int]], message: str, board: Target
+) -> None:
+    """By the engine with a reason, by the generator with the node's name."""
+    type_ = TensorType.of_dtype((1, 2, 3), DType(*x))  # type: ignore[arg-type]
+    if isinstance(op, Add):
+        type_ = replace(type_, dtype=DType("int", 32), lo=-(1 << 31), hi=-5)
+    arrays = {name: np.array(value) for name, value in constants.items()}
+    graph = Graph("r", {"x": type_}, (Node("n", op, ("x", *arrays)),), ("n",), arrays).verify()
+    answer = CpuEngine().objection(graph.view("n"), board) or CpuEngine().prepare(graph.view("n"), board)
+    assert isinstance(answer, Reason)
+    assert re.search(message, answer.text)
+    with pytest.raises(GraphError, match=f"r: 'n' on the CPU: .*({message})"):
+        CpuEngine().lower(graph, {}, board)
+
+
+def test_a_layer_of_constants_alone_is_refused(board: Target) -> None:
+    arrays = {"a": np.ones((1, 2, 2), np.int64), "b": np.ones((1, 2, 2), np.int64)}
+    x = TensorType.of_dtype((1, 2, 2), DType("int", 8))
+    nodes = (Node("n", Add(), ("a", "b")), Node("y", Add(), ("n", "x")))
+    graph = Graph("r", {"x": x}, nodes, ("y",), arrays).verify()
+    with pytest.raises(GraphError, match="r: 'n' on the CPU: computes on constants alone"):
+        CpuEngine().lower(graph, {}, board)
+
+
+def test_tensors_of_other_ranks_are_refused(board: Target) -> None:
+    x = TensorType.of_dtype((3, 4), DType("int", 8))
+    graph = Graph("r", {"x": x}, (Node("n", PRelu(), ("x", "s")),), ("n",), {"s": np.array([1, 2, 3])}).verify()
+    answer = CpuEngine().prepare(graph.view("n"), board)
+    assert isinstance(answer, Reason)
+    assert "shape (3, 4), which is neither (C, H, W) nor (C,)" in answer.text
 
 
 def test_a_vector_is_requantised(board: Target, tmp_path: Path) -> None:

@@ -74,6 +74,5 @@ def test_every_layer_in_riscv_c(
 @pytest.mark.parametrize("network", networks.NETWORKS)
 def test_the_compiled_package(network: str, place: str, shared_data: Path, package_of: Callable[[str], Path]) -> None:
     package = load_package(package_of(network))
-    sides = {region.side for region in package.manifest.regions}
-    assert sides == ({"cpu", "device"} if network == "ultranet_bypass" else {"device"})
+    assert "device" in {region.side for region in package.manifest.regions}
     assert_golden(package, place, shared_data, network)

@@ -57,6 +57,19 @@ def test_the_four_shipped_boards_load() -> None:
     )
 
 
+def test_every_board_has_a_machine_model(tmp_path: Path) -> None:
+    machines = {name: load_board(name).cpu.machine for name in shipped_boards()}
+    assert machines == {
+        "bananapi-f3": "spacemit-x60",
+        "polarfire-icicle": "u54",
+        "ultra96-v2": "vexriscv",
+        "zu3eg-rvv": "generic",
+    }
+    file = tmp_path / "board.yaml"
+    file.write_text(changed("cpu", {"isa": "rv32im", "cores": 1, "clock_mhz": 100, "role": "coprocessor"}))
+    assert load_board(str(file)).cpu.machine == "vexriscv"  # the isa's usual one
+
+
 def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None:
     file = tmp_path / "board.yml"
     file.write_text(GOOD)
@@ -64,7 +77,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
         "my-board",
         Cpu("rv64gcv", 256, 4, 1600.0, "host"),
         SharedMemory(64 * 1024 * 1024, 4.2, 64, False),
-        Fabric("xczu3eg", Resources(lut=70560, dsp=360, bram18=432, ff=141120), "dsp48e2", 250.0),
+        Fabric("xczu3eg", Resources(lut=56448, dsp=360, bram18=432, ff=141120), "dsp48e2", 250.0),
         "latency",
     )
 
@@ -73,7 +86,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
     ("key", "value", "expected"),
     [
         ("speed", 3, "unknown key 'speed' (allowed: name, description, hypothetical, objective, fabric, cpu, memory)"),
-        ("cpu.clock_ghz", 1.6, "unknown key 'cpu.clock_ghz' (allowed: isa, vlen, cores, clock_mhz, role)"),
+        ("cpu.clock_ghz", 1.6, "unknown key 'cpu.clock_ghz' (allowed: isa, vlen, cores, clock_mhz, role, machine)"),
         ("memory.dma_pool_kib", 1, "unknown key 'memory.dma_pool_kib' (allowed: dma_pool_mib, bandwidth_gb_s, "),
         ("fabric.dsps", 9, "unknown key 'fabric.dsps' (allowed: part, dsp, dsp_count, lut_count, bram18_count, "),
         ("cpu.clock_mhz", "1600 MHz", "key 'cpu.clock_mhz': Input should be a valid number, is '1600 MHz'"),
@@ -88,6 +101,14 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
         ("cpu.cores", 2.5, "key 'cpu.cores': Input should be a valid integer, is 2.5"),
         ("cpu.cores", True, "key 'cpu.cores': Input should be a valid integer, is True"),
         ("cpu.role", "boss", "key 'cpu.role': Input should be 'host' or 'coprocessor', is 'boss'"),
+        (
+            "cpu.machine",
+            "x60",
+            "key 'cpu': machine 'x60' is unknown (allowed: generic, sifive-x280, spacemit-x60, u54, ",
+        ),
+        ("cpu.machine", "u54", "key 'cpu': machine 'u54' does not run rv64gcv (it runs rv64gc)"),
+        ("cpu.machine", "sifive-x280", "key 'cpu': machine 'sifive-x280' does not exist with VLEN 256 (with 512)"),
+        ("cpu.machine", "../generic", "key 'cpu': machine '../generic' is unknown (allowed: "),
         ("fabric.dsp", "dsp48", "key 'fabric.dsp': Input should be 'dsp48e1', 'dsp48e2', 'dsp58' or 'macc18'"),
         ("fabric.dsp_count", -1, "key 'fabric.dsp_count': Input should be greater than or equal to 0, is -1"),
         ("fabric.lut_count", "70k", "key 'fabric.lut_count': Input should be a valid integer, is '70k'"),

@@ -137,3 +137,19 @@ def test_the_same_bytes_are_the_same(layout: Words) -> None:
     values = np.random.default_rng(1).integers(-8, 8, kind.shape)
     united = same_bytes(layout, Tensor.of("t", kind))
     assert united.pack(values, kind) == layout.pack(values, kind)
+
+
+@pytest.mark.parametrize("layout", [Words(8, 8, 8), Words(8, 1, 1), Words(32, 1, 4), Words(4, 2, 1)])
+def test_bipolar_lanes_are_not_plain(layout: Words) -> None:
+    """Plain bipolar elements are -1 and +1, lanes hold 0 and 1: full words of native width are no exception."""
+    kind = TensorType.of_dtype((32, 2, 3), DType("bipolar", 1))
+    values = np.random.default_rng(1).choice([-1, 1], kind.shape)
+    united = same_bytes(layout, Tensor.of("t", kind))
+    assert united != Plain()
+    assert united.pack(values, kind) == layout.pack(values, kind)
+
+
+def test_a_bipolar_input_holds_no_zero() -> None:
+    tensor = Tensor.of("bits", TensorType.of_dtype((2, 1, 1), DType("bipolar", 1)))
+    assert tensor.objection(np.array([[[1]], [[-1]]])) is None
+    assert tensor.objection(np.array([[[1]], [[0]]])) == "input 'bits': a value is 0, bipolar ones are -1 or +1"

@@ -7,7 +7,7 @@ import pytest
 
 from ir.executor import execute, outputs_of
 from ir.graph import Graph, GraphError, Node
-from ir.ops import Concat, Conv2d, MaxPool2d, MultiplyShift
+from ir.ops import Concat, Conv2d, MaxPool2d, MultiplyShift, Upsample
 from ir.passes.base import run_passes
 from ir.passes.dead import RemoveDead
 from ir.types import Array, DType, TensorType
@@ -122,3 +122,11 @@ def test_executor_equals_a_loop_over_pixels() -> None:
 def test_executor_checks_its_inputs(inputs: dict[str, Array], message: str) -> None:
     with pytest.raises(GraphError, match=message):
         execute(graph(), inputs)
+
+
+def test_executor_takes_no_zero_for_a_bipolar_value() -> None:
+    x = TensorType.of_dtype((2, 1, 1), DType("bipolar", 1))
+    bits = Graph("net", {"x": x}, (Node("y", Upsample(1), ("x",)),), ("y",)).verify()
+    assert execute(bits, {"x": np.array([[[1]], [[-1]]])})["y"].tolist() == [[[1]], [[-1]]]
+    with pytest.raises(GraphError, match="input 'x' holds a 0"):
+        execute(bits, {"x": np.array([[[1]], [[0]]])})

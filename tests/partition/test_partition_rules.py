@@ -192,3 +192,20 @@ def test_a_node_that_stays_on_the_cpu_does_not_split_what_stands_beside_it() -> 
     assert order == ["first", "beside", "also", "cpu_only", "join"]
     untouched = [node.name for node in gathered(graph, set()).nodes]
     assert untouched == [node.name for node in nodes]
+
+
+def test_what_is_streamed_from_memory_counts() -> None:
+    """1 GB/s at 1 MHz: 1000 bytes a cycle. Two nodes of 10 cycles that stream 8000 bytes each need 16 between them,
+    where no block is left to keep the weights of one."""
+    streamed = Candidate(10, Resources(), {"kept": False}, traffic=8000)
+    kept = Candidate(10, Resources(dsp=1), {"kept": True})
+    device = FakeEngine("dev", "device", {"a": [streamed, kept], "b": [streamed, kept]})
+    slow = cpu({"a": 10**6, "b": 10**6})
+    times = {}
+    for blocks in (0, 1, 2):
+        plan = partition(chain(2), (device, slow), target(Resources(dsp=blocks), gbs=1.0))
+        (region,) = plan.regions
+        times[blocks] = sum(c.traffic for c in region.choices.values()), plan.device_ms * 1000
+    # and the sixteen bytes that the region's own input and output move
+    assert times[0] == (16000, pytest.approx(16.016)) and times[1] == (8000, pytest.approx(10.0))
+    assert times[2][1] == pytest.approx(10.0)

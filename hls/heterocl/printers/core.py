@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
-from typing import ClassVar, TextIO
+from typing import ClassVar
 
 from xdsl.dialects.affine import ApplyOp
 from xdsl.dialects.affine import LoadOp as AffineLoadOp
@@ -40,7 +40,7 @@ ROM_LINE = 110
 class CppPrinter(ABC):
     """Prints a stage module; one `print` method per statement, one `expression` method per operation with a value."""
 
-    stream: TextIO
+    stream: io.StringIO
     module: ModuleOp
     names: Names = field(default_factory=Names, init=False)
     ranges: Ranges = field(default_factory=Ranges, init=False)
@@ -189,7 +189,7 @@ class CppPrinter(ABC):
 
     # -- statements -----------------------------------------------------------------------------------------------
 
-    @print.register
+    @print.register  # noqa: B027
     def _(self, op: ReturnOp) -> None:
         pass
 
@@ -256,7 +256,7 @@ class CppPrinter(ABC):
             yield
         self.names.close()
 
-    def before_loop(self, op: ir.ForOp) -> None:
+    def before_loop(self, op: ir.ForOp) -> None:  # noqa: B027
         """Lines before the head of a loop."""
 
     def iterations(self, op: ir.ForOp) -> int:
@@ -267,7 +267,7 @@ class CppPrinter(ABC):
         """A label in front of the loop."""
         return ""
 
-    def in_loop(self, op: ir.ForOp) -> None:
+    def in_loop(self, op: ir.ForOp) -> None:  # noqa: B027
         """Lines at the start of a loop's body."""
 
     @print.register

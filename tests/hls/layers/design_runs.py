@@ -42,7 +42,7 @@ def simulated(graph: Graph, design: Design, garbage: int = 0) -> Runner:
     simulator = Simulator(module, garbage=garbage)
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        given = _words(graph, design, inputs)
+        given = [*_words(graph, design, inputs), *_constants(design)]
         empty = [np.zeros(port.wire.shape, np.int64) for port in design.outputs]
         return _unpacked(graph, design, simulator.run(*given, *empty).arrays[len(given) :])
 
@@ -61,8 +61,8 @@ def native(graph: Graph, design: Design) -> Runner:
     program = hcl.build(schedule(design))
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        words = _words(graph, design, inputs)
-        given = [hcl.asarray(w, hcl.Int(port.bits)) for w, port in zip(words, design.inputs, strict=True)]
+        words = [*_words(graph, design, inputs), *_constants(design)]
+        given = [hcl.asarray(w, hcl.Int(port.bits)) for w, port in zip(words, design.read, strict=True)]
         made = [hcl.asarray(np.zeros(port.wire.shape, np.int64), hcl.Int(port.bits)) for port in design.outputs]
         program(*given, *made)
         return _unpacked(graph, design, [array.asnumpy() for array in made])
@@ -102,6 +102,11 @@ def _words(graph: Graph, design: Design, inputs: Mapping[str, Array]) -> list[Ar
         data = _layout(port).pack(inputs[name], type_)
         words.append(np.frombuffer(data, f"<i{port.bits // 8}").astype(np.int64).reshape(port.wire.shape))
     return words
+
+
+def _constants(design: Design) -> list[Array]:
+    """What the ports for weights bring in a frame."""
+    return [np.tile(c.words, c.repeats).reshape(c.port.wire.shape) for c in design.constants]
 
 
 def _unpacked(graph: Graph, design: Design, arrays: list[Array]) -> dict[str, Array]:

@@ -175,13 +175,15 @@ def test_small_products_are_made_of_luts(bits: tuple[int, int], blocks: int, kin
     assert (stage.resources.dsp, stage.hints.multiply) == (blocks, kind)
 
 
-def test_the_cpu_says_that_it_has_no_kernel() -> None:
-    """A device takes such a layer; a board without one is told which node has no place and why."""
+def test_either_side_takes_a_sum() -> None:
+    """The device takes such a layer, the CPU where there is none; what neither takes is told with the reason."""
     graph = node(Add(), activations((4, 3, 3), 8))
-    reason = CpuEngine().objection(graph.view("n"), TARGET)
-    assert reason is not None and reason.text.startswith("Add has no CPU kernel") and "\n" not in reason.text
     engines = (DataflowEngine(), CpuEngine())
-    plan = partition(graph, engines, TARGET)
-    assert [decision.engine for decision in plan.decisions] == ["FPGA"]
-    with pytest.raises(PlanError, match="Add has no CPU kernel"):
-        partition(graph, engines, replace(TARGET, fabric=None))
+    assert CpuEngine().objection(graph.view("n"), TARGET) is None
+    alone = partition(graph, engines, replace(TARGET, fabric=None))
+    assert [decision.engine for decision in alone.decisions] == ["CPU"]
+    wide = node(Add(), activations((4, 3, 3), 32, True))
+    reason = CpuEngine().objection(wide.view("n"), TARGET)
+    assert isinstance(reason, Reason) and "integers of up to 32 bits" in reason.text and "\n" not in reason.text
+    with pytest.raises(PlanError, match="integers of up to 32 bits"):
+        partition(wide, engines, replace(TARGET, fabric=None))

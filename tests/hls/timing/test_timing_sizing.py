@@ -11,26 +11,35 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "layers"))
 
-from design_runs import folded, simulated
+from design_runs import DSP, simulated
 from layer_graphs import Sketch, activations
 
+from hls.design import build_design
 from hls.heterocl.lower import lower
+from hls.nodes.conv_layer import Folding
 from hls.program import Design, schedule
 from hls.sizing import SHALLOW, Sized, memory_words, with_depths, with_sized_streams
 from hls.timing import DeadlockError, Network, Process, measure, network_of, paced_depths
 from ir.executor import execute
 from ir.graph import Graph
 
+FOLDINGS = {
+    "conv_a": Folding(simd=4, pe=1, rows=3, pixels=2),
+    "conv_b": Folding(simd=1, pe=2, channels=1, width=1),
+    "head": Folding(simd=1, pe=4, words=8, channels=2, width=1),
+}
+"""With them the short branch has to hold more than a shift register does."""
+
 
 @cache
 def bypass() -> tuple[Graph, Design, Network]:
     """A short branch beside a long one with a pool in it, joined; streams at depth 2."""
-    net = Sketch({"x": activations((4, 10, 12), 4)}, np.random.default_rng(1))
+    net = Sketch({"x": activations((4, 10, 40), 4)}, np.random.default_rng(1))
     start = net.scale("a", net.conv("conv_a", "x", 8))
     long = net.scale("b", net.conv("conv_b", net.pool("pool", start), 8))
     joined = net.concat("joined", net.block("short", start), long)
     graph = net.graph("bypass", net.conv("head", joined, 4, kernel=1)).verify()
-    design = folded(graph, np.random.default_rng(1))
+    design = build_design(graph, {name: folding.configuration for name, folding in FOLDINGS.items()}, DSP)
     design = with_depths(design, {wire.name: SHALLOW for stage in design.stages for wire in stage.targets})
     return graph, design, network_of(lower(schedule(design)))
 
@@ -75,7 +84,7 @@ def test_short_of_memory_it_runs_and_says_what_that_costs() -> None:
     poor = sized(most - 1)
     assert bram18(poor.design) < most
     assert poor.timing.interval == poor.design.cycles + poor.lost >= sized().timing.interval
-    inputs = {"x": np.random.default_rng(5).integers(0, 16, (4, 10, 12))}
+    inputs = {"x": np.random.default_rng(5).integers(0, 16, (4, 10, 40))}
     got, expected = simulated(graph, poor.design)(inputs), execute(graph, inputs)
     assert all(np.array_equal(got[name], expected[name]) for name in graph.outputs)
 

@@ -62,8 +62,8 @@ def test_a_whole_plan(name: str) -> None:
     assert plan.interfaces == (*ports, Control())
     assert plan.multiplications == (Multiplications("conv", "dsp", (27, 18), "conv_w"),)
     assert plan.partitions == (
-        Partition("conv", "conv_w", dimension=2),
-        Partition("conv", "conv_table", dimension=2),
+        Partition("conv", "conv_w", dimension=2, reshape=True),
+        Partition("conv", "conv_table", dimension=2, reshape=True),
     )
     assert plan.storage == (
         Storage("conv", "conv_w", "rom_1p", "bram"),
@@ -159,3 +159,51 @@ def test_how_a_rom_is_read(case: str) -> None:
     known = Text.of(ROM_READER.replace("EXPRESSION", expression))
     (rom,) = roms(known, known.unit.functions[0])
     assert (rom.apart, rom.depth, rom.reads) == (apart, depth, reads)
+
+
+ALIGNED = {
+    "one word a cycle": True,
+    "unrolled loops": True,
+    "within a sum": True,
+    "two constants, two parts": True,
+    "two words of a part": False,
+    "rows of a word": False,  # part 0 at r, part 1 at 0
+    "two halves": True,
+    "even and odd": True,
+    "addressed by data": False,
+    "copied counter": True,
+}
+
+
+@pytest.mark.parametrize("case", ALIGNED)
+def test_parts_share_a_wide_word_where_they_are_read_at_one_place(case: str) -> None:
+    known = Text.of(ROM_READER.replace("EXPRESSION", READS[case][0]))
+    (rom,) = roms(known, known.unit.functions[0])
+    assert rom.aligned == ALIGNED[case]
+
+
+@pytest.mark.parametrize(("words", "wide"), [(4, (True, True)), (200, (False, True)), (5000, (False, False))])
+def test_no_word_is_wider_than_allowed(words: int, wide: tuple[bool, bool]) -> None:
+    """Parts of 8 bits: 4 x 4 make 128 bits, 4 x 200 more than 4096 of which a row has 1600, and 5000 are too many."""
+    text = f"""
+static const ap_int<8> conv_w[8][4][{words}] = {{1}};
+static void conv(ap_int<9> out[4]) {{
+    conv_r: for (int r = 0; r < 8; ++r) {{
+        #pragma HLS pipeline II=1
+        conv_q: for (int q = 0; q < 4; ++q) {{
+            conv_s: for (int s = 0; s < {words}; ++s) {{
+                out[q] = conv_w[r][q][s];
+            }}
+        }}
+    }}
+}}
+void top(ap_int<9> out[4]) {{
+    conv(out);
+}}
+"""
+    y = Wire("out", 1, 4, 1, 1, 9, True)
+    design = Design("top", (Given("conv", (), (y,), ("r",)),), (), (Port(y, 16),))
+    plan = default_plan(Text.of(text), design, DSP)
+    assert plan.partitions == tuple(
+        Partition("conv", "conv_w", dimension=d, reshape=reshape) for d, reshape in zip((2, 3), wide, strict=True)
+    )

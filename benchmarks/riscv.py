@@ -1,0 +1,173 @@
+"""Cycles of the RISC-V kernels, whole layers with requantisation: python -m benchmarks.riscv [--machine NAME] [--json]
+
+Each layer at VLEN 128, 256 and 512 on a machine model (`generic`: datapath of 128 bits), counted under the meter, per
+multiply-accumulate; `x` compares cycles with this project's own int8 kernel (32-bit sums) at the same VLEN, cache
+misses left out of both. Counts repeat to the digit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from cpu_backend import runner, toolchain
+from cpu_backend.emit import identifier
+from cpu_backend.engine import CpuEngine
+from cpu_backend.meter.counts import MeterError
+from cpu_backend.meter.layers import RegionSources, build_program, measure_region
+from cpu_backend.meter.machine import Machine, MachineError, load_machine
+from cpu_backend.meter.meter import Meter, build_meter
+from ir.engine import Artifact
+from ir.graph import Graph, Node
+from ir.ops import Conv2d, MultiplyShift
+from ir.target import Cpu, SharedMemory, Target
+from ir.types import DType, TensorType
+
+VLENS = (128, 256, 512)
+BASE = "w8a8"
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A convolution; ``depthwise``: a filter per channel."""
+
+    name: str
+    channels: int
+    filters: int
+    size: int
+    kernel: int
+    depthwise: bool = False
+
+    @property
+    def macs(self) -> int:
+        per_output = self.kernel**2 * (1 if self.depthwise else self.channels)
+        return self.size**2 * self.filters * per_output
+
+
+SHAPES = (
+    Shape("conv 3x3 56x56 64->64", 64, 64, 56, 3),
+    Shape("conv 1x1 56x56 64->64", 64, 64, 56, 1),
+    Shape("depthwise 3x3 56x56 64", 64, 64, 56, 3, depthwise=True),
+    Shape("fully connected 1024->256", 1024, 256, 1, 1),
+)
+TYPES = {"w8a8": (8, DType("int", 8)), "w8a4": (8, DType("uint", 4)), "w4a4": (4, DType("uint", 4))} | {
+    "w2a2": (2, DType("uint", 2))
+}
+"""Bits of the weights (symmetric: -127..127, -7..7, -1..1), type of the activations."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer at one VLEN; all but ``relative`` per multiply-accumulate, ``cycles`` without and with miss stalls."""
+
+    layer: str
+    types: str
+    vlen: int
+    accumulator: str
+    instructions: float
+    arithmetic_beats: float
+    memory_beats: float
+    cycles: float
+    cycles_with_misses: float
+    relative: float
+
+
+def layer_graph(shape: Shape, types: str) -> Graph:
+    """The convolution with its requantisation to the activations' type."""
+    rng = np.random.default_rng(SEED)
+    bits, activation = TYPES[types]
+    top = (1 << bits - 1) - 1
+    x = TensorType.of_dtype((shape.channels, shape.size, shape.size), activation)
+    per_filter = 1 if shape.depthwise else shape.channels
+    pad = shape.kernel // 2
+    constants = {
+        "w": rng.integers(-top, top + 1, (shape.filters, per_filter, shape.kernel, shape.kernel)),
+        "mul": rng.integers(100, 200, shape.filters),
+        "add": rng.integers(-1000, 1000, shape.filters),
+    }
+    groups = shape.channels if shape.depthwise else 1
+    nodes = (
+        Node("sums", Conv2d(padding=(pad, pad, pad, pad), groups=groups), ("x", "w")),
+        Node("y", MultiplyShift(16, x.lo, x.hi), ("sums", "mul", "add")),
+    )
+    return Graph(identifier(f"{shape.name} {types}"), {"x": x}, nodes, ("y",), constants).verify()
+
+
+def measure(meter: Meter, machine: Machine, shape: Shape, types: str, folder: Path) -> list[Row]:
+    """A row per VLEN; ``relative`` is 0 until `rows` compares."""
+    graph = layer_graph(shape, types)
+    cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", machine.name)
+    artifact = CpuEngine().lower(graph, {}, Target("benchmark", cpu, SharedMemory(1 << 26, 4.0, 64, True)))
+    sources = runner.write_files(artifact, folder)
+    region = RegionSources(identifier(graph.name), tuple(sources), toolchain.RUNTIME)
+    program = build_program(region, "rv64gcv", _frame(graph, artifact), folder)
+    found = []
+    for vlen in VLENS:
+        if machine.vlens and vlen not in machine.vlens:
+            continue
+        (layer,) = measure_region(meter, machine, program, vlen, [shape.name])
+        counts, cycles = layer.counts, layer.cycles
+        assert machine.dlen is not None
+        parts = (counts.total, counts.arithmetic_beats(vlen, machine.dlen), counts.memory_beats(vlen, machine.dlen))
+        each = [n / shape.macs for n in (*parts, cycles.total - cycles.stalls, cycles.total)]
+        found.append(Row(shape.name, types, vlen, artifact.stages[0].note, *each, relative=0.0))
+    return found
+
+
+def _frame(graph: Graph, artifact: Artifact) -> bytes:
+    x = graph.inputs["x"]
+    values = np.random.default_rng(SEED).integers(x.lo, x.hi + 1, x.shape)
+    return artifact.inputs[0].layout.pack(values, x)
+
+
+def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES) -> list[Row]:
+    """Every shape with every type. MeterError, ToolError."""
+    found: list[Row] = []
+    with TemporaryDirectory() as scratch:
+        meter = build_meter(Path(scratch))
+        for shape in shapes:
+            for types in TYPES:
+                folder = Path(scratch, identifier(f"{shape.name} {types}"))
+                folder.mkdir()
+                found += measure(meter, machine, shape, types, folder)
+    base = {(row.layer, row.vlen): row.cycles for row in found if row.types == BASE}
+    return [Row(**{**asdict(row), "relative": base[row.layer, row.vlen] / row.cycles}) for row in found]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machine", default="generic", help="a machine model with vectors")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    try:
+        machine = load_machine(options.machine)
+        machine.check("rv64gcv", 0)
+        found = rows(machine)
+    except (MachineError, MeterError, toolchain.ToolError) as error:
+        print(f"benchmarks.riscv: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps([asdict(row) for row in found], indent=1))
+        return 0
+    print(
+        "layer                       types  VLEN  instr/MAC  arith/MAC  mem/MAC  cycles/MAC  with misses      x  sums"
+    )
+    for row in found:
+        print(
+            f"{row.layer:27} {row.types:5} {row.vlen:5} {row.instructions:10.4f} {row.arithmetic_beats:10.4f} "
+            f"{row.memory_beats:8.4f} {row.cycles:11.4f} {row.cycles_with_misses:12.4f} {row.relative:6.2f}  "
+            f"{row.accumulator}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

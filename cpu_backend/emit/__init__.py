@@ -1,0 +1,82 @@
+"""Layer -> one C function: a table of rules keyed by the operator that leads the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, identifier, pixels_of
+from cpu_backend.emit.convolution import conv, conv_accumulator, gated_conv
+from cpu_backend.emit.elementwise import add, pair
+from cpu_backend.emit.maps import map_rows
+from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
+from cpu_backend.emit.pooling import pool
+from cpu_backend.layers import Layer
+from ir.ops import (
+    Add,
+    Clip,
+    Concat,
+    Conv2d,
+    DepthToSpace,
+    GatedConv2d,
+    MaxPool2d,
+    Multiply,
+    MultiplyShift,
+    Op,
+    PRelu,
+    Resize,
+    RPRelu,
+    Sign,
+    SpaceToDepth,
+    SumPool2d,
+    Thresholds,
+    Upsample,
+)
+from ir.ops.base import need
+
+Rule = Callable[[Layer, str, Destination], LayerCode]
+
+RULES: Mapping[type[Op], Rule] = {
+    Add: add,
+    Clip: map_rows,
+    Concat: concat,
+    Conv2d: conv,
+    DepthToSpace: depth_to_space,
+    GatedConv2d: gated_conv,
+    MaxPool2d: pool,
+    Multiply: pair,
+    MultiplyShift: map_rows,
+    PRelu: map_rows,
+    RPRelu: map_rows,
+    Resize: resize,
+    Sign: map_rows,
+    SpaceToDepth: space_to_depth,
+    SumPool2d: pool,
+    Thresholds: map_rows,
+    Upsample: upsample,
+}
+CONSTANTS_ALLOWED: tuple[type[Op], ...] = (Add, Concat, Multiply)
+"""Operators whose rule looks for itself whether the first operand is a constant."""
+
+
+def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
+    """The function ``name``; OperatorError where the kernels cannot execute the layer."""
+    kind = type(layer.first.op)
+    need(kind in RULES, f"{kind.__name__} has no CPU kernel")
+    run_time = [operand.type for operand in layer.first.operands if operand.value is None]
+    for type_ in (*run_time, *(view.type for view in layer.nodes)):
+        pixels_of(type_)
+    if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
+        need(layer.first.operands[0].value is None, "computes on constants alone")
+    return RULES[kind](layer, name, to)
+
+
+__all__ = [
+    "ELEMENT_BYTES",
+    "RULES",
+    "Destination",
+    "LayerCode",
+    "Rule",
+    "conv_accumulator",
+    "emit",
+    "identifier",
+]

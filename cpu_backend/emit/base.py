@@ -1,0 +1,114 @@
+"""What every rule of the code generator uses: the code of a layer, and C text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cpu_backend.layers import Layer
+from cpu_backend.requantise import Requantisation, kernel_type, requantisation
+from ir.ops.base import need
+from ir.types import Array, TensorType
+
+ELEMENT_BYTES = {"HCK_U8": 1, "HCK_I8": 1, "HCK_U16": 2, "HCK_I16": 2, "HCK_I32": 4}
+
+Fields = Mapping[str, int | str]
+"""A kernel's record: field -> number or C expression."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a layer writes: ``stride`` elements from pixel to pixel; ``copied`` are the operands of a Concat that are
+    not already written in place, as (operand, first channel)."""
+
+    stride: int
+    copied: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerCode:
+    """A C function and the constant arrays (C declarations) it reads; bytes of scratch and of zeros it needs.
+
+    ``called`` is False for a layer whose work others do: its function is a comment."""
+
+    function: str
+    arrays: tuple[str, ...] = ()
+    kernels: tuple[str, ...] = ()
+    scratch: int = 0
+    zeros: int = 0
+    note: str = ""
+    checks: tuple[str, ...] = ()
+    called: bool = True
+
+
+def identifier(name: str) -> str:
+    """A C identifier for a tensor's or region's name."""
+    text = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{text}" if text[:1].isdigit() or not text else text
+
+
+def element_bytes(type_: TensorType) -> int:
+    return ELEMENT_BYTES[kernel_type(type_)]
+
+
+def pixels_of(type_: TensorType) -> tuple[int, int]:
+    """(pixels, channels) of a (C, H, W) tensor; a (C,) tensor is one pixel. OperatorError for any other rank."""
+    need(len(type_.shape) in (1, 3), f"has a tensor of shape {type_.shape}, which is neither (C, H, W) nor (C,)")
+    return type_.elements // type_.shape[0], type_.shape[0]
+
+
+def extents(prefix: str, values: Sequence[int]) -> dict[str, int]:
+    """Fields ``<prefix>_h``, ``<prefix>_w`` and, for a third value, ``<prefix>_c``."""
+    return {f"{prefix}_{axis}": value for axis, value in zip("hwc", values, strict=False)}
+
+
+def function(layer: Layer, name: str, parameters: str, body: Sequence[str], notes: Sequence[str] = ()) -> str:
+    """A C function under a comment that says what the layer does."""
+    code = "\n".join(f"    {line}" for line in body)
+    return f"{comment(layer, notes)}static void {name}({parameters}) {{\n{code}\n}}\n"
+
+
+def comment(layer: Layer, notes: Sequence[str]) -> str:
+    reads = ", ".join(str(o.type) for o in layer.first.operands if o.value is None)
+    lines = [layer.title, f"  {reads} -> {layer.y}", *(f"  {note}" for note in notes if note)]
+    return "/*\n" + "\n".join(f" * {line}" for line in lines) + "\n */\n"
+
+
+def record(type_: str, name: str, fields: Fields) -> list[str]:
+    """A static const struct as lines of designated initialisers."""
+    words, lines = [f".{key} = {value}," for key, value in fields.items()], [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > 104:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return [f"static const {type_} {name} = {{", *(f"    {line}" for line in lines), "};"]
+
+
+def array(name: str, values: Array) -> str:
+    """A static const array, its shape in a comment."""
+    suffix = "LL" if values.dtype.itemsize == 8 else ""
+    words = [_literal(int(v)) + suffix for v in values.ravel()]
+    lines, line = [], "   "
+    for word in words:
+        if len(line) + len(word) + 2 > 120:
+            lines.append(line)
+            line = "   "
+        line += f" {word},"
+    shape = "x".join(map(str, values.shape))
+    joined = "\n".join([*lines, line])
+    return f"/* {shape} */\nstatic const {values.dtype}_t {name}[{values.size}] = {{\n{joined}\n}};\n"
+
+
+def _literal(value: int) -> str:
+    return f"(-{-value - 1} - 1)" if value == -(1 << 31) else str(value)
+
+
+def layer_map(layer: Layer, name: str) -> tuple[Requantisation, list[str], list[str]]:
+    """The map at the layer's end: its proof, the lines of its record ``map``, its arrays."""
+    map_ = requantisation(layer.map)
+    _, channels = pixels_of(layer.y)
+    fields: dict[str, int | str] = {**map_.fields, "y_type": kernel_type(layer.y), "channels": channels}
+    fields |= {key: f"{name}_{key}" for key in map_.arrays}
+    arrays = [array(f"{name}_{key}", values) for key, values in map_.arrays.items()]
+    return map_, record("hck_requantise", "map", fields), arrays

@@ -1,0 +1,175 @@
+"""Convolutions, plain and gated, with the 2x2 max-pool and the map that follow them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cpu_backend.emit.base import (
+    Destination,
+    LayerCode,
+    array,
+    element_bytes,
+    extents,
+    function,
+    layer_map,
+    record,
+)
+from cpu_backend.layers import Layer
+from cpu_backend.memory import aligned
+from cpu_backend.ranges import I32, Accumulator, accumulator, fits_int8
+from cpu_backend.requantise import kernel_type
+from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
+from ir.types import Array
+
+BLOCK = 8
+"""HCK_BLOCK of hck.h: pixels per block of a convolution."""
+KERNELS = ("hck_conv.c", "hck_conv_rvv.c", "hck_requantise.c")
+
+
+def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
+    w, x, proof = weights_of(layer), layer.x, conv_accumulator(layer)
+    narrow = is_narrow(layer)
+    kh, kw = w.shape[2:]
+    fields = {
+        **conv_fields(layer),
+        "weights": f"{name}_weights" if narrow else "NULL",
+        "zeros": "zeros",
+    }
+    map_, map_record, map_arrays = layer_map(layer, name)
+    call = f"hck_conv2d(&conv, &map, x, y, {to.stride}, scratch);"
+    if not narrow:
+        call = f"hck_conv2d_wide(&conv, {name}_weights, &map, x, y, {to.stride}, scratch);"
+    scratch = BLOCK * (8 * kh * kw + 4 * w.shape[0])
+    return LayerCode(
+        function(
+            layer,
+            name,
+            "const void *x, void *y, void *scratch",
+            [*record("hck_conv", "conv", fields), *map_record, call],
+            (*_facts(layer), map_.note),
+        ),
+        (array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
+        KERNELS,
+        aligned(scratch),
+        kw * x.shape[0] * element_bytes(x),
+        proof.note,
+        (_scratch_check(name, f"HCK_CONV_SCRATCH({kh}, {kw}, {w.shape[0]})", scratch),),
+    )
+
+
+def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
+    w, x, proof = weights_of(layer), layer.x, conv_accumulator(layer)
+    kh, kw = w.shape[2:]
+    fields = {**conv_fields(layer), "weights": f"{name}_weights", "zeros": "zeros"}
+    map_, map_record, map_arrays = layer_map(layer, name)
+    call = f"hck_gated_conv2d(&conv, {kernel_type(x)}, {name}_threshold, &map, x, y, {to.stride}, scratch);"
+    scratch = gated_scratch(layer)
+    size = f"HCK_GATED_SCRATCH({x.elements}, {kh}, {kw}, {w.shape[0]})"
+    return LayerCode(
+        function(
+            layer,
+            name,
+            "const void *x, void *y, void *scratch",
+            [*record("hck_conv", "conv", fields), *map_record, call],
+            (*_facts(layer), map_.note),
+        ),
+        (
+            array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, True)),
+            array(f"{name}_threshold", gate_thresholds(layer)),
+            *map_arrays,
+        ),
+        ("hck_gated.c", *KERNELS),
+        aligned(scratch),
+        kw * x.shape[0],
+        proof.note,
+        (_scratch_check(name, size, scratch),),
+    )
+
+
+def weights_of(layer: Layer) -> Array:
+    return layer.first.operands[1].constant.astype(np.int64)
+
+
+def is_narrow(layer: Layer) -> bool:
+    """Whether the vectorised kernels take the layer: 8-bit weights, elements of up to 16 bits."""
+    return fits_int8(weights_of(layer)) and kernel_type(layer.x) != "HCK_I32"
+
+
+def conv_fields(layer: Layer) -> dict[str, int | str]:
+    """The fields of ``hck_conv`` but for the addresses, in the record's order."""
+    op, w, proof, sums = _convolution(layer), weights_of(layer), conv_accumulator(layer), layer.first.type
+    gated = isinstance(layer.first.op, GatedConv2d)
+    return {
+        "x_type": "HCK_I8" if gated else kernel_type(layer.x),
+        **extents("in", (*layer.x.shape[1:], layer.x.shape[0])),
+        **extents("out", (*sums.shape[1:], sums.shape[0])),
+        **extents("kernel", w.shape[2:]),
+        **extents("stride", op.stride),
+        "pad_top": op.padding[0],
+        "pad_left": op.padding[1],
+        "groups": op.groups,
+        "flush": f"{proof.flush}u" if proof.bits == 16 else 0,
+        "pool": 2 if layer.find(MaxPool2d) else 1,
+    }
+
+
+def conv_accumulator(layer: Layer) -> Accumulator:
+    """The proof for a layer that starts with a convolution; OperatorError above 32 bits.
+
+    A gated one sums -1 and +1; its result of up to three per product takes the place of the sums, so they are proven.
+    """
+    view = layer.first
+    x, w = view.operands[0].type, view.operands[1].constant
+    gated = isinstance(view.op, GatedConv2d)
+    lo, hi, bits = (-3, 3, 8) if gated else (x.lo, x.hi, 8 * x.dtype.container.itemsize)
+    proof = accumulator(w, lo, hi, bits)
+    if proof.bits > 32:
+        raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
+    if _convolution(layer).groups > 1 and w.shape[1] == 1 and view.type.shape[0] == x.shape[0]:
+        return Accumulator(32, proof.flush, proof.lowest, proof.highest)  # few products: 16 bits gain nothing
+    return proof
+
+
+def gate_thresholds(layer: Layer) -> Array:
+    """(O,) int32; thresholds beyond the reach of the sums move just beside it, where they mean the same."""
+    end = 2 * int(np.prod(weights_of(layer).shape[1:]))
+    clipped = [min(max(int(t), -end - 1), end) for t in layer.first.operands[2].constant]
+    return np.array(clipped, np.int32)
+
+
+def gated_scratch(layer: Layer) -> int:
+    """HCK_GATED_SCRATCH: pointers, sums of both planes, the planes."""
+    w = weights_of(layer)
+    return int(BLOCK * (8 * w.shape[2] * w.shape[3] + 8 * w.shape[0]) + 2 * layer.x.elements)
+
+
+def pack_weights(w: Array, groups: int, narrow: bool) -> Array:
+    """(O, I/G, KH, KW) -> [G][KH][KW][I/G][O/G]: output channels are neighbours.
+
+    As int8, depthwise ones as [KH][KW][C]; where not ``narrow``, as the int32 of the plain loops.
+    """
+    if narrow and groups > 1 and w.shape[1] == 1 and w.shape[0] == groups:
+        return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0)).astype(np.int8)
+    if not narrow and (w.min() < I32[0] or w.max() > I32[1]):
+        raise OperatorError(f"has weights in {w.min()}..{w.max()}, which leave 32 bits")
+    split = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
+    return np.ascontiguousarray(split.transpose(0, 3, 4, 2, 1)).astype(np.int8 if narrow else np.int32)
+
+
+def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
+    op = layer.first.op
+    assert isinstance(op, (Conv2d, GatedConv2d))
+    return op
+
+
+def _facts(layer: Layer) -> tuple[str, str]:
+    op, w, proof = _convolution(layer), weights_of(layer), conv_accumulator(layer)
+    return (
+        f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}, stride {op.stride[0]}x{op.stride[1]}, "
+        f"padding {','.join(map(str, op.padding))}" + (f", {op.groups} groups" if op.groups > 1 else ""),
+        f"sums of {w[0].size} products lie in {proof.lowest}..{proof.highest}: {proof.note}",
+    )
+
+
+def _scratch_check(name: str, size: str, planned: int) -> str:
+    return f"typedef char {name}_scratch[{size} <= {planned} ? 1 : -1];"

@@ -1,0 +1,59 @@
+"""Sums and products of two tensors, either of which may be a constant."""
+
+from __future__ import annotations
+
+from cpu_backend.emit.base import Destination, LayerCode, array, function, pixels_of, record
+from cpu_backend.emit.maps import map_rows
+from cpu_backend.layers import Layer, is_map
+from cpu_backend.requantise import kernel_type
+from ir.layouts import pixels_first
+from ir.ops import Add
+from ir.ops.base import need
+from ir.types import Array, TensorType
+
+
+def add(layer: Layer, name: str, to: Destination) -> LayerCode:
+    """One number per channel is a map; everything else a sum of two tensors."""
+    return (map_rows if is_map(layer.first) else pair)(layer, name, to)
+
+
+def pair(layer: Layer, name: str, to: Destination) -> LayerCode:
+    operands = dict(zip("ab", layer.first.operands, strict=True))
+    need(any(o.value is None for o in operands.values()), "computes on constants alone")
+    sources = {key: key if o.value is None else f"{name}_{key}" for key, o in operands.items()}
+    kernel = "hck_add" if isinstance(layer.first.op, Add) else "hck_multiply"
+    call = f"{kernel}(&pair, {sources['a']}, {sources['b']}, y, {to.stride});"
+    parameters = ", ".join([*(f"const void *{key}" for key, o in operands.items() if o.value is None), "void *y"])
+    body = [*record("hck_pair", "pair", pair_fields(layer, to.stride)), call]
+    arrays = tuple(
+        array(f"{name}_{key}", constant(o.value, o.type)) for key, o in operands.items() if o.value is not None
+    )
+    return LayerCode(function(layer, name, parameters, body), arrays, ("hck_elementwise.c",))
+
+
+def pair_fields(layer: Layer, y_stride: int) -> dict[str, int | str]:
+    """The fields of ``hck_pair``, in the record's order.
+
+    Where all elements are neighbours, the tensors are one pixel of many channels: vectors are full whatever C is.
+    """
+    a, b = (operand.type for operand in layer.first.operands)
+    pixels, channels = pixels_of(layer.y)
+    if b.shape == a.shape and y_stride == channels:
+        pixels, channels = 1, pixels * channels
+    per_pixel = b.shape != a.shape and b.shape[0] == 1 and a.shape[0] > 1
+    per_channel = b.shape != a.shape and not per_pixel
+    return {
+        "a_type": kernel_type(a),
+        "b_type": kernel_type(b),
+        "y_type": kernel_type(layer.y),
+        "pixels": pixels,
+        "channels": channels,
+        "b_pixel": 0 if per_channel else 1 if per_pixel else channels,
+        "b_channel": 0 if per_pixel else 1,
+    }
+
+
+def constant(values: Array, type_: TensorType) -> Array:
+    """A constant tensor as the kernels read it: (H, W, C), smallest native integer."""
+    dtype = "int32" if kernel_type(type_) == "HCK_I32" else type_.dtype.container
+    return pixels_first(values).astype(dtype)
