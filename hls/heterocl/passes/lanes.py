@@ -26,7 +26,7 @@ from .common import functions, name_of
 from .invariants import LOADS, PURE, Invariants, Level, Place
 from .signs import HeldRanges
 from .sums import REGISTER, Sum, sums_of
-from .tables import Tables, converted
+from .tables import Kind, Tables, converted
 
 LANES, LANE_BITS = "stage.lanes", "stage.lane_bits"
 VECTOR = 128
@@ -113,11 +113,10 @@ class _Plan:
         lo = hi = 0
         for value, sign in total.terms:
             ends = [sign * end for end in self.invariants.ranges.of(self.invariants.seen(value))]
-            lo, hi = lo + min(ends), hi + max(ends)
+            lo, hi = lo + min(0, *ends), hi + max(0, *ends)  # no sum on the way lies outside either
         trips = len(self.loop.domain)
-        in_lane = (lo * (trips // self.lanes), hi * (trips // self.lanes))
-        whole = (lo * trips, hi * trips)
-        return self._holds(min(lo, 0), max(hi, 0)) and self._holds(*in_lane) and fits(whole, (Int(32).lo, Int(32).hi))
+        rounds = trips // self.lanes
+        return self._holds(lo * rounds, hi * rounds) and fits((lo * trips, hi * trips), (Int(32).lo, Int(32).hi))
 
     def _holds(self, lo: int, hi: int) -> bool:
         return fits((lo, hi), (Int(self.bits).lo, Int(self.bits).hi))
@@ -205,6 +204,7 @@ class _Lanes:
     block: Block
     variables: dict[SSAValue, SSAValue]
     _done: dict[int, SSAValue] = field(default_factory=dict)
+    _loads: dict[SSAValue, SSAValue] = field(default_factory=dict)
 
     def add(self, total: Sum, part: SSAValue) -> None:
         """The terms of a sum to its part."""
@@ -260,13 +260,12 @@ class _Lanes:
         chosen = self._emit(ir.AndOp(differ, mask, dtype))
         return self._emit(ir.XorOp(self.value(arms[1], label), chosen, dtype))
 
-    def _load(self, kind: str, values: Sequence[SSAValue], place: Place, label: str) -> SSAValue:
-        key = -1 - hash((kind, *(self.plan.invariants.key(value) for value in values)))
-        if key not in self._done:
-            table = self.tables.table(kind, values, place, label)  # type: ignore[arg-type]
+    def _load(self, kind: Kind, values: Sequence[SSAValue], place: Place, label: str) -> SSAValue:
+        table = self.tables.table(kind, values, place, label)
+        if table.memory not in self._loads:
             load = AffineLoadOp(table.memory, table.indices(self.variables), table.identity)
-            self._done[key] = self._emit(load)
-        return self._done[key]
+            self._loads[table.memory] = self._emit(load)
+        return self._loads[table.memory]
 
     def _emit(self, op: Operation) -> SSAValue:
         self.block.add_op(op)
