@@ -216,9 +216,7 @@ class _Lanes:
 
     def value(self, value: SSAValue, label: str) -> SSAValue:
         """A value in lanes."""
-        invariants = self.plan.invariants
-        if isinstance(value.owner, AffineLoadOp) and isinstance(value.owner.memref.owner, ir.ScalarOp):
-            label = value.owner.memref.owner.label.data
+        invariants, label = self.plan.invariants, _register(value) or label
         value = invariants.seen(value)
         key = invariants.key(value)
         if key not in self._done:
@@ -245,12 +243,12 @@ class _Lanes:
 
     def _choice(self, op: ir.SelectOp, label: str) -> SSAValue:
         """`on_false ^ ((on_true ^ on_false) & mask)`, or less where an arm is zero."""
-        dtype, seen = Int(self.plan.bits), self.plan.invariants.seen
-        place = self.plan._place(op.condition)
+        dtype, place = Int(self.plan.bits), self.plan._place(op.condition)
         assert place is not None
-        mask = self._load("mask", [op.condition], place, f"{label}_mask")
-        arms = [seen(op.on_true), seen(op.on_false)]
-        if _is_zero(arms[1]):
+        mask = self._load("mask", [op.condition], place, _register(op.condition) or f"{label}_mask")
+        arms = (op.on_true, op.on_false)
+        zero = self.plan.invariants.seen(arms[1]).owner
+        if isinstance(zero, ir.ConstantOp) and zero.value.data == 0:
             return self._emit(ir.AndOp(self.value(arms[0], label), mask, dtype))
         places = [self.plan._place(arm) for arm in arms]
         if places[0] is not None and places[0] == places[1]:
@@ -272,5 +270,10 @@ class _Lanes:
         return op.results[0]
 
 
-def _is_zero(value: SSAValue) -> bool:
-    return isinstance(value.owner, ir.ConstantOp) and value.owner.value.data == 0
+def _register(value: SSAValue) -> str:
+    """Name of the register that a value or condition is read from, if it is."""
+    owner = value.owner
+    if isinstance(owner, ir.CompareOp):
+        return _register(owner.lhs)
+    register = owner.memref.owner if isinstance(owner, AffineLoadOp) else None
+    return register.label.data if isinstance(register, ir.ScalarOp) else ""
