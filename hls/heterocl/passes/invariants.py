@@ -128,23 +128,23 @@ class Invariants:
         return self._keys[value]
 
     def place(self, value: SSAValue, levels: Sequence[Level], least: int, most: int) -> Place | None:
-        """Where the value is computed least often: at the outermost of `levels` (outermost first) that allows it.
+        """Where the value is computed least often: before one of `levels` (outermost first) that allows it.
 
         The last loop always counts its results; at most `most` of them are kept, each used `least` times or more.
+        Of places that are as good the innermost one is taken: it keeps less.
         """
-        needs = self.needs(value)
-        if needs is None:
-            return None
-        for i, level in enumerate(levels):
+        needs, best = self.needs(value), None
+        for i, level in enumerate(levels if needs is not None else ()):
+            assert needs is not None
             around = [each.loop for each in levels[i:]]
             loops = tuple(loop for loop in around if loop.variable in needs.variables or loop is around[-1])
             size = prod(len(loop.domain) for loop in loops)
             reuse = prod(len(loop.domain) for loop in around) // size
-            if reuse < least:
-                return None
-            if size <= most and all(_plain(loop) for loop in loops) and level.allows(needs):
-                return Place(level, loops, reuse)
-        return None
+            if reuse < max(least, best.reuse if best else 0) or size > most or not all(map(_plain, loops)):
+                continue
+            if level.allows(needs):
+                best = Place(level, loops, reuse)
+        return best
 
 
 def _plain(loop: ir.ForOp) -> bool:
