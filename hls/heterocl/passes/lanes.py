@@ -121,7 +121,8 @@ class _Plan:
     def _holds(self, lo: int, hi: int) -> bool:
         return fits((lo, hi), (Int(self.bits).lo, Int(self.bits).hi))
 
-    def _place(self, value: SSAValue) -> Place | None:
+    def place(self, value: SSAValue) -> Place | None:
+        """Where a value gets a table, if that is worth it."""
         value = self.invariants.seen(value)
         if value not in self._places:
             self._places[value] = self.invariants.place(value, self.levels, REUSE, ELEMENTS)
@@ -133,13 +134,13 @@ class _Plan:
         ranges, owner = self.invariants.ranges, self.invariants.inside(value)
         if not self._holds(*ranges.of(value)):
             return False
-        if isinstance(value.owner, ir.ConstantOp) or self._place(value) is not None:
+        if isinstance(value.owner, ir.ConstantOp) or self.place(value) is not None:
             return True
         match owner:
             case ir.SelectOp():
                 arms, whole = (owner.on_true, owner.on_false), type_range(value)
                 kept = all(fits(ranges.of(arm), whole) for arm in arms)
-                return kept and self._place(owner.condition) is not None and all(self._fits(arm) for arm in arms)
+                return kept and self.place(owner.condition) is not None and all(self._fits(arm) for arm in arms)
             case ir.AddOp() | ir.SubOp() | ir.AndOp() | ir.OrOp() | ir.XorOp():
                 kept = fits(ranges.exact(owner), type_range(value))
                 return kept and all(self._fits(side) for side in (owner.lhs, owner.rhs))
@@ -227,7 +228,7 @@ class _Lanes:
         owner, dtype = value.owner, Int(self.plan.bits)
         if isinstance(owner, ir.ConstantOp):
             return self._emit(ir.ConstantOp(owner.value.data, dtype))
-        place = self.plan._place(value)
+        place = self.plan.place(value)
         if place is not None:
             return self._load("value", [value], place, label)
         match owner:
@@ -243,14 +244,14 @@ class _Lanes:
 
     def _choice(self, op: ir.SelectOp, label: str) -> SSAValue:
         """`on_false ^ ((on_true ^ on_false) & mask)`, or less where an arm is zero."""
-        dtype, place = Int(self.plan.bits), self.plan._place(op.condition)
+        dtype, place = Int(self.plan.bits), self.plan.place(op.condition)
         assert place is not None
         mask = self._load("mask", [op.condition], place, _register(op.condition) or f"{label}_mask")
         arms = (op.on_true, op.on_false)
         zero = self.plan.invariants.seen(arms[1]).owner
         if isinstance(zero, ir.ConstantOp) and zero.value.data == 0:
             return self._emit(ir.AndOp(self.value(arms[0], label), mask, dtype))
-        places = [self.plan._place(arm) for arm in arms]
+        places = [self.plan.place(arm) for arm in arms]
         if places[0] is not None and places[0] == places[1]:
             differ = self._load("difference", arms, places[0], f"{label}_differ")
         else:
