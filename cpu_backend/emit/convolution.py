@@ -16,7 +16,7 @@ from cpu_backend.emit.base import (
 )
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
-from cpu_backend.ranges import I32, Accumulator, accumulator, fits_int8
+from cpu_backend.ranges import I32, WHOLE_SUM, Accumulator, accumulator, fits_int8, in_bytes
 from cpu_backend.requantise import kernel_type
 from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
 from ir.types import Array
@@ -108,25 +108,27 @@ def conv_fields(layer: Layer) -> dict[str, int | str]:
         "pad_top": op.padding[0],
         "pad_left": op.padding[1],
         "groups": op.groups,
-        "flush": f"{proof.flush}u" if proof.bits == 16 else 0,
+        "flush": f"{proof.flush}u" if proof.bits <= 16 else 0,
+        "flush8": proof.flush8,
         "pool": 2 if layer.find(MaxPool2d) else 1,
     }
 
 
 def conv_accumulator(layer: Layer) -> Accumulator:
-    """The proof for a layer that starts with a convolution; OperatorError above 32 bits.
-
-    A gated one sums -1 and +1; its result of up to three per product takes the place of the sums, so they are proven.
-    """
+    """The proof for a layer that starts with a convolution; OperatorError above 32 bits."""
     view = layer.first
     x, w = view.operands[0].type, view.operands[1].constant
     gated = isinstance(view.op, GatedConv2d)
-    lo, hi, bits = (-3, 3, 8) if gated else (x.lo, x.hi, 8 * x.dtype.container.itemsize)
-    proof = accumulator(w, lo, hi, bits)
+    if gated:
+        # What is summed are -1 and +1, but the gate's result of up to three per product takes the place of the sums.
+        proof = accumulator(w, -3, 3)
+        proof = in_bytes(proof, w, -1, 1) if proof.bits <= 16 else proof
+    else:
+        proof = accumulator(w, x.lo, x.hi, 8 * x.dtype.container.itemsize)
     if proof.bits > 32:
         raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
     if _convolution(layer).groups > 1 and w.shape[1] == 1 and view.type.shape[0] == x.shape[0]:
-        return Accumulator(32, proof.flush, proof.lowest, proof.highest)  # few products: 16 bits gain nothing
+        return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # few products: 16 bits gain nothing
     return proof
 
 

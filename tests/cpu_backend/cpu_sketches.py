@@ -107,12 +107,28 @@ ACTIVATIONS = (_sign, _clip, _add, _prelu, _rprelu)
 
 
 def conv_graph(rng: np.random.Generator) -> Graph:
+    """Elements and weights of every width: 16-bit, 32-bit and 64-bit sums."""
+    names = ["uint1", "uint4", "uint4", "uint8", "int4", "int8", "int16", "uint16", "bipolar"]
+    return convolution(rng, names, ["int1", "int2", "int4", "int4", "int8", "int8", "int12"], [1, 2, 3, 8, 17, 40])
+
+
+def low_bit_graph(rng: np.random.Generator) -> Graph:
+    """Binary and ternary weights and a few bits, of which 8 bits hold several products; some sums need 32 bits."""
+    if rng.integers(5) == 0:
+        return convolution(rng, ["uint4"], ["int2"], [300])
+    names = ["uint1", "uint2", "uint3", "int2", "int3", "bipolar", "uint4"]
+    return convolution(rng, names, ["bipolar", "int2", "int2", "int3"], [1, 2, 3, 5, 8, 17, 40, 130])
+
+
+def convolution(
+    rng: np.random.Generator, elements: Sequence[str], weight_types: Sequence[str], channels: Sequence[int]
+) -> Graph:
     """Conv2d [+ 2x2 max-pool] [+ map]: every stride, padding and grouping; channels around the vector lengths."""
     kh, kw = [(1, 1), (3, 3), (3, 3), (5, 5), (1, 3), (2, 2)][rng.integers(6)]
     style = rng.integers(5)
     groups, inner, outer = (
         1,
-        int(rng.choice([1, 2, 3, 8, 17, 40])),
+        int(rng.choice(channels)),
         int(rng.choice([1, 3, 16, 17, 33, 36, 64, 65, 130])),
     )
     if style == 0:
@@ -123,11 +139,9 @@ def conv_graph(rng: np.random.Generator) -> Graph:
     op = Conv2d(
         (int(rng.integers(1, 3)), int(rng.integers(1, 3))), tuple(int(v) for v in rng.integers(0, 3, 4)), groups
     )
-    x = operand(
-        rng, (inner * groups, h, w), ["uint1", "uint4", "uint4", "uint8", "int4", "int8", "int16", "uint16", "bipolar"]
-    )
-    weight_bits = int(rng.choice([1, 2, 4, 4, 8, 8, 12]))
-    weights = values(rng, TensorType.of_dtype((outer * groups, inner, kh, kw), DType("int", weight_bits)))
+    x = operand(rng, (inner * groups, h, w), elements)
+    dtype = DType.parse(str(rng.choice(weight_types)))
+    weights = values(rng, TensorType.of_dtype((outer * groups, inner, kh, kw), dtype))
     constants: dict[str, Array] = {"w": weights}
     nodes = [Node("conv", op, ("x", "w"))]
     graph = Graph("case", {"x": x}, tuple(nodes), ("conv",), constants).verify()
@@ -274,6 +288,7 @@ def resize_graph(rng: np.random.Generator) -> Graph:
 
 GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {
     "conv": conv_graph,
+    "low_bits": low_bit_graph,
     "map": map_graph,
     "spatial": spatial_graph,
     "gated": gated_graph,
