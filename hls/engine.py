@@ -78,7 +78,7 @@ class DataflowEngine:
         sized = with_sized_streams(built, target.fabric.budget.bram18)
         design = sized.design
         folder = f"regions/{region.name}"
-        files = accelerator_files(design, folder, _geometry(target))
+        files = accelerator_files(design, sized.module, folder, _geometry(target))
         project = project_files(design, region, target, folder, files[f"{folder}/accelerator.cpp"])
         return Artifact(
             files | project,
