@@ -82,8 +82,8 @@ def flush_period8(weights: Array, lo: int, hi: int) -> int:
     least = np.minimum(ordered * min(lo, 0), ordered * max(hi, 0))
     most = np.maximum(ordered * min(lo, 0), ordered * max(hi, 0))
     products: int = ordered.shape[1]
-    shorter = range(min(products - 1, LONGEST_PERIOD8), SHORTEST_PERIOD8 - 1, -1)
-    for period in (products, *shorter):
+    periods: list[int] = [products, *range(min(products - 1, LONGEST_PERIOD8), SHORTEST_PERIOD8 - 1, -1)]
+    for period in periods:
         starts = np.arange(0, products, period)
         low, high = np.add.reduceat(least, starts, axis=1), np.add.reduceat(most, starts, axis=1)
         if I8[0] <= low.min() and high.max() <= I8[1]:
