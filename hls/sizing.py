@@ -18,6 +18,9 @@ from hls.timing.run import Runner
 SHALLOW = 2
 """The depth of a stream that only couples two stages."""
 
+SLACKS = (0.0, 0.02, 0.1, 0.25)
+"""Shares of the pace that are given up for fewer block RAMs, one after the other."""
+
 SHIFT_REGISTER, BLOCK = 32, 512
 """Words up to which a stream is a shift register, and words of a block RAM at its widest."""
 
@@ -62,7 +65,8 @@ def _choices(
     network: Network, least: Mapping[str, int], bits: Mapping[str, int], latency: int
 ) -> Iterator[dict[str, int]]:
     """Depths that take ever fewer block RAMs, each searched for when it is asked for."""
-    yield paced_depths(network, memory_words, bits, latency)
+    for slack in SLACKS:
+        yield paced_depths(network, memory_words, bits, latency, slack)
     yield paced_depths(network.with_depths(least), memory_words, bits, latency, ceiling=SHIFT_REGISTER)
 
 
