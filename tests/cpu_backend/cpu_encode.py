@@ -52,10 +52,11 @@ Call = tuple[int, tuple[int, ...], tuple[bytes, ...]]
 """Operator, parameters, blobs."""
 
 
-def build(graph: Graph, rng: np.random.Generator) -> Case:
-    """The case of a graph that is one layer; OperatorError where the kernels do not take it."""
+def build(graph: Graph, rng: np.random.Generator, frame: Mapping[str, Array] | None = None) -> Case:
+    """The case of a graph that is one layer, on random values by default; OperatorError where the kernels do not take
+    it."""
     (layer,) = layers_of(graph)
-    frame = {name: values(rng, type_) for name, type_ in graph.inputs.items()}
+    frame = frame or {name: values(rng, type_) for name, type_ in graph.inputs.items()}
     result = execute(graph, frame)[layer.name]
     stride = layer.y.shape[0] + int(rng.choice([0, 0, 5]))
     kernel_type(layer.y)

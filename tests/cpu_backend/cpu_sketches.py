@@ -164,6 +164,20 @@ def with_map(rng: np.random.Generator, x: TensorType, nodes: list[Node], constan
 ELEMENTS = ["uint1", "uint4", "uint8", "int8", "uint12", "int16", "uint16", "int24", "bipolar"]
 
 
+def fullest_sums() -> list[Case]:
+    """Low-bit convolutions whose every product is the same extreme: sums end where their widths do."""
+    rng = np.random.default_rng(0)
+    made: list[Case] = []
+    for outputs in (16, 33, 64, 130):
+        for weight, element, bits in ((-2, 15, 4), (-4, 7, 3), (1, 15, 4), (-2, 3, 2), (1, 3, 2), (-1, 1, 1)):
+            shape = (300, 4, 3)
+            x = TensorType.of_dtype(shape, DType("uint", bits))
+            constants = {"w": np.full((outputs, shape[0], 3, 3), weight)}
+            graph = Graph("case", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), constants).verify()
+            made.append(build(graph, rng, {"x": np.full(shape, element)}))
+    return made
+
+
 def gated_graph(rng: np.random.Generator) -> Graph:
     """GatedConv2d [+ 2x2 max-pool] [+ map]: thresholds that open always, sometimes and never."""
     k = int(rng.choice([1, 3, 3, 2]))

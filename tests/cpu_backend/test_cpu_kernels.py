@@ -61,6 +61,11 @@ def test_equals_the_reference_on_many(kind: str, programs: dict[str, Path], tmp_
         run_cases(programs[machine], cases, vlen, tmp_path)
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_8_bit_sums_at_their_ends(machine: str, programs: dict[str, Path], tmp_path: Path) -> None:
+    run_cases(programs[machine], cpu_sketches.fullest_sums(), MACHINES[machine], tmp_path)
+
+
 def test_sample_covers_every_kernel() -> None:
     """The seeded sample reaches each accumulator, flushing included, both arithmetic widths and the plain loops."""
     cases = cpu_sketches.cases("conv", COUNTS["conv"], SEED)
