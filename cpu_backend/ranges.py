@@ -4,9 +4,9 @@ A sum is built product by product, so what has to fit is not only the result but
 accumulation a partial sum of channel c lies within ``lowest(c) .. highest(c)``, the sums of the negative and of the
 positive extremes of its products; zero is always inside, since an empty sum is one.
 
-Sums of 16 bits are flushed after a number of products that holds whatever the weights, by the largest product. Sums of
-8 bits have to be flushed every few products, so that what these very weights add up to counts: the kernels add
-products in one order, and each stretch of ``flush8`` of them is bounded by itself.
+Sums of 8 or 16 bits that do not hold the whole are flushed every few products, counted from a window's first. What
+counts is what these very weights add up to: the kernels add products in one order (rows, columns, channels), and each
+stretch between two flushes is bounded by itself.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ SHORTEST_PERIOD = 8
 # An addition of 8-bit sums to 16-bit ones takes the beats that two products save.
 WIDENING = 2
 SHORTEST_PERIOD8 = 4
-LONGEST_PERIOD8 = 128
-"""Beyond this many products per addition nothing is left to be saved."""
+PERIODS8 = (*range(128, 32, -4), *range(32, SHORTEST_PERIOD8 - 1, -1))
+"""Periods that are tried: beyond the first nothing is left to be saved, and kernels are unrolled by four."""
+
+PERIODS16 = (8.0, 6.0, 4.0, 3.0, 2.0, 1.5)
+"""Periods that are tried, in multiples of the one that holds whatever the weights."""
 
 
 @dataclass(frozen=True)
@@ -66,36 +69,66 @@ def partial_sums(weights: Array, lo: int, hi: int) -> tuple[int, int]:
     return int(least.sum(1).min()), int(most.sum(1).max())
 
 
+@dataclass(frozen=True, eq=False)
+class Products:
+    """The least and the most that each product of a channel can be, (O, products) in the kernels' order.
+
+    A product that a padded zero or nothing takes the place of is 0, so that bounds hold for partial sums too.
+    """
+
+    least: Array
+    most: Array
+
+    @staticmethod
+    def of(weights: Array, lo: int, hi: int) -> Products:
+        """For weights (O, I, KH, KW) and elements in lo..hi."""
+        ordered = weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1).astype(np.int64)
+        ends = ordered * min(lo, 0), ordered * max(hi, 0)
+        return Products(np.minimum(*ends), np.maximum(*ends))
+
+    @property
+    def count(self) -> int:
+        return len(self.least[0])
+
+    def fit(self, bounds: tuple[int, int], period: int) -> bool:
+        """Whether what is added from one flush to the next always lies within ``bounds``."""
+        starts = np.arange(0, self.count, period)
+        low, high = np.add.reduceat(self.least, starts, axis=1), np.add.reduceat(self.most, starts, axis=1)
+        return bool(bounds[0] <= low.min() and high.max() <= bounds[1])
+
+    def longest(self, bounds: tuple[int, int]) -> int:
+        """No longer period fits: the fullest channel's sum takes this many stretches within ``bounds``."""
+        low, high = int(self.least.sum(1).min()), int(self.most.sum(1).max())
+        stretches = max(-(low // -bounds[0]), -(-high // bounds[1]))
+        return self.count if stretches <= 1 else (self.count - 1) // (stretches - 1)
+
+
 def flush_period(weights: Array, lo: int, hi: int) -> int:
     """How many products any 16-bit running sum holds: floor(32767 / max |w * x|); WHOLE_SUM if all are zero."""
     largest = int(np.abs(weights.astype(np.int64)).max(initial=0)) * max(abs(lo), abs(hi))
     return I16[1] // largest if largest else WHOLE_SUM
 
 
-def flush_period8(weights: Array, lo: int, hi: int) -> int:
-    """The most products that 8-bit sums always hold from one flush to the next, for weights (O, I, KH, KW); 0: fewer
-    than `SHORTEST_PERIOD8`.
+def flush_period16(products: Products, least: int) -> int:
+    """How many products 16-bit sums always hold from one flush to the next: ``least`` (`flush_period`) or more."""
+    tried = (int(least * factor) for factor in PERIODS16)
+    return next((p for p in tried if p < products.count and products.fit(I16, p)), least)
 
-    The kernels' order is rows, columns, channels of a window, flushed every so many products from the first on.
+
+def flush_period8(products: Products) -> int:
+    """The most products, of those tried, that 8-bit sums always hold from one flush to the next; 0: none."""
+    limit = products.longest(I8)
+    tried = (products.count, *(p for p in PERIODS8 if p < products.count))
+    return next((p for p in tried if p <= limit and products.fit(I8, p)), 0)
+
+
+def in_bytes(proof: Accumulator, products: Products) -> Accumulator:
+    """The proof for 16-bit sums with 8-bit ones before them, where they save beats.
+
+    ``proof.flush`` has to hold wherever a stretch starts.
     """
-    ordered = weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1).astype(np.int64)
-    least = np.minimum(ordered * min(lo, 0), ordered * max(hi, 0))
-    most = np.maximum(ordered * min(lo, 0), ordered * max(hi, 0))
-    products: int = ordered.shape[1]
-    periods: list[int] = [products, *range(min(products - 1, LONGEST_PERIOD8), SHORTEST_PERIOD8 - 1, -1)]
-    for period in periods:
-        starts = np.arange(0, products, period)
-        low, high = np.add.reduceat(least, starts, axis=1), np.add.reduceat(most, starts, axis=1)
-        if I8[0] <= low.min() and high.max() <= I8[1]:
-            return period
-    return 0
-
-
-def in_bytes(proof: Accumulator, weights: Array, lo: int, hi: int) -> Accumulator:
-    """The proof for 16-bit sums with 8-bit ones before them, where they save beats."""
-    products = weights[0].size
-    period = flush_period8(weights, lo, hi)
-    if not period or WIDENING * -(-products // period) >= products:
+    period = flush_period8(products)
+    if not period or WIDENING * -(-products.count // period) >= products.count:
         return proof
     flush = proof.flush if proof.flush == WHOLE_SUM else proof.flush // period * period
     return Accumulator(8, flush, proof.lowest, proof.highest, period)
@@ -114,10 +147,16 @@ def accumulator(weights: Array, lo: int, hi: int, element_bits: int = 8) -> Accu
     lowest, highest = partial_sums(weights, lo, hi)
     if lowest < I32[0] or highest > I32[1]:
         return Accumulator(64, WHOLE_SUM, lowest, highest)
-    eight_bits = element_bits == 8 and fits_int8(weights)
-    if eight_bits and I16[0] <= lowest and highest <= I16[1]:
-        return in_bytes(Accumulator(16, WHOLE_SUM, lowest, highest), weights, lo, hi)
-    period = flush_period(weights, lo, hi)
-    if eight_bits and period >= SHORTEST_PERIOD:
-        return in_bytes(Accumulator(16, period, lowest, highest), weights, lo, hi)
+    if element_bits > 8 or not fits_int8(weights):
+        return Accumulator(32, WHOLE_SUM, lowest, highest)
+    products = Products.of(weights, lo, hi)
+    if I16[0] <= lowest and highest <= I16[1]:
+        return in_bytes(Accumulator(16, WHOLE_SUM, lowest, highest), products)
+    least = flush_period(weights, lo, hi)
+    narrowest = in_bytes(Accumulator(16, least, lowest, highest), products)
+    if narrowest.bits == 8:
+        return narrowest
+    period = flush_period16(products, least)
+    if period >= SHORTEST_PERIOD:
+        return Accumulator(16, period, lowest, highest)
     return Accumulator(32, WHOLE_SUM, lowest, highest)

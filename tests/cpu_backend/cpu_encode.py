@@ -110,7 +110,12 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     narrow = is_narrow(layer)
     parameters, arrays = _map_of(layer, stride)
     zeros = w.shape[3] * layer.x.shape[0] * (1 if gated else element_bytes(layer.x))
-    numbers = (*parameters, *_numbers(conv_fields(layer)), zeros, TYPES.index(kernel_type(layer.x)))
+    numbers = (
+        *parameters,
+        *_numbers(conv_fields(layer, conv_accumulator(layer))),
+        zeros,
+        TYPES.index(kernel_type(layer.x)),
+    )
     blobs = (*arrays, *inputs, pack_weights(w, op.groups, narrow).tobytes())
     if gated:
         return GATED, numbers, (*blobs, gate_thresholds(layer).tobytes())

@@ -8,6 +8,7 @@ import numpy as np
 from cpu_cases import Case, operand, values
 from cpu_encode import COPY, TYPES, build, strided
 
+from cpu_backend.ranges import Products, accumulator
 from cpu_backend.requantise import kernel_type
 from ir.graph import Graph, GraphError, Node
 from ir.layouts import Plain
@@ -165,16 +166,40 @@ ELEMENTS = ["uint1", "uint4", "uint8", "int8", "uint12", "int16", "uint16", "int
 
 
 def fullest_sums() -> list[Case]:
-    """Low-bit convolutions whose every product is the same extreme: sums end where their widths do."""
+    """Low-bit convolutions whose every product is the same extreme, in all taps or in the centre alone, where they
+    follow one another in the kernels' order: sums end where their widths do."""
     rng = np.random.default_rng(0)
     made: list[Case] = []
     for outputs in (16, 33, 64, 130):
         for weight, element, bits in ((-2, 15, 4), (-4, 7, 3), (1, 15, 4), (-2, 3, 2), (1, 3, 2), (-1, 1, 1)):
-            shape = (300, 4, 3)
+            shape = (300 if weight * element == -30 else 70, 4, 3)  # so many that 16 bits are flushed twice
             x = TensorType.of_dtype(shape, DType("uint", bits))
-            constants = {"w": np.full((outputs, shape[0], 3, 3), weight)}
-            graph = Graph("case", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), constants).verify()
-            made.append(build(graph, rng, {"x": np.full(shape, element)}))
+            everywhere = np.full((outputs, shape[0], 3, 3), weight)
+            centre = np.zeros_like(everywhere)
+            centre[..., 1, 1] = weight
+            for w in (everywhere, centre):
+                graph = Graph("case", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": w}).verify()
+                made.append(build(graph, rng, {"x": np.full(shape, element)}))
+    return made
+
+
+def fullest_stretches() -> list[Case]:
+    """Random weights under elements that take one channel's sum to an end of what was proven: a stretch between two
+    flushes, counted in any other order than the proof's, would leave its width."""
+    rng = np.random.default_rng(1)
+    made: list[Case] = []
+    for outputs in (16, 33, 64, 130):
+        for weight_bits, element in ((2, "uint2"), (2, "uint4"), (3, "uint3"), (2, "int3"), (8, "uint4"), (5, "int6")):
+            x = TensorType.of_dtype((90, 3, 3), DType.parse(element))
+            w = rng.integers(-(1 << weight_bits - 1), 1 << weight_bits - 1, (outputs, 90, 3, 3))
+            graph = Graph("case", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": w}).verify()
+            proof = accumulator(w, x.lo, x.hi)
+            products = Products.of(w, x.lo, x.hi)
+            starts = np.arange(0, products.count, proof.flush8 or min(proof.flush, products.count))
+            low, high = (np.add.reduceat(each, starts, axis=1) for each in (products.least, products.most))
+            least, most = int(low.min(1).argmin()), int(high.max(1).argmax())
+            made.append(build(graph, rng, {"x": np.where(w[most] > 0, x.hi, x.lo)}))
+            made.append(build(graph, rng, {"x": np.where(w[least] > 0, x.lo, x.hi)}))
     return made
 
 

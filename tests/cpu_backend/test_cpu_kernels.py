@@ -61,9 +61,18 @@ def test_equals_the_reference_on_many(kind: str, programs: dict[str, Path], tmp_
         run_cases(programs[machine], cases, vlen, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def extremes() -> list[cpu_cases.Case]:
+    return [*cpu_sketches.fullest_sums(), *cpu_sketches.fullest_stretches()]
+
+
 @pytest.mark.parametrize("machine", MACHINES)
-def test_8_bit_sums_at_their_ends(machine: str, programs: dict[str, Path], tmp_path: Path) -> None:
-    run_cases(programs[machine], cpu_sketches.fullest_sums(), MACHINES[machine], tmp_path)
+def test_narrow_sums_at_their_ends(
+    machine: str, extremes: list[cpu_cases.Case], programs: dict[str, Path], tmp_path: Path
+) -> None:
+    for part in ("into i16", "into i32", "i16 accumulator, flush every"):
+        assert any(part in case.label for case in extremes), part
+    run_cases(programs[machine], extremes, MACHINES[machine], tmp_path)
 
 
 def test_sample_covers_every_kernel() -> None:
