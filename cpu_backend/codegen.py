@@ -18,6 +18,7 @@ KERNELS = Path(__file__).with_name("kernels")
 ALWAYS = ("hck.h", "hck_element.h")
 INCLUDED = {
     "hck_conv_rvv.c": (
+        "hck_conv_rvv8.inc",
         "hck_conv_rvv16_all.inc",
         "hck_conv_rvv16.inc",
         "hck_conv_rvv32_all.inc",

@@ -1,10 +1,11 @@
 """Estimated cycles of a layer: a table of costs per unit of work, and what work a layer is.
 
 Convolutions on vectors, cycles per MAC: arithmetic beats per multiply-accumulate of a 3x3, 64 -> 64 layer at VLEN 256
-with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4). They scale
-with 1 / VLEN, and with the share of lanes that output channels fill. Scalar machines: a 2x4 register block of int8 in
-rv32im measured 5.15 cycles per MAC; rv64gc counts the 3.8 instructions per MAC of this room's 4x2 block, one a cycle.
-Everything else: instructions (or beats at LMUL 4) per element of the result, by the same reckoning.
+with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4; 8-bit sums of
+W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Scalar
+machines: a 2x4 register block of int8 in rv32im measured 5.15 cycles per MAC; rv64gc counts the 3.8 instructions per
+MAC of this room's 4x2 block, one a cycle. Everything else: instructions (or beats at LMUL 4) per element of the result,
+by the same reckoning.
 """
 
 from __future__ import annotations
@@ -40,10 +41,12 @@ from ir.ops import (
 from ir.target import Cpu
 
 REFERENCE_VLEN = 256
-VECTOR_CYCLES_PER_MAC = {16: 0.128, 32: 0.2685}
+VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
 FLUSH_CYCLES = 0.6
 """Vector cycles per 16-bit sum added to its 32-bit total: load, widening add, store at REFERENCE_VLEN."""
+WIDENING_CYCLES = 0.125
+"""Vector cycles per 8-bit sum added to its 16-bit one, both in registers: four beats for 32 lanes."""
 VECTOR_ELEMENT: Mapping[type[Op], float] = {
     Add: 1.3,
     Clip: 1.25,
@@ -111,16 +114,21 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
 def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     assert isinstance(view.op, (Conv2d, GatedConv2d))
     weights = view.operands[1].type.shape
-    products, macs = prod(weights[1:]), view.type.elements * prod(weights[1:])
+    products = prod(weights[1:])
     if cpu.vlen == 0:
-        return macs * SCALAR_CYCLES_PER_MAC[cpu.isa]
+        return view.type.elements * products * SCALAR_CYCLES_PER_MAC[cpu.isa]
     proof = conv_accumulator(layer)
     lanes = weights[0] if weights[1] == 1 else weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
     filled = lanes / (-(-lanes // width) * width)
     flushes = 0 if proof.bits == 32 or proof.flush == WHOLE_SUM else products // proof.flush + 1
-    cycles = macs * VECTOR_CYCLES_PER_MAC[proof.bits] + view.type.elements * flushes * FLUSH_CYCLES
+    # on shorter vectors the kernels (worth_8_bits) take 16-bit sums
+    narrowest = proof.bits == 8 and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
+    widenings = -(-products // proof.flush8) if narrowest else 0
+    per_mac = VECTOR_CYCLES_PER_MAC[8 if narrowest else max(proof.bits, 16)]
+    each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
+    cycles = view.type.elements * each
     return cycles / filled * REFERENCE_VLEN / cpu.vlen
 
 

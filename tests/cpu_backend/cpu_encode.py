@@ -52,10 +52,11 @@ Call = tuple[int, tuple[int, ...], tuple[bytes, ...]]
 """Operator, parameters, blobs."""
 
 
-def build(graph: Graph, rng: np.random.Generator) -> Case:
-    """The case of a graph that is one layer; OperatorError where the kernels do not take it."""
+def build(graph: Graph, rng: np.random.Generator, frame: Mapping[str, Array] | None = None) -> Case:
+    """The case of a graph that is one layer, on random values by default; OperatorError where the kernels do not take
+    it."""
     (layer,) = layers_of(graph)
-    frame = {name: values(rng, type_) for name, type_ in graph.inputs.items()}
+    frame = frame or {name: values(rng, type_) for name, type_ in graph.inputs.items()}
     result = execute(graph, frame)[layer.name]
     stride = layer.y.shape[0] + int(rng.choice([0, 0, 5]))
     kernel_type(layer.y)
@@ -109,7 +110,12 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     narrow = is_narrow(layer)
     parameters, arrays = _map_of(layer, stride)
     zeros = w.shape[3] * layer.x.shape[0] * (1 if gated else element_bytes(layer.x))
-    numbers = (*parameters, *_numbers(conv_fields(layer)), zeros, TYPES.index(kernel_type(layer.x)))
+    numbers = (
+        *parameters,
+        *_numbers(conv_fields(layer, conv_accumulator(layer))),
+        zeros,
+        TYPES.index(kernel_type(layer.x)),
+    )
     blobs = (*arrays, *inputs, pack_weights(w, op.groups, narrow).tobytes())
     if gated:
         return GATED, numbers, (*blobs, gate_thresholds(layer).tobytes())

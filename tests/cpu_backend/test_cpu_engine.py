@@ -83,14 +83,23 @@ def test_notes_tell_the_accumulator(board: Target) -> None:
 
 
 def test_cost_follows_accumulator_width_and_vector_length(board: Target) -> None:
-    narrow = candidate(conv(np.full((64, 64, 3, 3), 1)), board).cycles
+    narrow = candidate(conv(np.full((64, 64, 3, 3), 3)), board).cycles
     wide = candidate(conv(np.full((64, 64, 3, 3), 127), DType("uint", 8)), board).cycles
     assert wide / narrow == pytest.approx(0.2685 / 0.128, rel=1e-3)
     longer = replace(board, cpu=replace(board.cpu, vlen=512))
-    assert candidate(conv(np.full((128, 64, 3, 3), 1)), longer).cycles == pytest.approx(narrow, rel=1e-3)
+    assert candidate(conv(np.full((128, 64, 3, 3), 3)), longer).cycles == pytest.approx(narrow, rel=1e-3)
     soft = replace(board, cpu=Cpu("rv32im", 0, 1, 100.0, "coprocessor"))
     macs = 64 * 64 * 9 * 36
     assert candidate(conv(np.full((64, 64, 3, 3), 1)), soft).cycles == pytest.approx(5.15 * macs, rel=1e-3)
+
+
+def test_cost_of_8_bit_sums(board: Target) -> None:
+    """8 products of -1 and up to 15 a widening: cheaper than 16-bit sums on long vectors, which short ones keep."""
+    narrowest, narrow = conv(np.full((64, 64, 3, 3), -1)), conv(np.full((64, 64, 3, 3), -3))
+    ratio = candidate(narrowest, board).cycles / candidate(narrow, board).cycles
+    assert ratio == pytest.approx((0.064 + 0.125 / 8) / 0.128, rel=1e-3)
+    shorter = replace(board, cpu=replace(board.cpu, vlen=128))
+    assert candidate(narrowest, shorter) == candidate(narrow, shorter)
 
 
 def test_a_missing_tool_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
