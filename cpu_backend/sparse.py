@@ -22,6 +22,8 @@ I8 = (-128, 127)
 
 MOST_KEPT = 0.8
 """Of the weights, in tiles that are worth a kernel of their own: what is denser is left to the dense kernels."""
+BLOCK_BYTES = 18 * 1024
+"""Of panel rows that are packed and used at a time, where VLEN is 256: with what else is in use, they stay in 32 KiB."""
 VECTOR_BEATS, COLUMN_BEATS, TILE_BEATS = 4, 3, 24
 """A product's cost, what a column costs beside its products, and a tile beside its columns."""
 
@@ -29,20 +31,21 @@ VECTOR_BEATS, COLUMN_BEATS, TILE_BEATS = 4, 3, 24
 @dataclass(frozen=True)
 class Sums:
     """A way to sum: ranges of a run of columns and of the sums in memory; beats of a 128-bit datapath for a product,
-    and for adding a run to a sum."""
+    and for adding a run to a sum; bytes of a panel row where VLEN is 256."""
 
     name: str
     run: tuple[int, int]
     total: tuple[int, int]
     product: float
     flush: float
+    row_bytes: int
 
 
-RUN8_SUM16 = Sums("HCK_RUN8_SUM16", I8, I16, 1 / 16, 1 / 4)
-RUN16_SUM16 = Sums("HCK_RUN16_SUM16", I16, I16, 1 / 8, 1 / 4)
-RUN16_SUM32 = Sums("HCK_RUN16_SUM32", I16, I32, 1 / 8, 1 / 2)
-RUN32_SUM32 = Sums("HCK_RUN32_SUM32", I32, I32, 1 / 4, 1 / 4)
-FLOAT = Sums("HCK_RUN_FLOAT", (0, 0), (0, 0), 1 / 4, 1 / 4)
+RUN8_SUM16 = Sums("HCK_RUN8_SUM16", I8, I16, 1 / 16, 1 / 4, 128)
+RUN16_SUM16 = Sums("HCK_RUN16_SUM16", I16, I16, 1 / 8, 1 / 4, 64)
+RUN16_SUM32 = Sums("HCK_RUN16_SUM32", I16, I32, 1 / 8, 1 / 2, 64)
+RUN32_SUM32 = Sums("HCK_RUN32_SUM32", I32, I32, 1 / 4, 1 / 4, 128)
+FLOAT = Sums("HCK_RUN_FLOAT", (0, 0), (0, 0), 1 / 4, 1 / 4, 128)
 BYTES = (RUN8_SUM16, RUN16_SUM16, RUN16_SUM32, RUN32_SUM32)
 """For elements of 8 bits; wider ones are summed in 32."""
 
@@ -134,15 +137,17 @@ def has_columns(weights: Array) -> bool:
     return sum(tile.weights.size for tile in tiles_of(weights)) <= MOST_KEPT * weights.size
 
 
-def prune_float(weights: Array, block_rows: int) -> Pruned:
+def prune_float(weights: Array, block_rows: int = 0) -> Pruned:
     """float32 weights (O, columns)."""
     tiles = tiles_of(weights)
     return _blocks(tiles, FLOAT, block_rows, 0, 0)
 
 
-def prune(weights: Array, lo: int, hi: int, element_bits: int, block_rows: int) -> Pruned | None:
+def prune(weights: Array, lo: int, hi: int, element_bits: int, block_rows: int = 0) -> Pruned | None:
     """int8 weights (O, columns) and elements in lo..hi, stored in ``element_bits`` bits; the cheapest sums that are
-    proven. None where the kernel cannot hold the layer: sums beyond 32 bits, more than 65,535 panel rows.
+    proven. ``block_rows``: most rows of a block, 0 for what suits a cache.
+
+    None where the kernel cannot hold the layer: sums beyond 32 bits, more than 65,535 panel rows.
     """
     tiles = tiles_of(weights)
     ways = BYTES if element_bits == 8 else (RUN32_SUM32,)
@@ -157,6 +162,8 @@ def prune(weights: Array, lo: int, hi: int, element_bits: int, block_rows: int) 
 
 def _blocks(tiles: Sequence[Tile], sums: Sums, block_rows: int, lo: int, hi: int) -> Pruned:
     rows = np.unique(np.concatenate([tile.columns for tile in tiles]))
+    blocks = max(1, -(-rows.size // (block_rows or BLOCK_BYTES // sums.row_bytes)))
+    block_rows = max(1, -(-rows.size // blocks))
     lengths = []
     for first in range(0, max(1, rows.size), block_rows):
         columns = rows[first : first + block_rows]

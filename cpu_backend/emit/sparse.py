@@ -25,8 +25,6 @@ KERNELS = (
 )
 ROW_BYTES, SUM_BYTES = 256, 512
 """HCK_ROW_BYTES and HCK_SUM_BYTES."""
-BLOCK_ROWS = 1 << 16
-"""Panel rows that are packed and used at a time."""
 
 
 def has_pruned_columns(layer: Layer) -> bool:
@@ -40,7 +38,7 @@ def has_pruned_columns(layer: Layer) -> bool:
 def pruned_weights(layer: Layer) -> Pruned | None:
     """The weights by columns with their proof, of a layer that the kernel takes; None where nothing is proven."""
     x = layer.x
-    return prune(as_columns(weights_of(layer)), x.lo, x.hi, 8 * x.dtype.container.itemsize, BLOCK_ROWS)
+    return prune(as_columns(weights_of(layer)), x.lo, x.hi, 8 * x.dtype.container.itemsize)
 
 
 def as_columns(weights: Array) -> Array:
@@ -97,7 +95,7 @@ def sparse_fields(layer: Layer, pruned: Pruned) -> dict[str, int | str]:
         "pad_left": op.padding[1],
         "pool": pool_of(layer),
         "rows": pruned.rows.size,
-        "block_rows": min(pruned.block_rows, max(1, pruned.rows.size)),
+        "block_rows": pruned.block_rows,
         "tiles": len(pruned.tiles),
     }
 

@@ -63,7 +63,11 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
     __riscv_vse32(row, run, vl);
 }
 
-/* Each: the run's vector type and its zero, the panel's and how to load it, the weight's, the product, the flush. */
+/* Each: the run's vector type and its zero, the panel's and how to load it, the weight's, the product, the flush; what
+ * stands between columns: rows of EMUL 4 are loaded one at a time, for two there are no registers. */
+#define ONE_ROW __asm__ volatile("" : : : "memory");
+#define ANY_ROWS
+#define BETWEEN ONE_ROW
 #define W_TYPE int8_t
 #define RUN_ZERO(vl) __riscv_vmv_v_x_i8m4(0, vl)
 #define RUN vint8m4_t
@@ -75,6 +79,8 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #define SUM int16_t
 #define FLUSH add_halves
 #include "hck_sparse_rvv_all.inc"
+#undef BETWEEN
+#define BETWEEN ANY_ROWS
 #undef RUN_ZERO
 #undef RUN
 #undef X_VECTOR
@@ -166,6 +172,8 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #define X_LOAD __riscv_vle32_v_f32m4
 #define MULTIPLY_ADD(run, w, x, vl) __riscv_vfmacc(run, w, x, vl)
 #define KERNEL run_float
+#undef BETWEEN
+#define BETWEEN ONE_ROW
 #include "hck_sparse_rvv_all.inc"
 
 #define SIZES(KERNEL)                                                                                        \
