@@ -23,7 +23,7 @@ I8 = (-128, 127)
 MOST_KEPT = 0.8
 """Of the weights, in tiles that are worth a kernel of their own: what is denser is left to the dense kernels."""
 BLOCK_BYTES = 18 * 1024
-"""Of panel rows that are packed and used at a time, where VLEN is 256: with what else is in use, they stay in 32 KiB."""
+"""Of panel rows that are packed and used at a time, where VLEN is 256: with what else is in use they fit 32 KiB."""
 VECTOR_BEATS, COLUMN_BEATS, TILE_BEATS = 4, 3, 24
 """A product's cost, what a column costs beside its products, and a tile beside its columns."""
 
