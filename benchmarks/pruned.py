@@ -126,7 +126,7 @@ def _float_program(shape: Shape, n: int, m: int, folder: Path) -> Path:
     w = rng.standard_normal(stand_in.constants["w"].shape).astype(np.float32)
     pruned = prune_float(as_columns(prune_columns(w, n, m, TILE)))
     fields = sparse_fields(layer, pruned) | {"x_layout": "HCK_CHW", "y_layout": "HCK_CHW"}
-    arrays = {"offsets": offsets(layer, pruned.rows), **pruned.arrays()}
+    arrays = {"offsets": offsets(layer, pruned.rows, 4), **pruned.arrays()}
     fields |= {key: key for key in arrays}
     texts = [_floats(key, a) if a.dtype.kind == "f" else array(key, a) for key, a in arrays.items()]
     texts.append(_floats("bias", rng.standard_normal(shape.filters)))

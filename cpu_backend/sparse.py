@@ -22,7 +22,7 @@ I8 = (-128, 127)
 
 MOST_KEPT = 0.8
 """Of the weights, in tiles that are worth a kernel of their own: what is denser is left to the dense kernels."""
-BLOCK_BYTES = 18 * 1024
+BLOCK_BYTES = 24 * 1024
 """Of panel rows that are packed and used at a time, where VLEN is 256: with what else is in use they fit 32 KiB."""
 VECTOR_BEATS, COLUMN_BEATS, TILE_BEATS = 4, 3, 24
 """A product's cost, what a column costs beside its products, and a tile beside its columns."""
@@ -44,7 +44,7 @@ class Sums:
 RUN8_SUM16 = Sums("HCK_RUN8_SUM16", I8, I16, 1 / 16, 1 / 4, 128)
 RUN16_SUM16 = Sums("HCK_RUN16_SUM16", I16, I16, 1 / 8, 1 / 4, 64)
 RUN16_SUM32 = Sums("HCK_RUN16_SUM32", I16, I32, 1 / 8, 1 / 2, 64)
-RUN32_SUM32 = Sums("HCK_RUN32_SUM32", I32, I32, 1 / 4, 1 / 4, 128)
+RUN32_SUM32 = Sums("HCK_RUN32_SUM32", I32, I32, 1 / 4, 1 / 4, 64)
 FLOAT = Sums("HCK_RUN_FLOAT", (0, 0), (0, 0), 1 / 4, 1 / 4, 128)
 BYTES = (RUN8_SUM16, RUN16_SUM16, RUN16_SUM32, RUN32_SUM32)
 """For elements of 8 bits; wider ones are summed in 32."""

@@ -6,12 +6,12 @@ from math import prod
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, LayerCode, array, extents, function, layer_map, record
+from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, array, extents, function, layer_map, record
 from cpu_backend.emit.convolution import is_narrow, weights_of
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.requantise import kernel_type
-from cpu_backend.sparse import RUN32_SUM32, Pruned, has_columns, prune
+from cpu_backend.sparse import FLOAT, RUN32_SUM32, Pruned, has_columns, prune
 from ir.ops import Conv2d, MaxPool2d
 from ir.types import Array
 
@@ -60,21 +60,27 @@ def pool_of(layer: Layer) -> int:
     return 2 if layer.find(MaxPool2d) else 1
 
 
-def offsets(layer: Layer, rows: Array) -> Array:
-    """(pool, rows): where in the planes each row's column begins, for every pixel of a pooling window's row."""
+def offsets(layer: Layer, rows: Array, element: int) -> Array:
+    """(pool, rows): at which byte of the planes each row's column begins, for every pixel of a pooling window's row;
+    elements have ``element`` bytes."""
     op = layer.first.op
     assert isinstance(op, Conv2d)
     channels, height, phases, width = plane_shape(layer)
     tap, channel = rows // channels, rows % channels
     ky, kx = tap // weights_of(layer).shape[3], tap % weights_of(layer).shape[3]
     x = np.arange(pool_of(layer))[:, None] * op.stride[1] + kx
-    return np.asarray(((channel * height + ky) * phases + x % phases) * width + x // phases, np.uint32)
+    at = ((channel * height + ky) * phases + x % phases) * width + x // phases
+    return np.asarray(at * element, np.uint32)
 
 
 def plane_type(layer: Layer, pruned: Pruned) -> str:
     """Elements as the tiles read them: 16 bits for 32-bit sums."""
     x_type = kernel_type(layer.x)
     return "HCK_I16" if pruned.sums is RUN32_SUM32 and x_type in ("HCK_U8", "HCK_I8") else x_type
+
+
+def plane_bytes(layer: Layer, pruned: Pruned) -> int:
+    return 4 if pruned.sums is FLOAT else ELEMENT_BYTES[plane_type(layer, pruned)]
 
 
 def sparse_fields(layer: Layer, pruned: Pruned) -> dict[str, int | str]:
@@ -104,12 +110,13 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     pruned = pruned_weights(layer)
     assert pruned is not None
     w = weights_of(layer)
-    arrays = {"offsets": offsets(layer, pruned.rows), **pruned.arrays()}
+    element = plane_bytes(layer, pruned)
+    arrays = {"offsets": offsets(layer, pruned.rows, element), **pruned.arrays()}
     fields = {**sparse_fields(layer, pruned), **{key: f"{name}_{key}" for key in arrays}}
     map_, map_record, map_arrays = layer_map(layer, name)
-    plane, bytes_ = prod(plane_shape(layer)), 2 if plane_type(layer, pruned) in ("HCK_I16", "HCK_U16") else 1
-    scratch = aligned(plane * bytes_) + ROW_BYTES * int(fields["block_rows"]) + SUM_BYTES * w.shape[0]
-    size = f"HCK_SPARSE_SCRATCH({plane}u, {bytes_}u, {fields['block_rows']}u, {w.shape[0]}u)"
+    plane = prod(plane_shape(layer))
+    scratch = aligned(plane * element) + ROW_BYTES * int(fields["block_rows"]) + SUM_BYTES * w.shape[0]
+    size = f"HCK_SPARSE_SCRATCH({plane}u, {element}u, {fields['block_rows']}u, {w.shape[0]}u)"
     share = pruned.products / w.size
     note = f"columns pruned, {share:.0%} left in {len(pruned.tiles)} tiles, {pruned.sums.name}"
     facts = (

@@ -39,8 +39,8 @@ typedef struct {
     uint32_t pool;                /* 1, or 2 for a 2x2 max-pool of the sums */
     uint32_t rows, block_rows;    /* of a panel: columns that any tile keeps; in blocks of block_rows */
     uint32_t tiles;
-    /* [pool][rows]: where in the planes the row's column begins, for the left and the right pixels of pooling windows:
-     * HCK_PLANE_AT(c, channel, ky, column * stride_w + kx) */
+    /* [pool][rows]: at which byte of the planes the column of a row begins, for the left pixels of pooling windows and
+     * for the right ones */
     const uint32_t *offsets;
     const uint8_t *channels;  /* [tiles], 1..HCK_TILE each, out_c together */
     const uint16_t *runs;     /* [blocks][tiles], at least 1 in the first block: a run may be empty */
@@ -93,7 +93,7 @@ typedef struct {
 /* Fills the planes from the operand; what is beside the picture is zero. */
 void hck_sparse_planes(const hck_sparse *c, const void *x, void *planes);
 
-/* Writes lanes `lane`.. of `rows` panel rows: `count` neighbouring elements at from + offsets[row] each. */
+/* Writes lanes `lane`.. of `rows` panel rows: `count` neighbouring elements at from + offsets[row] bytes. */
 void hck_sparse_pack(size_t element, const uint8_t *from, const uint32_t *offsets, size_t rows, size_t count,
                      uint8_t *panel, size_t row_bytes);
 

@@ -103,77 +103,109 @@ HCK_INLINE vint32m4_t map(const hck_requantise *q, vint32m4_t x, size_t c, size_
     }
 }
 
-/* A multiply-shift of 16-bit sums to results of at most 16 bits, products and sum in 32: the shift narrows and
- * saturates, the bounds are met in 16. */
-HCK_INLINE void multiply_shift_halves(const hck_requantise *q, const int16_t *sums, size_t count, unsigned pool,
-                                      size_t apart, size_t c, target to) {
-    for (size_t i = 0, vl; i < count; i += vl) {
-        vl = __riscv_vsetvl_e16m4(count - i);
+/* What the channels of a panel have in common. */
+typedef struct {
+    const void *sums;
+    size_t channels, pixels, count, apart; /* sums of a channel; results; elements between the sums of a result */
+    unsigned pool;
+    target to;
+    size_t channel_bytes; /* from channel to channel of the result */
+} panel;
+
+/* A multiply-shift of 16-bit sums to results of at most 16 bits, products in 32: the shift narrows and saturates, the
+ * bounds are met in 16. One channel. */
+HCK_INLINE void multiply_shift_halves(const panel *p, const int16_t *sums, size_t bytes, int16_t mul, int32_t add,
+                                      size_t shift, int16_t lo, int16_t hi, uint8_t *y) {
+    const ptrdiff_t step = p->to.step;
+    for (size_t i = 0, vl; i < p->count; i += vl, y += (ptrdiff_t)vl * step) {
+        vl = __riscv_vsetvl_e16m4(p->count - i);
         vint16m4_t half = __riscv_vle16_v_i16m4(sums + i, vl);
-        for (unsigned k = 1; k < pool; k++)
-            half = __riscv_vmax(half, __riscv_vle16_v_i16m4(sums + i + k * apart, vl), vl);
-        const vint32m8_t value = __riscv_vadd(__riscv_vwmul(half, (int16_t)q->mul[c], vl), q->add[c], vl);
-        half = __riscv_vnclip(value, q->shift, __RISCV_VXRM_RDN, vl);
-        half = __riscv_vmin(__riscv_vmax(half, q->lo, vl), q->hi, vl);
-        uint8_t *y = to.y + (ptrdiff_t)i * to.step;
-        if (hck_size(q->y_type) == 2 && to.step == 2)
+        for (unsigned k = 1; k < p->pool; k++)
+            half = __riscv_vmax(half, __riscv_vle16_v_i16m4(sums + i + k * p->apart, vl), vl);
+        half = __riscv_vnclip(__riscv_vadd(__riscv_vwmul(half, mul, vl), add, vl), shift, __RISCV_VXRM_RDN, vl);
+        half = __riscv_vmin(__riscv_vmax(half, lo, vl), hi, vl);
+        if (bytes == 2 && step == 2)
             __riscv_vse16((int16_t *)(void *)y, half, vl);
-        else if (hck_size(q->y_type) == 2)
-            __riscv_vsse16((int16_t *)(void *)y, to.step, half, vl);
-        else if (to.step == 1)
+        else if (bytes == 2)
+            __riscv_vsse16((int16_t *)(void *)y, step, half, vl);
+        else if (step == 1)
             __riscv_vse8((int8_t *)y, __riscv_vncvt_x(half, vl), vl);
         else
-            __riscv_vsse8((int8_t *)y, to.step, __riscv_vncvt_x(half, vl), vl);
+            __riscv_vsse8((int8_t *)y, step, __riscv_vncvt_x(half, vl), vl);
     }
 }
 
 /* The same for any sums and multipliers, half as many at a time. */
-HCK_INLINE void multiply_shift(hck_type type, const hck_requantise *q, const void *sums, size_t count, unsigned pool,
-                               size_t apart, size_t c, target to) {
-    if (type == HCK_I16 && fits_16(q->mul[c])) {
-        multiply_shift_halves(q, (const int16_t *)sums, count, pool, apart, c, to);
-        return;
+HCK_INLINE void multiply_shift_words(hck_type type, const panel *p, const void *sums, size_t bytes, int32_t mul,
+                                     int32_t add, size_t shift, int16_t lo, int16_t hi, uint8_t *y) {
+    const ptrdiff_t step = p->to.step;
+    for (size_t i = 0, vl; i < p->count; i += vl, y += (ptrdiff_t)vl * step) {
+        vl = __riscv_vsetvl_e32m4(p->count - i);
+        const vint32m4_t x = load_sums(type, sums, i, p->pool, p->apart, vl);
+        vint16m2_t half = __riscv_vnclip(__riscv_vadd(__riscv_vmul(x, mul, vl), add, vl), shift, __RISCV_VXRM_RDN, vl);
+        half = __riscv_vmin(__riscv_vmax(half, lo, vl), hi, vl);
+        const target to = {y, step};
+        if (bytes == 2)
+            store_16(to, 0, half, vl);
+        else
+            store_8(to, 0, __riscv_vncvt_x(half, vl), vl);
     }
-    for (size_t i = 0, vl; i < count; i += vl) {
-        vl = __riscv_vsetvl_e32m4(count - i);
-        vint32m4_t value = __riscv_vmul(load_sums(type, sums, i, pool, apart, vl), q->mul[c], vl);
-        value = __riscv_vadd(value, q->add[c], vl);
-        const vint16m2_t half = __riscv_vnclip(value, q->shift, __RISCV_VXRM_RDN, vl);
-        store_half(q->y_type, to, i, __riscv_vmin(__riscv_vmax(half, q->lo, vl), q->hi, vl), vl);
+}
+
+HCK_INLINE void multiply_shift(hck_type type, const panel *panel_, const hck_requantise *q) {
+    const panel p = *panel_;
+    const size_t bytes = hck_size(q->y_type), shift = q->shift;
+    const int16_t lo = (int16_t)q->lo, hi = (int16_t)q->hi;
+    const int32_t *mul = q->mul, *add = q->add;
+    const uint8_t *sums = (const uint8_t *)p.sums;
+    uint8_t *y = p.to.y;
+    for (size_t o = p.channels; o; o--, mul++, add++, sums += p.pixels * hck_size(type), y += p.channel_bytes) {
+        if (type == HCK_I16 && fits_16(*mul))
+            multiply_shift_halves(&p, (const int16_t *)(const void *)sums, bytes, (int16_t)*mul, *add, shift, lo, hi, y);
+        else
+            multiply_shift_words(type, &p, sums, bytes, *mul, *add, shift, lo, hi, y);
     }
 }
 
 /* Rising thresholds of 16-bit sums: those that no sum reaches count nothing, those below all sums always. */
-HCK_INLINE void thresholds(const hck_requantise *q, const void *sums, size_t count, unsigned pool, size_t apart,
-                           size_t c, target to) {
-    for (size_t i = 0, vl; i < count; i += vl) {
-        vl = __riscv_vsetvl_e16m2(count - i);
-        const vint16m2_t x = load_halves(sums, i, pool, apart, vl);
-        vint16m2_t level = __riscv_vmv_v_x_i16m2(q->offset, vl);
-        for (size_t t = 0; t < q->levels; t++) {
-            const int32_t below = q->table[t * q->channels + c] - 1;
-            if (below >= INT16_MAX) continue;
-            if (below < INT16_MIN)
-                level = __riscv_vadd(level, q->step, vl);
-            else
-                level = __riscv_vadd_mu(__riscv_vmsgt(x, below, vl), level, level, q->step, vl);
+HCK_INLINE void thresholds(const panel *p, const hck_requantise *q) {
+    const int16_t *sums = (const int16_t *)p->sums;
+    target to = p->to;
+    for (size_t o = 0; o < p->channels; o++, sums += p->pixels, to.y += p->channel_bytes)
+        for (size_t i = 0, vl; i < p->count; i += vl) {
+            vl = __riscv_vsetvl_e16m2(p->count - i);
+            const vint16m2_t x = load_halves(sums, i, p->pool, p->apart, vl);
+            vint16m2_t level = __riscv_vmv_v_x_i16m2(q->offset, vl);
+            for (size_t t = 0; t < q->levels; t++) {
+                const int32_t below = q->table[t * q->channels + o] - 1;
+                if (below >= INT16_MAX) continue;
+                if (below < INT16_MIN)
+                    level = __riscv_vadd(level, q->step, vl);
+                else
+                    level = __riscv_vadd_mu(__riscv_vmsgt(x, below, vl), level, level, q->step, vl);
+            }
+            store_half(q->y_type, to, i, level, vl);
         }
-        store_half(q->y_type, to, i, level, vl);
-    }
 }
 
-HCK_INLINE void map_channel(hck_type type, const hck_requantise *q, const void *sums, size_t count, unsigned pool,
-                            size_t apart, size_t c, target to) {
-    if (q->map == HCK_MULTIPLY_SHIFT && q->add && hck_size(q->y_type) < 4 && fits_16(q->lo) && fits_16(q->hi)) {
-        multiply_shift(type, q, sums, count, pool, apart, c, to);
-    } else if (q->map == HCK_THRESHOLDS && type == HCK_I16 && !q->sign && hck_size(q->y_type) < 4) {
-        thresholds(q, sums, count, pool, apart, c, to);
-    } else {
-        for (size_t i = 0, vl; i < count; i += vl) {
-            vl = __riscv_vsetvl_e32m4(count - i);
-            store(q->y_type, to, i, map(q, load_sums(type, sums, i, pool, apart, vl), c, vl), vl);
+HCK_INLINE void any_map(hck_type type, const panel *p, const hck_requantise *q) {
+    const uint8_t *sums = (const uint8_t *)p->sums;
+    target to = p->to;
+    for (size_t o = 0; o < p->channels; o++, sums += p->pixels * hck_size(type), to.y += p->channel_bytes)
+        for (size_t i = 0, vl; i < p->count; i += vl) {
+            vl = __riscv_vsetvl_e32m4(p->count - i);
+            store(q->y_type, to, i, map(q, load_sums(type, sums, i, p->pool, p->apart, vl), o, vl), vl);
         }
-    }
+}
+
+HCK_INLINE void map_panel(hck_type type, const panel *p, const hck_requantise *q) {
+    const int narrow = hck_size(q->y_type) < 4;
+    if (narrow && q->map == HCK_MULTIPLY_SHIFT && q->add && fits_16(q->lo) && fits_16(q->hi))
+        multiply_shift(type, p, q);
+    else if (narrow && q->map == HCK_THRESHOLDS && type == HCK_I16 && !q->sign)
+        thresholds(p, q);
+    else
+        any_map(type, p, q);
 }
 
 void hck_sparse_map(const hck_sparse *c, const hck_requantise *q, void *sums, hck_type type, size_t pixels,
@@ -181,14 +213,12 @@ void hck_sparse_map(const hck_sparse *c, const hck_requantise *q, void *sums, hc
     const size_t bytes = hck_size(q->y_type), pixel = c->y_layout == HCK_HWC ? y_stride : 1;
     const size_t channel = c->y_layout == HCK_HWC ? 1 : y_stride;
     const unsigned pool = c->pool * c->pool;
-    const uint8_t *from = (const uint8_t *)sums;
-    target to = {(uint8_t *)y + first * pixel * bytes, (ptrdiff_t)(pixel * bytes)};
-    for (size_t o = 0; o < c->out_c; o++, from += pixels * hck_size(type), to.y += channel * bytes) {
-        if (type == HCK_I16)
-            map_channel(HCK_I16, q, from, count, pool, pixels / pool, o, to);
-        else
-            map_channel(HCK_I32, q, from, count, pool, pixels / pool, o, to);
-    }
+    const target to = {(uint8_t *)y + first * pixel * bytes, (ptrdiff_t)(pixel * bytes)};
+    const panel p = {sums, c->out_c, pixels, count, pixels / pool, pool, to, channel * bytes};
+    if (type == HCK_I16)
+        map_panel(HCK_I16, &p, q);
+    else
+        map_panel(HCK_I32, &p, q);
 }
 
 void hck_sparse_bias(const hck_sparse *c, const hck_bias *q, const float *sums, size_t pixels, size_t first,

@@ -54,23 +54,26 @@ static void fetch(const hck_sparse *c, const uint8_t *x, ptrdiff_t step, size_t 
         (c->x_type == HCK_U8 ? fetch_u8_as_16 : fetch_i8_as_16)(x, step, count, y);
 }
 
+#define LOAD_AT(BITS, LMUL, offset) \
+    __riscv_vle##BITS##_v_u##BITS##LMUL((const uint##BITS##_t *)(const void *)(from + (offset)), vl)
+
 /* One group of registers per row; its size is the smallest that holds the run. */
 #define PACK(BITS, LMUL)                                                                                             \
-    static void pack_##BITS##LMUL(const uint##BITS##_t *from, const uint32_t *offsets, size_t rows, size_t count,    \
+    static void pack_##BITS##LMUL(const uint8_t *from, const uint32_t *offsets, size_t rows, size_t count,    \
                                   uint##BITS##_t *to, size_t row) {                                                  \
         const size_t vl = __riscv_vsetvl_e##BITS##LMUL(count);                                                       \
         for (; rows >= 4; rows -= 4, offsets += 4, to += 4 * row) {                                                  \
-            const vuint##BITS##LMUL##_t a = __riscv_vle##BITS##_v_u##BITS##LMUL(from + offsets[0], vl);              \
-            const vuint##BITS##LMUL##_t b = __riscv_vle##BITS##_v_u##BITS##LMUL(from + offsets[1], vl);              \
-            const vuint##BITS##LMUL##_t c = __riscv_vle##BITS##_v_u##BITS##LMUL(from + offsets[2], vl);              \
-            const vuint##BITS##LMUL##_t d = __riscv_vle##BITS##_v_u##BITS##LMUL(from + offsets[3], vl);              \
+            const vuint##BITS##LMUL##_t a = LOAD_AT(BITS, LMUL, offsets[0]);              \
+            const vuint##BITS##LMUL##_t b = LOAD_AT(BITS, LMUL, offsets[1]);              \
+            const vuint##BITS##LMUL##_t c = LOAD_AT(BITS, LMUL, offsets[2]);              \
+            const vuint##BITS##LMUL##_t d = LOAD_AT(BITS, LMUL, offsets[3]);              \
             __riscv_vse##BITS(to, a, vl);                                                                            \
             __riscv_vse##BITS(to + row, b, vl);                                                                      \
             __riscv_vse##BITS(to + 2 * row, c, vl);                                                                  \
             __riscv_vse##BITS(to + 3 * row, d, vl);                                                                  \
         }                                                                                                            \
         for (; rows; rows--, offsets++, to += row)                                                                   \
-            __riscv_vse##BITS(to, __riscv_vle##BITS##_v_u##BITS##LMUL(from + *offsets, vl), vl);                     \
+            __riscv_vse##BITS(to, LOAD_AT(BITS, LMUL, *offsets), vl);                     \
     }
 
 #define PACK_ELEMENT(BITS)                                                                                           \
@@ -81,7 +84,7 @@ static void fetch(const hck_sparse *c, const uint8_t *x, ptrdiff_t step, size_t 
                             size_t row_bytes) {                                                                      \
         const size_t one = __riscv_vsetvlmax_e##BITS##m1(), row = row_bytes / (BITS / 8);                            \
         (count <= one ? pack_##BITS##m1 : count <= 2 * one ? pack_##BITS##m2 : pack_##BITS##m4)(                     \
-            (const uint##BITS##_t *)from, offsets, rows, count, (uint##BITS##_t *)to, row);                          \
+            (const uint8_t *)from, offsets, rows, count, (uint##BITS##_t *)to, row);                          \
     }
 
 PACK_ELEMENT(8)
@@ -92,7 +95,7 @@ PACK_ELEMENT(32)
 
 HCK_INLINE void pack_elements(size_t element, const uint8_t *from, const uint32_t *offsets, size_t rows, size_t count,
                               uint8_t *to, size_t row_bytes) {
-    for (; rows; rows--, offsets++, to += row_bytes) memcpy(to, from + *offsets * element, count * element);
+    for (; rows; rows--, offsets++, to += row_bytes) memcpy(to, from + *offsets, count * element);
 }
 
 static void pack_8(const void *from, const uint32_t *offsets, size_t rows, size_t count, void *to, size_t row_bytes) {

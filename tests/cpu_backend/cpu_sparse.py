@@ -11,7 +11,7 @@ from cpu_cases import Case, operand, values
 from cpu_encode import FILL, TYPES, map_of, strided
 from cpu_sketches import with_map
 
-from cpu_backend.emit.sparse import as_columns, offsets, plane_shape, sparse_fields
+from cpu_backend.emit.sparse import as_columns, offsets, plane_bytes, plane_shape, sparse_fields
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.sparse import BYTES, FLOAT, Pruned, prune, prune_float
 from frontend.training.columns import prune_columns
@@ -108,7 +108,10 @@ def _numbers(layer: Layer, pruned: Pruned, x_layout: str, y_layout: str) -> tupl
 
 
 def _weights(layer: Layer, pruned: Pruned) -> tuple[bytes, ...]:
-    return tuple(array.tobytes() for array in (offsets(layer, pruned.rows), *pruned.arrays().values()))
+    return tuple(
+        array.tobytes()
+        for array in (offsets(layer, pruned.rows, plane_bytes(layer, pruned)), *pruned.arrays().values())
+    )
 
 
 def _rows(values_: Array, type_: TensorType, stride: int) -> bytes:
