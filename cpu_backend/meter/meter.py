@@ -15,15 +15,21 @@ from cpu_backend.meter.counts import Counts, MeterError, read_report
 PLUGIN = Path(__file__).with_name("plugin")
 INCLUDE = Path(__file__).with_name("include")
 """The folder of hc_meter.h, for programs that mark regions."""
+NAME = "program"
 
 
 @dataclass(frozen=True)
 class Cache:
-    """A level of a set-associative, least-recently-used cache that allocates on reads and writes."""
+    """A level of a set-associative, least-recently-used cache.
+
+    ``write_allocate`` False (first level, where it is the only one): stores to lines that are not there go around it,
+    without a miss.
+    """
 
     kib: int
     ways: int
     line_bytes: int
+    write_allocate: bool = True
 
     @property
     def sets(self) -> int:
@@ -85,18 +91,18 @@ class Meter:
         """Runs a static RISC-V executable to its end; the counts of its marked regions.
 
         ``vlen`` is 0 for a processor without vectors; ``caches`` are no, one or two levels of the same line size. The
-        program runs in a fresh folder, under a name of its own and with an empty environment, so that its addresses,
-        and with them the misses, depend on nothing outside: all of these lie on its stack. ToolError where it fails,
-        MeterError where nothing can be counted.
+        program runs in a fresh folder, by a fixed name and with an empty environment: what lies on its stack, and with
+        it addresses and misses, then depends on ``arguments`` only. ToolError where it fails, MeterError where nothing
+        can be counted.
         """
         with TemporaryDirectory(prefix="meter") as scratch:
             report = Path(scratch, "report.json")
-            Path(scratch, "program").symlink_to(program.absolute())
+            Path(scratch, NAME).symlink_to(program.absolute())
             options = ",".join(
                 f"arg={word}" for word in (f"out={_escaped(report)}", f"vlen={vlen}", *_cache_words(caches))
             )
-            command: list[str | Path] = [self.emulator.path, "-cpu", self.emulator.processor(vlen)]
-            command += ["-plugin", f"file={_escaped(self.plugin)},{options}", "program", *arguments]
+            command: list[str | Path] = [self.emulator.path, "-cpu", self.emulator.processor(vlen), "-seed", "1"]
+            command += ["-plugin", f"file={_escaped(self.plugin)},{options}", NAME, *arguments]
             what = f"{program.name} under the meter (VLEN {vlen})"
             toolchain.run(command, timeout, what, Path(scratch), environment={})
             if not report.is_file():
@@ -119,8 +125,13 @@ def _cache_words(caches: Sequence[Cache]) -> list[str]:
     """Arguments of plugin.c; MeterError for levels that it cannot model."""
     if len(caches) > 2 or len({cache.line_bytes for cache in caches}) > 1:
         raise MeterError("the meter models at most two cache levels, with lines of one size")
+    if not caches:
+        return []
+    around = not all(cache.write_allocate for cache in caches)
+    if around and len(caches) > 1:
+        raise MeterError("the meter models stores that go around a cache with one level only")
     levels = [f"l{level}={cache.sets}:{cache.ways}" for level, cache in enumerate(caches, 1)]
-    return [f"line={caches[0].line_bytes}", *levels] if caches else []
+    return [f"line={caches[0].line_bytes}", *levels, f"around={int(around)}"]
 
 
 def _escaped(path: Path) -> str:
