@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from xdsl.dialects.builtin import ModuleOp
 
 from hls.heterocl.build import INCLUDE
-from hls.heterocl.lower import lower
 from hls.heterocl.printers import print_native, print_vitis
 from hls.packing import Geometry
-from hls.program import Constants, Design, Port, schedule
+from hls.program import Constants, Design, Port
 from hls.vendor.defaults import vendor_text
 
 
@@ -50,13 +50,12 @@ class _ConstantFacts:
         return _ConstantFacts(port.wire.name, port.bits, len(words), constants.repeats, text)
 
 
-def accelerator_files(design: Design, folder: str, dsp: Geometry) -> dict[str, str]:
+def accelerator_files(design: Design, module: ModuleOp, folder: str, dsp: Geometry) -> dict[str, str]:
     """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header; memory.h where
     weights are kept outside the accelerator.
 
-    ``dsp`` is the multiplier to which accelerator.cpp binds packed products.
+    ``module`` is the design lowered, ``dsp`` the multiplier to which accelerator.cpp binds packed products.
     """
-    module = lower(schedule(design))
     facts = {
         "name": design.name,
         "inputs": _facts(design.inputs),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hls.artifact import accelerator_files
 from hls.design import build_design
 from hls.nodes import RULES, UnsupportedNodeError
+from hls.nodes.conv_layer import Folding
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
 from hls.resources.model import PORT
 from hls.sizing import with_sized_streams
+from hls.spread import spread_cycles
 from hls.vendor.project import project_files
 from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
@@ -57,12 +59,15 @@ class DataflowEngine:
         return Prepared(node, RULES[type(node.op)].note(node, _geometry(target)))
 
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
-        """Time and resources of the very stages that lowering would make."""
+        """Time and resources of the very stages that lowering would make, and the time of those that take its words
+        apart for readers of single pixels."""
         node, dsp = prepared.node, _geometry(target)
         if _is_absorbed(node):
             return [Candidate(0)]
         uram = target.fabric is not None and target.fabric.budget.uram > 0
-        return undominated(RULES[type(node.op)].candidates(node, dsp, uram))
+        rule = RULES[type(node.op)]
+        last = rule.absorbs(node) or node
+        return undominated(_paced(last, candidate) for candidate in rule.candidates(node, dsp, uram))
 
     def overhead(self, region: Graph, target: Target) -> Resources:
         stages = sum(not _is_absorbed(view) for view in region.views())
@@ -78,7 +83,7 @@ class DataflowEngine:
         sized = with_sized_streams(built, target.fabric.budget.bram18)
         design = sized.design
         folder = f"regions/{region.name}"
-        files = accelerator_files(design, folder, _geometry(target))
+        files = accelerator_files(design, sized.module, folder, _geometry(target))
         project = project_files(design, region, target, folder, files[f"{folder}/accelerator.cpp"])
         return Artifact(
             files | project,
@@ -104,6 +109,15 @@ def _is_absorbed(node: NodeView) -> bool:
         return False
     absorbed = RULES[type(source.op)].absorbs(graph.view(source.name))
     return absorbed is not None and absorbed.name == node.name
+
+
+def _paced(last: NodeView, candidate: Candidate) -> Candidate:
+    """The candidate, no faster than its output's words can be taken apart."""
+    if candidate.configuration.get("pixels", 1) == 1:
+        return candidate
+    folding = Folding.of(candidate.configuration)
+    apart = spread_cycles(last, folding.pe * folding.groups, folding.pixels)
+    return replace(candidate, cycles=max(candidate.cycles, apart))
 
 
 def undominated(candidates: Iterable[Candidate]) -> Sequence[Candidate]:

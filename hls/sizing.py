@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
+from xdsl.dialects.builtin import IntAttr, ModuleOp
+
+from hls.heterocl.dialect import StreamOp
 from hls.heterocl.lower import lower
 from hls.layers.stage import Wire
 from hls.program import Design, schedule
@@ -15,6 +18,9 @@ from hls.timing.run import Runner
 SHALLOW = 2
 """The depth of a stream that only couples two stages."""
 
+SLACKS = (0.0, 0.02, 0.1, 0.25)
+"""Shares of the pace that are given up for fewer block RAMs, one after the other."""
+
 SHIFT_REGISTER, BLOCK = 32, 512
 """Words up to which a stream is a shift register, and words of a block RAM at its widest."""
 
@@ -22,10 +28,11 @@ SHIFT_REGISTER, BLOCK = 32, 512
 @dataclass(frozen=True)
 class Sized:
     """A design with the depths of its streams, and its time with them. ``lost``: cycles per frame that deeper streams
-    would save, which were not affordable."""
+    would save, which were not affordable. ``module``: the design lowered."""
 
     design: Design
     timing: Timing
+    module: ModuleOp
 
     @property
     def lost(self) -> int:
@@ -42,20 +49,24 @@ def with_sized_streams(design: Design, bram18: int | None = None, latency: int =
         DeadlockError: no depths help.
         StageError: data decides whether a stage touches a stream.
     """
-    network = network_of(lower(schedule(design)))
+    module = lower(schedule(design))
+    network = network_of(module)
     network = network.with_depths(dict.fromkeys(network.streams, SHALLOW))
     bits = {wire.name: wire.word_bits for stage in design.stages for wire in stage.targets}
     least = _least(network, latency)
     limit = inf if bram18 is None or _bram18(design, least) > bram18 else bram18
     depths = next((d for d in _choices(network, least, bits, latency) if _bram18(design, d) <= limit), least)
-    return Sized(with_depths(design, depths), measure(network.with_depths(depths), latency))
+    for stream in (op for op in module.walk() if isinstance(op, StreamOp)):
+        stream.properties["depth"] = IntAttr(int(depths[stream.label.data]))
+    return Sized(with_depths(design, depths), measure(network.with_depths(depths), latency), module)
 
 
 def _choices(
     network: Network, least: Mapping[str, int], bits: Mapping[str, int], latency: int
 ) -> Iterator[dict[str, int]]:
     """Depths that take ever fewer block RAMs, each searched for when it is asked for."""
-    yield paced_depths(network, memory_words, bits, latency)
+    for slack in SLACKS:
+        yield paced_depths(network, memory_words, bits, latency, slack)
     yield paced_depths(network.with_depths(least), memory_words, bits, latency, ceiling=SHIFT_REGISTER)
 
 

@@ -57,15 +57,17 @@ assert get_args(ScalarName) == SCALAR and get_args(VectorName) == VECTOR
 
 
 class CacheModel(_Strict):
-    """``miss_cycles``: cycles that the core stands still because a line is not in this level, beyond those of L1."""
+    """``miss_cycles``: cycles that the core stands still because a line is not in this level, beyond those of L1.
+    ``write_allocate``: whether a store fetches its line, else it costs nothing (l1 without an l2 only)."""
 
     kib: Annotated[int, Field(ge=1, le=65_536)]
     ways: Annotated[int, Field(ge=1, le=64)]
     line_bytes: Literal[16, 32, 64, 128]
     miss_cycles: Extra
+    write_allocate: bool = True
 
     def cache(self) -> Cache:
-        return Cache(self.kib, self.ways, self.line_bytes)
+        return Cache(self.kib, self.ways, self.line_bytes, self.write_allocate)
 
 
 class Machine(_Strict):
@@ -163,6 +165,8 @@ def _contradiction(machine: Machine) -> str | None:
         return "key 'l2': there is no l1"
     if machine.l1 and machine.l2 and machine.l1.line_bytes != machine.l2.line_bytes:
         return f"key 'l2.line_bytes': is {machine.l2.line_bytes}, l1 has {machine.l1.line_bytes}"
+    if machine.l2 and not all(level.write_allocate for level in (machine.l1, machine.l2) if level):
+        return "key 'write_allocate': false goes with an l1 and no l2"
     for key, level in (("l1", machine.l1), ("l2", machine.l2)):
         try:
             _ = level.cache().sets if level else 0

@@ -53,7 +53,7 @@ def test_the_four_shipped_boards_load() -> None:
     assert [name for name, board in boards.items() if board.cpu.vlen] == ["bananapi-f3", "zu3eg-rvv"]
     assert [name for name, board in boards.items() if board.cpu.role == "coprocessor"] == ["ultra96-v2"]
     assert boards["polarfire-icicle"].fabric == Fabric(
-        "MPFS250T-FCVG484EES", Resources(254000, 784, 812, ff=254000), "macc18", 150
+        "MPFS250T-FCVG484EES", Resources(203200, 784, 812, ff=254000), "macc18", 150
     )
 
 

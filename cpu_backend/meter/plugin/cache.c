@@ -9,6 +9,13 @@ int meter_cache_open(meter_cache *cache, uint32_t sets, uint32_t ways) {
     return cache->lines != NULL;
 }
 
+int meter_cache_holds(const meter_cache *cache, uint64_t line) {
+    const uint64_t *set = cache->lines + line % cache->sets * cache->ways;
+    for (uint32_t at = 0; at < cache->ways; at++)
+        if (set[at] == line + 1) return 1;
+    return 0;
+}
+
 int meter_cache_access(meter_cache *cache, uint64_t line) {
     uint64_t *set = cache->lines + line % cache->sets * cache->ways;
     uint32_t at = 0;

@@ -1,9 +1,10 @@
 /*
  * The meter: counts what a RISC-V program executes between marks (decode.h: meter_action), under QEMU's user mode.
  *
- *   qemu-riscv64 -plugin FILE,arg=out=PATH,arg=vlen=256[,arg=line=64,arg=l1=SETS:WAYS[,arg=l2=SETS:WAYS]] PROGRAM
+ *   qemu-riscv64 -plugin FILE,arg=out=PATH,arg=vlen=256[,arg=line=64,arg=l1=SETS:WAYS[,arg=l2=SETS:WAYS][,arg=around=1]] PROGRAM
  *
  * It writes JSON to PATH when the program exits. Without l1 no memory access is watched and all bytes and misses are 0.
+ * around=1: stores to lines that are not in l1 go around it and are no misses; else they allocate like loads.
  */
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static struct {
     uint32_t vlen, xlen;
     uint32_t line;     /* bytes of a cache line; 0: memory is not watched */
     int has_l2;
+    unsigned around;   /* stores that miss go around the caches */
     meter_cache l1, l2;
     uint64_t last;     /* the line accessed last */
     char out[4096];
@@ -82,8 +84,9 @@ static void on_vector(unsigned cpu, void *data) {
     counts->groups[class_][group]++;
 }
 
-static void touch(meter_counts *counts, uint64_t line) {
+static void touch(meter_counts *counts, uint64_t line, int store) {
     if (line == meter.last) return; /* still the most recent one */
+    if (store && meter.around && !meter_cache_holds(&meter.l1, line)) return;
     meter.last = line;
     if (meter_cache_access(&meter.l1, line)) return;
     if (counts) counts->l1_misses++;
@@ -95,8 +98,10 @@ static void on_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address
     (void)cpu, (void)data;
     meter_counts *counts = meter.state.open;
     const uint64_t bytes = (uint64_t)1 << qemu_plugin_mem_size_shift(info);
-    if (counts) *(qemu_plugin_mem_is_store(info) ? &counts->stored : &counts->loaded) += bytes;
-    for (uint64_t line = address / meter.line; line <= (address + bytes - 1) / meter.line; line++) touch(counts, line);
+    const int store = qemu_plugin_mem_is_store(info);
+    if (counts) *(store ? &counts->stored : &counts->loaded) += bytes;
+    const uint64_t last = (address + bytes - 1) / meter.line;
+    for (uint64_t line = address / meter.line; line <= last; line++) touch(counts, line, store);
 }
 
 static void on_thread(qemu_plugin_id_t id, unsigned cpu) {
@@ -148,6 +153,7 @@ static int parse(const char *argument) {
         return 1;
     }
     if (sscanf(argument, "vlen=%u", &meter.vlen) == 1 || sscanf(argument, "line=%u", &meter.line) == 1) return 1;
+    if (sscanf(argument, "around=%u", &meter.around) == 1) return 1;
     if (sscanf(argument, "l1=%u:%u", &sets, &ways) == 2 && sets && ways)
         return meter_cache_open(&meter.l1, sets, ways);
     if (sscanf(argument, "l2=%u:%u", &sets, &ways) == 2 && sets && ways)

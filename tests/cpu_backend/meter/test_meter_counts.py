@@ -127,17 +127,41 @@ def test_conflicts_and_lines_that_are_crossed(meter: Meter, vector_program: Buil
     assert (direct[1].l1_misses, two[1].l1_misses) == (2, 1)  # bytes 0..63 were replaced, or not; 64..127 are new
 
 
+def test_the_least_recently_used_line_goes(meter: Meter, vector_program: Build) -> None:
+    """Lines a, b, a, c, a of one set of two ways: c replaces b, so the last access hits."""
+    lines = ["li t1, 4096", "add a1, a0, t1", "add a2, a1, t1", begin(0)]
+    lines += [*(f"lb t0, 0({line})" for line in ("a0", "a1", "a0", "a2", "a0")), END]
+    assert meter.run(vector_program(source(lines), "recent"), caches=[Cache(4, 2, 64)])[0].l1_misses == 3
+
+
+def test_stores_around_the_cache(meter: Meter, vector_program: Build) -> None:
+    """Without allocation stores are no misses, and leave nothing behind for loads; what is there stays there."""
+    lines = [begin(0), "sd x0, 0(a0)", "sd x0, 64(a0)", "ld t0, 64(a0)", "sd x0, 64(a0)", "ld t0, 64(a0)", END]
+    lines += [begin(1), "ld t0, 0(a0)", END]
+    program = vector_program(source(lines), "around")
+    allocating, around = (meter.run(program, caches=[Cache(4, 1, 64, write)]) for write in (True, False))
+    assert [c.l1_misses for c in allocating.values()] == [2, 0]
+    assert [c.l1_misses for c in around.values()] == [1, 1]
+    assert around[0].stored == allocating[0].stored == 24
+
+
 def test_counts_repeat_to_the_digit(meter: Meter, vector_program: Build, tmp_path: Path) -> None:
-    """Twice, and from a path of another length: a program with stack, heap and output."""
+    """Twice, and from paths of other lengths, which move the stack: a program with stack, heap and output.
+
+    After it went through 400,000 bytes, 48 bytes of its stack are one line or two, as the stack lies.
+    """
     text = """
 #include <stdio.h>
 #include <stdlib.h>
 int main(void) {
+    volatile char low[48] __attribute__((aligned(16)));
     __asm__ volatile("sltiu x0, x0, 1" ::: "memory");
     unsigned *numbers = malloc(400000), seed = 1;
     for (int i = 0; i < 100000; i++) numbers[i] = seed = seed * 1664525u + 1013904223u;
     for (int i = 0; i < 100000; i++) numbers[numbers[i] % 100000] ^= seed;
     printf("%u %p\\n", numbers[7], (void *)&seed);
+    for (int i = 0; i < 100000; i++) numbers[i] ^= seed;
+    for (int i = 0; i < 48; i++) low[i] = (char)i;
     __asm__ volatile("slti x0, x0, 0x124" ::: "memory");
     return 0;
 }
@@ -146,10 +170,10 @@ int main(void) {
     first = meter.run(program, vlen=256, caches=[L1, L2])
     assert first[1].l1_misses > 6250  # 400,000 bytes are 6,250 lines
     assert first == meter.run(program, vlen=256, caches=[L1, L2])
-    elsewhere = tmp_path / ("long name " * 9) / "elsewhere"
-    elsewhere.parent.mkdir()
-    shutil.copy(program, elsewhere)
-    assert first == meter.run(elsewhere, vlen=256, caches=[L1, L2])
+    for more in (16, 32, 48):
+        elsewhere = tmp_path / ("x" * more)
+        shutil.copy(program, elsewhere)
+        assert first == meter.run(elsewhere, vlen=256, caches=[L1, L2]), more
 
 
 ERRORS = {
@@ -190,6 +214,8 @@ def test_cache_shapes_that_cannot_be(meter: Meter, tmp_path: Path) -> None:
         meter.run(tmp_path, caches=[Cache(1, 3, 64)])
     with pytest.raises(MeterError, match="at most two cache levels, with lines of one size"):
         meter.run(tmp_path, caches=[Cache(4, 1, 32), Cache(64, 1, 64)])
+    with pytest.raises(MeterError, match="stores that go around a cache with one level only"):
+        meter.run(tmp_path, caches=[Cache(4, 1, 64, write_allocate=False), Cache(64, 1, 64)])
 
 
 def test_an_emulator_that_ignores_plugins(meter: Meter, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def changed(key: str, value: object) -> str:
         ("issue_width", 0, "key 'issue_width': Input should be greater than or equal to 1, is 0"),
         ("issue_width", 1.5, "key 'issue_width': Input should be a valid integer, is 1.5"),
         ("width", 2, "unknown key 'width' (allowed: name, description, isas, vlens, issue_width, extra_cycles, dlen, "),
-        ("l1.size", 2, "unknown key 'l1.size' (allowed: kib, ways, line_bytes, miss_cycles)"),
+        ("l1.size", 2, "unknown key 'l1.size' (allowed: kib, ways, line_bytes, miss_cycles, write_allocate)"),
         ("isas", ["rv64imac"], "key 'isas.0': Input should be 'rv64gc', 'rv64gcv' or 'rv32im', is 'rv64imac'"),
         ("isas", [], "key 'isas': List should have at least 1 item after validation, not 0, is []"),
         ("beat_cycles.vfma", 2, "key 'beat_cycles.vfma': Input should be 'vload', 'vstore', 'vadd', 'vmul', 'vdiv', "),
@@ -128,6 +128,7 @@ def changed(key: str, value: object) -> str:
         ("isas", ["rv64gc"], "dlen is given: it goes with rv64gcv among the isas"),
         ("l1", None, "key 'l2': there is no l1"),
         ("l2.line_bytes", 128, "key 'l2.line_bytes': is 128, l1 has 64"),
+        ("l2.write_allocate", False, "key 'write_allocate': false goes with an l1 and no l2"),
         ("l1.ways", 3, "key 'l1': a cache of 32 KiB has no whole sets of 3 lines of 64 B"),
     ],
 )

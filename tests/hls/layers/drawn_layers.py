@@ -11,8 +11,9 @@ from layer_graphs import Rng, Sketch, multiply_shift, thresholds, weights
 
 from hls.artifact import accelerator_files
 from hls.design import build_design
+from hls.heterocl.lower import lower
 from hls.nodes import RULES, lane_counts
-from hls.program import Design
+from hls.program import Design, schedule
 from ir.engine import Artifact, Configuration
 from ir.engine import Port as EdgePort
 from ir.graph import Graph
@@ -204,7 +205,13 @@ def artifact_of(graph: Graph, design: Design) -> Artifact:
         for name, port in zip(names, design.ports, strict=True)
     ]
     inputs = len(graph.inputs)
-    return Artifact(accelerator_files(design, "r", DSP), (), tuple(ports[:inputs]), tuple(ports[inputs:]), ())
+    return Artifact(
+        accelerator_files(design, lower(schedule(design)), "r", DSP),
+        (),
+        tuple(ports[:inputs]),
+        tuple(ports[inputs:]),
+        (),
+    )
 
 
 def frames(graph: Graph, rng: Rng) -> Sequence[dict[str, Array]]:
