@@ -112,6 +112,7 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     w = weights_of(layer)
     element = plane_bytes(layer, pruned)
     arrays = {"offsets": offsets(layer, pruned.rows, element), **pruned.arrays()}
+    arrays = {key: values if values.size else np.zeros(1, values.dtype) for key, values in arrays.items()}
     fields = {**sparse_fields(layer, pruned), **{key: f"{name}_{key}" for key in arrays}}
     map_, map_record, map_arrays = layer_map(layer, name)
     plane = prod(plane_shape(layer))

@@ -115,6 +115,7 @@ def network(kept: int, pool: bool, padding: int = 1) -> Graph:
     return Graph("net", {"x": x}, tuple(nodes), (nodes[-1].name,), constants).verify()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", [False, True])
 def test_engine_uses_the_kernel_for_pruned_weights(
     pool: bool, board: Target, tmp_path: Path, riscv_tools: None
@@ -132,6 +133,17 @@ def test_engine_uses_the_kernel_for_pruned_weights(
         for frame, got in zip(frames, runner.run_region(program, artifact, graph, frames, vlen), strict=True):
             name = graph.outputs[0]
             assert np.array_equal(got[name], execute(graph, frame)[name])
+
+
+def test_weights_of_nothing_but_zeros(board: Target, tmp_path: Path) -> None:
+    graph = network(1, False)
+    graph = replace(graph, constants={**graph.constants, "w": np.zeros_like(graph.constants["w"])}).verify()
+    artifact = CpuEngine().lower(graph, {}, board)
+    assert "hck_sparse_conv2d" in artifact.files["cpu/net.c"]
+    frame = {"x": cpu_cases.values(np.random.default_rng(5), graph.inputs["x"])}
+    program = runner.build_region(artifact, graph, tmp_path)
+    (got,) = runner.run_region(program, artifact, graph, [frame], None)
+    assert np.array_equal(got["act"], execute(graph, frame)["act"])
 
 
 def test_engine_prefers_the_dense_kernel_where_nothing_is_gained(board: Target) -> None:

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 SEED = 20261128
 SAMPLE, MATRIX = 15, 120
-MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512}
+MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512, "vlen1024": 1024}
 
 
 @pytest.fixture(scope="module")
