@@ -25,6 +25,8 @@ INCLUDED = {
         "hck_conv_rvv32.inc",
     ),
     "hck_requantise.c": ("hck_requantise_rvv.inc",),
+    "hck_sparse.c": ("hck_sparse.h",),
+    "hck_sparse_rvv.c": ("hck_sparse_rvv_all.inc", "hck_sparse_rvv.inc"),
 }
 """Files that a kernel source includes beside the headers."""
 MARKS = """/* Each layer's call, with its number; -DHC_METER adds the meter's marks (cpu_backend/meter). */
@@ -56,12 +58,15 @@ class RegionCode:
     memory: Plan
 
 
-def generate(region: Graph, folder: str = "cpu") -> RegionCode:
-    """C for a region. GraphError names the node that the kernels cannot execute, and why."""
+def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = ()) -> RegionCode:
+    """C for a region, in these layers (`layers_of` it by default).
+
+    GraphError names the node that the kernels cannot execute, and why.
+    """
     both = next((tensor for tensor in region.outputs if tensor in region.inputs), None)
     if both:
         raise GraphError(f"{region.name}: '{both}' is an input and an output of the region, which nothing computes")
-    layers = layers_of(region)
+    layers = tuple(layers) or layers_of(region)
     places = _places(region, layers)
     names = _names(layers)
     codes = {layer.name: _emit(region, layer, names, places) for layer in layers}
@@ -167,12 +172,15 @@ def _source(
 ) -> str:
     name = identifier(region.name)
     zeros = max(code.zeros for code in codes.values())
+    kernels = {kernel for code in codes.values() for kernel in code.kernels}
+    headers = sorted({i for kernel in kernels for i in INCLUDED.get(kernel, ()) if i.endswith(".h")})
     parts = [
         f"/*\n * Region {region.name}: {len(layers)} layers, {memory.size} bytes of arena "
         f"(no plan needs fewer than {memory.lower_bound}).\n"
         " * Tensors are (H, W, C), channels innermost, one element per native integer.\n */\n"
         f'#include "hc_region.h"\n#include "{name}_weights.h"\n#include "kernels/hck.h"\n'
-        f"\n{MARKS}"
+        + "".join(f'#include "kernels/{header}"\n' for header in headers)
+        + f"\n{MARKS}"
     ]
     if zeros:
         parts.append(f"/* What lies beside a picture. */\nstatic const int32_t zeros[{-(-zeros // 4)}];\n")

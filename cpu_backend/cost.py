@@ -11,9 +11,10 @@ by the same reckoning.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
 
-from cpu_backend.emit import conv_accumulator
+from cpu_backend.emit import conv_accumulator, has_pruned_columns, plane_shape, pruned_weights
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from ir.graph import NodeView
@@ -88,8 +89,23 @@ narrowing the result back three quarters together."""
 GATE_ELEMENT = {True: (2.4, 2.0), False: (5.0, 8.0)}
 """A gated convolution beside its two convolutions, with vectors and without: cycles per element of the operand, which
 is split into two planes, and per element of the result, where the gate picks a sum."""
+PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
+"""Column-pruned convolutions: cycles per element of the padded planes and of a panel, at REFERENCE_VLEN."""
+LONGEST_VLEN = 512
+"""At which the panels of these have their full size (HCK_ROW_BYTES)."""
 STRIDED = 5
 """How much dearer than whole parts single elements are to move."""
+
+
+def cheapest(layer: Layer, cpu: Cpu) -> Layer:
+    """The layer, executed by the kernel for column-pruned weights where that is estimated to take fewer cycles.
+
+    That kernel lives from vectors; without them it reads and writes its sums in memory for every product.
+    """
+    if cpu.vlen == 0 or not has_pruned_columns(layer) or pruned_weights(layer) is None:
+        return layer
+    pruned = replace(layer, pruned=True)
+    return pruned if layer_cycles(pruned, cpu) < layer_cycles(layer, cpu) else layer
 
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
@@ -101,7 +117,7 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     vector = cpu.vlen > 0
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
-        return _conv_cycles(layer, view, cpu)
+        return _pruned_cycles(layer, view, cpu) if layer.pruned else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
         beside = layer.x.elements * operand + view.type.elements * result
@@ -130,6 +146,17 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
     cycles = view.type.elements * each
     return cycles / filled * REFERENCE_VLEN / cpu.vlen
+
+
+def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    """Products and flushes as the proof counts them, what is moved, and the lanes that pixels do not fill."""
+    pruned = pruned_weights(layer)
+    assert pruned is not None
+    pixels = prod(view.type.shape[1:])
+    panel = round(min(cpu.vlen, LONGEST_VLEN) / (32 * pruned.sums.product))
+    computed = -(-pixels // panel) * panel * pruned.beats
+    moved = prod(plane_shape(layer)) * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
+    return (computed + moved) * REFERENCE_VLEN / cpu.vlen
 
 
 def _window(view: NodeView) -> int:

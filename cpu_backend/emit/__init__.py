@@ -10,6 +10,7 @@ from cpu_backend.emit.elementwise import add, pair
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
 from cpu_backend.emit.pooling import pool
+from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv
 from cpu_backend.layers import Layer
 from ir.ops import (
     Add,
@@ -67,7 +68,7 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    return RULES[kind](layer, name, to)
+    return sparse_conv(layer, name, to) if layer.pruned else RULES[kind](layer, name, to)
 
 
 __all__ = [
@@ -78,5 +79,8 @@ __all__ = [
     "Rule",
     "conv_accumulator",
     "emit",
+    "has_pruned_columns",
     "identifier",
+    "plane_shape",
+    "pruned_weights",
 ]

@@ -87,7 +87,7 @@ def _numbers(fields: Mapping[str, int | str]) -> tuple[int, ...]:
     return tuple(TYPES.index(word) if word in TYPES else int(word.rstrip("u")) for word in words)
 
 
-def _map_of(layer: Layer, stride: int) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
+def map_of(layer: Layer, stride: int) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
     map_ = requantisation(layer.map)
     assert map_.fields.keys() <= {"map", *MAP_NUMBERS} and map_.arrays.keys() <= set(MAP_ARRAYS)
     numbers = [int(map_.fields.get(key, 0)) for key in MAP_NUMBERS]
@@ -97,7 +97,7 @@ def _map_of(layer: Layer, stride: int) -> tuple[tuple[int, ...], tuple[bytes, ..
 
 
 def _map(layer: Layer, inputs: list[bytes], stride: int) -> Call:
-    parameters, arrays = _map_of(layer, stride)
+    parameters, arrays = map_of(layer, stride)
     rows, channels = pixels_of(layer.x)
     return MAP, (*parameters, TYPES.index(kernel_type(layer.x)), channels, rows, 1), (*arrays, *inputs)
 
@@ -108,7 +108,7 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     assert isinstance(op, (Conv2d, GatedConv2d))
     gated = isinstance(op, GatedConv2d)
     narrow = is_narrow(layer)
-    parameters, arrays = _map_of(layer, stride)
+    parameters, arrays = map_of(layer, stride)
     zeros = w.shape[3] * layer.x.shape[0] * (1 if gated else element_bytes(layer.x))
     numbers = (
         *parameters,

@@ -10,13 +10,15 @@
 #include <string.h>
 
 #include "hck.h"
+#include "hck_sparse.h"
 
 enum {
     CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
-    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY
+    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT
 };
-enum { PARAMETERS = 40, BLOBS = 10, GUARD = 64 };
+enum { PARAMETERS = 40, BLOBS = 16, GUARD = 64 };
 enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 17 };
+enum { OFFSETS = 7, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
 enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD }; /* blobs beside a map */
 
 static FILE *in;
@@ -98,6 +100,27 @@ static void convolve(uint64_t operator, const int64_t *p, void **b, void *y) {
     drop((void *)c.zeros, zeros);
 }
 
+static void convolve_pruned(uint64_t operator, const int64_t *p, void **b, void *y) {
+    const size_t stride = (size_t)p[MAP_PARAMETERS - 1];
+    const int64_t *f = p + MAP_PARAMETERS;
+    uint32_t u[21];
+    for (int i = 0; i < 21; i++) u[i] = (uint32_t)f[i];
+    const hck_sparse c = {(hck_type)u[0], (hck_type)u[1], (hck_layout)u[2], (hck_layout)u[3], (hck_sums)u[4], u[5], u[6],
+                          u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15], u[16], u[17], u[18], u[19], u[20],
+                          b[OFFSETS], b[CHANNELS], b[RUNS], b[LENGTHS], b[COLUMNS], b[KEPT]};
+    const size_t bytes = HCK_SPARSE_SCRATCH((size_t)f[21], hck_plane_bytes(&c), (size_t)c.block_rows, (size_t)c.out_c);
+    void *scratch = exactly(bytes);
+    if (operator == SPARSE) {
+        const hck_requantise q = map_of(p, b);
+        hck_sparse_conv2d(&c, &q, b[X], y, stride, scratch);
+    } else {
+        const float *bias = b[MUL]; /* the bounds, then one addend per channel */
+        const hck_bias q = {bias + 2, bias[0], bias[1]};
+        hck_sparse_conv2d_float(&c, &q, b[X], y, stride, scratch);
+    }
+    drop(scratch, bytes);
+}
+
 static hck_pair pair_of(const int64_t *p) {
     hck_pair pair = {(hck_type)p[0], (hck_type)p[1], (hck_type)p[2], (uint32_t)p[3],
                      (uint32_t)p[4], (uint32_t)p[5], (uint32_t)p[6]};
@@ -117,6 +140,8 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         case CONV:
         case CONV_WIDE:
         case GATED: convolve(operator, p, b, y); break;
+        case SPARSE:
+        case SPARSE_FLOAT: convolve_pruned(operator, p, b, y); break;
         case MAP: {
             const hck_requantise q = map_of(p, b);
             const int64_t *more = p + MAP_PARAMETERS;
