@@ -18,7 +18,7 @@ from ir.ops import OperatorError
 from ir.passes.base import run_passes
 from ir.passes.pooling import PoolBeforeRequantise
 from ir.passes.signs import PositiveMultipliers
-from ir.target import Resources, Target
+from ir.target import Cpu, Resources, Target
 
 PASSES = (PositiveMultipliers(), PoolBeforeRequantise())
 
@@ -50,7 +50,7 @@ class CpuEngine:
     def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
         layer = _alone(node)
         try:
-            code = emit(layer, identifier(node.name), Destination(node.type.shape[0]))
+            code = emit(layer, identifier(node.name), Destination(node.type.shape[0], word=word_of(target.cpu)))
         except OperatorError as error:
             return Reason(f"{type(node.op).__name__} {error}")
         return Prepared(node, code.note)
@@ -63,7 +63,7 @@ class CpuEngine:
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""
-        code = generate(run_passes(region, PASSES))
+        code = generate(run_passes(region, PASSES), word=word_of(target.cpu))
         stages = tuple(
             StageReport(layer.first.name, layer_cycles(layer, target.cpu), Resources(), code.notes[layer.name])
             for layer in code.layers
@@ -75,6 +75,11 @@ class CpuEngine:
             tuple(Port(tensor, Plain()) for tensor in region.outputs),
             stages,
         )
+
+
+def word_of(cpu: Cpu) -> int:
+    """`Destination.word` of this processor."""
+    return 0 if cpu.vlen else 32 if cpu.isa.startswith("rv32") else 64
 
 
 def _alone(node: NodeView) -> Layer:

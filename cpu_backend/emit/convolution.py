@@ -53,7 +53,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         aligned(scratch),
         kw * x.shape[0] * element_bytes(x),
         proof.note,
-        (_scratch_check(name, f"HCK_CONV_SCRATCH({kh}, {kw}, {w.shape[0]})", scratch),),
+        (scratch_check(name, f"HCK_CONV_SCRATCH({kh}, {kw}, {w.shape[0]})", scratch),),
     )
 
 
@@ -82,7 +82,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         aligned(scratch),
         kw * x.shape[0],
         proof.note,
-        (_scratch_check(name, size, scratch),),
+        (scratch_check(name, size, scratch),),
     )
 
 
@@ -171,5 +171,5 @@ def _facts(layer: Layer) -> tuple[str, str]:
     )
 
 
-def _scratch_check(name: str, size: str, planned: int) -> str:
+def scratch_check(name: str, size: str, planned: int) -> str:
     return f"typedef char {name}_scratch[{size} <= {planned} ? 1 : -1];"

@@ -46,6 +46,12 @@ int main(void) {
 }
 
 #ifdef HC_BARE
+void *memcpy(void *to, const void *from, __SIZE_TYPE__ bytes);
+void *memcpy(void *to, const void *from, __SIZE_TYPE__ bytes) { /* a byte at a time: volatile, or it is made a call to itself */
+    for (__SIZE_TYPE__ i = 0; i < bytes; i++) ((volatile uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    return to;
+}
+
 void _start(void);
 void _start(void) {
     register long status __asm__("a0") = main();

@@ -86,7 +86,8 @@ class Meter:
 
         ``vlen`` is 0 for a processor without vectors; ``caches`` are no, one or two levels of the same line size. The
         program runs in a fresh folder, under a name of its own and with an empty environment, so that its addresses,
-        and with them the misses, depend on nothing outside: all of these lie on its stack. ToolError where it fails, MeterError where nothing can be counted.
+        and with them the misses, depend on nothing outside: all of these lie on its stack. ToolError where it fails,
+        MeterError where nothing can be counted.
         """
         with TemporaryDirectory(prefix="meter") as scratch:
             report = Path(scratch, "report.json")
