@@ -68,7 +68,7 @@ def pack_tiles(w: Array, chosen: Scheme) -> Array:
 
 
 def pack_bits(w: Array, word: int) -> Array:
-    """(O, I, KH, KW) of -1 and +1 -> [O / 2][KH x KW x words, made even][2] words, input channels from the lowest bit on."""
+    """(O, I, KH, KW) of -1 and +1 -> [O / 2][KH x KW x words, made even][2] words, input channels from bit 0 on."""
     bits = (w.transpose(0, 2, 3, 1) > 0).astype(f"uint{word}")
     bits = np.pad(bits, ((0, 0), (0, 0), (0, 0), (0, -bits.shape[3] % word)))
     split = bits.reshape(*bits.shape[:3], -1, word)
