@@ -11,6 +11,7 @@ from cpu_backend.cost import layer_cycles
 from cpu_backend.emit import RULES, Destination, emit, identifier
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
+from cpu_backend.scalar import word_of
 from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Plain
@@ -18,7 +19,7 @@ from ir.ops import OperatorError
 from ir.passes.base import run_passes
 from ir.passes.pooling import PoolBeforeRequantise
 from ir.passes.signs import PositiveMultipliers
-from ir.target import Cpu, Resources, Target
+from ir.target import Resources, Target
 
 PASSES = (PositiveMultipliers(), PoolBeforeRequantise())
 
@@ -75,11 +76,6 @@ class CpuEngine:
             tuple(Port(tensor, Plain()) for tensor in region.outputs),
             stages,
         )
-
-
-def word_of(cpu: Cpu) -> int:
-    """`Destination.word` of this processor."""
-    return 0 if cpu.vlen else 32 if cpu.isa.startswith("rv32") else 64
 
 
 def _alone(node: NodeView) -> Layer:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from cpu_backend.ranges import fits_int8
+from ir.target import Cpu
 from ir.types import Array, TensorType
 
 FIELDS = (8, 16, 32)
@@ -23,9 +24,9 @@ SHORTEST_CHUNK = 8
 """Below this many products per chunk, fields of twice the width are cheaper: moving them costs too much."""
 UNROLLED = 4
 """Products in one turn of the kernels' loop: weights of zero fill up to a multiple, and chunks are multiples."""
-XNOR_CYCLES = {32: (9.0, 70.0), 64: (9.0, 75.0)}
-"""Per word of bits and per output, against SWAR_CYCLES per product: what decides for bits."""
-SWAR_CYCLES = {32: 1.2, 64: 0.6}
+XNOR_CYCLES = {32: (9.5, 150.0), 64: (8.0, 110.0)}
+"""Per word of bits and per output; against SWAR_CYCLES per product they decide for bits (benchmarks.riscv_scalar)."""
+SWAR_CYCLES = {32: 1.4, 64: 0.5}
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,22 @@ class Scheme:
     flush: int = 0
 
     @property
+    def lanes(self) -> int:
+        """Output channels that are computed together, whether they are there or not."""
+        return {"xnor": 2, "block": 4, "swar": self.word // self.bits if self.bits else 0}[self.kind]
+
+    @property
     def note(self) -> str:
         if self.kind == "xnor":
             return f"bits, {self.word} products a word, counted with carry-save adders"
         if self.kind == "swar":
             return f"{self.word // self.bits} products a multiplication, i{self.bits} sums of {self.flush} products"
         return "register block, i32 accumulator"
+
+
+def word_of(cpu: Cpu) -> int:
+    """Bits of the words that convolutions are packed for on this processor; 0 where vectors do the work."""
+    return 0 if cpu.vlen else 32 if cpu.isa.startswith("rv32") else 64
 
 
 def scheme(weights: Array, x: TensorType, word: int) -> Scheme | None:

@@ -15,8 +15,8 @@ from cpu_backend.scalar import UNROLLED, Scheme, scheme
 from ir.ops import Conv2d, MaxPool2d
 from ir.types import Array
 
-WORDS = CHANNELS = 4
-"""Words and channels of a register block: WORDS of hck_swar.inc, CHANNELS of hck_block.c."""
+WORDS = 4
+"""Words of a register block: WORDS of hck_swar.inc."""
 
 
 def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
@@ -54,7 +54,7 @@ def pack_tiles(w: Array, chosen: Scheme) -> Array:
     Within each: [KH][KW][I], then zeros.
     """
     flat = w.transpose(2, 3, 1, 0).reshape(-1, w.shape[0]).astype(np.int64)  # (products, O)
-    lanes = CHANNELS if chosen.kind == "block" else chosen.word // chosen.bits
+    lanes = chosen.lanes
     flat = np.pad(flat, ((0, -flat.shape[0] % UNROLLED), (0, -w.shape[0] % lanes)))
     if chosen.kind == "block":
         return np.concatenate([flat[:, k : k + lanes].ravel() for k in range(0, flat.shape[1], lanes)]).astype(np.int8)
@@ -109,8 +109,7 @@ def _tiles(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCod
     if chosen.kind == "block":
         weights = array(f"{name}_weights", packed)
     else:
-        lanes, rows = chosen.word // chosen.bits, w.shape[0]
-        note = f"{rows} channels by {w[0].size} products, {lanes} channels a word of {chosen.bits} bits each"
+        note = f"{w.shape[0]} channels by {w[0].size} products, {chosen.lanes} channels of {chosen.bits} bits a word"
         weights = word_array(f"{name}_weights", packed, note)
     map_, map_record, map_arrays = layer_map(layer, name)
     body = [

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cpu_backend import codegen
-from cpu_backend.engine import PASSES, word_of
+from cpu_backend.engine import PASSES
+from cpu_backend.scalar import word_of
 from ir.executor import execute
 from ir.graph import Graph, Node
 from ir.layouts import Plain
