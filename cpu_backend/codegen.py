@@ -24,11 +24,16 @@ INCLUDED = {
         "hck_conv_rvv32_all.inc",
         "hck_conv_rvv32.inc",
     ),
+    "hck_block.c": ("hck_scalar.h",),
     "hck_requantise.c": ("hck_requantise_rvv.inc",),
     "hck_sparse.c": ("hck_sparse.h",),
     "hck_sparse_rvv.c": ("hck_sparse_rvv_all.inc", "hck_sparse_rvv.inc"),
+    "hck_swar32.c": ("hck_scalar.h", "hck_swar.inc"),
+    "hck_swar64.c": ("hck_scalar.h", "hck_swar.inc"),
+    "hck_xnor32.c": ("hck_scalar.h", "hck_xnor.inc"),
+    "hck_xnor64.c": ("hck_scalar.h", "hck_xnor.inc"),
 }
-"""Files that a kernel source includes beside the headers."""
+"""Files that a kernel source includes beside the headers of all; regions include those among them that are headers."""
 MARKS = """/* Each layer's call, with its number; -DHC_METER adds the meter's marks (cpu_backend/meter). */
 #ifdef HC_METER
 #include "hc_meter.h"
@@ -58,8 +63,8 @@ class RegionCode:
     memory: Plan
 
 
-def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = ()) -> RegionCode:
-    """C for a region, in these layers (`layers_of` it by default).
+def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = (), word: int = 0) -> RegionCode:
+    """C for a region, in these layers (`layers_of` it by default); ``word`` as in `Destination`.
 
     GraphError names the node that the kernels cannot execute, and why.
     """
@@ -69,7 +74,7 @@ def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = ()) -
     layers = tuple(layers) or layers_of(region)
     places = _places(region, layers)
     names = _names(layers)
-    codes = {layer.name: _emit(region, layer, names, places) for layer in layers}
+    codes = {layer.name: _emit(region, layer, names, places, word) for layer in layers}
     memory = _plan(region, layers, places, codes)
     kernels = sorted({kernel for code in codes.values() for kernel in code.kernels})
     name = identifier(region.name)
@@ -85,7 +90,7 @@ def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = ()) -
     return RegionCode(files, sources, layers, {key: code.note for key, code in codes.items()}, memory)
 
 
-def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping[str, Place]) -> LayerCode:
+def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping[str, Place], word: int) -> LayerCode:
     copied: list[tuple[int, int]] = []
     if isinstance(layer.first.op, Concat):
         first = 0
@@ -94,7 +99,7 @@ def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping
                 copied.append((i, first))
             first += operand.type.shape[0]
     try:
-        return emit(layer, names[layer.name], Destination(places[layer.name].stride, tuple(copied)))
+        return emit(layer, names[layer.name], Destination(places[layer.name].stride, tuple(copied), word))
     except OperatorError as error:
         raise GraphError(f"{region.name}: '{layer.first.name}' on the CPU: {error}") from error
 
@@ -172,15 +177,15 @@ def _source(
 ) -> str:
     name = identifier(region.name)
     zeros = max(code.zeros for code in codes.values())
-    kernels = {kernel for code in codes.values() for kernel in code.kernels}
-    headers = sorted({i for kernel in kernels for i in INCLUDED.get(kernel, ()) if i.endswith(".h")})
+    included = {file for code in codes.values() for kernel in code.kernels for file in INCLUDED.get(kernel, ())}
+    headers = sorted({"hck.h", *(file for file in included if file.endswith(".h"))})
+    includes = "\n".join(f'#include "kernels/{header}"' for header in headers)
     parts = [
         f"/*\n * Region {region.name}: {len(layers)} layers, {memory.size} bytes of arena "
         f"(no plan needs fewer than {memory.lower_bound}).\n"
         " * Tensors are (H, W, C), channels innermost, one element per native integer.\n */\n"
-        f'#include "hc_region.h"\n#include "{name}_weights.h"\n#include "kernels/hck.h"\n'
-        + "".join(f'#include "kernels/{header}"\n' for header in headers)
-        + f"\n{MARKS}"
+        f'#include "hc_region.h"\n#include "{name}_weights.h"\n{includes}\n'
+        f"\n{MARKS}"
     ]
     if zeros:
         parts.append(f"/* What lies beside a picture. */\nstatic const int32_t zeros[{-(-zeros // 4)}];\n")

@@ -3,9 +3,10 @@
 Convolutions on vectors, cycles per MAC: arithmetic beats per multiply-accumulate of a 3x3, 64 -> 64 layer at VLEN 256
 with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4; 8-bit sums of
 W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Scalar
-machines: a 2x4 register block of int8 in rv32im measured 5.15 cycles per MAC; rv64gc counts the 3.8 instructions per
-MAC of this room's 4x2 block, one a cycle. Everything else: instructions (or beats at LMUL 4) per element of the result,
-by the same reckoning.
+machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its requantisation, on the models vexriscv and u54
+(benchmarks.riscv_scalar); the kernels for every machine (groups, wide weights) by a 2x4 register block of int8, 5.15
+cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this room's 4x2 block in rv64gc, one a cycle.
+Everything else: instructions (or beats at LMUL 4) per element of the result, by the same reckoning.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
-from cpu_backend.emit import conv_accumulator, has_pruned_columns, plane_shape, pruned_weights
+from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
+from cpu_backend.scalar import word_of
 from ir.graph import NodeView
 from ir.ops import (
     Add,
@@ -44,6 +46,20 @@ from ir.target import Cpu
 REFERENCE_VLEN = 256
 VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
+SCHEME_CYCLES_PER_MAC = {
+    (32, "block", 0): 4.55,
+    (32, "swar", 16): 2.65,
+    (32, "swar", 8): 1.34,
+    (32, "xnor", 0): 0.56,
+    (64, "block", 0): 2.8,
+    (64, "swar", 32): 1.6,
+    (64, "swar", 16): 0.84,
+    (64, "swar", 8): 0.47,
+    (64, "xnor", 0): 0.34,
+}
+"""By (bits of a word, kind, bits of a field); without moving sums to wider fields."""
+MOVE_CYCLES = 12
+"""Per word of sums and chunk of products."""
 FLUSH_CYCLES = 0.6
 """Vector cycles per 16-bit sum added to its 32-bit total: load, widening add, store at REFERENCE_VLEN."""
 WIDENING_CYCLES = 0.125
@@ -132,7 +148,14 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     weights = view.operands[1].type.shape
     products = prod(weights[1:])
     if cpu.vlen == 0:
-        return view.type.elements * products * SCALAR_CYCLES_PER_MAC[cpu.isa]
+        chosen = conv_scheme(layer, word_of(cpu))
+        if chosen is None:
+            return view.type.elements * products * SCALAR_CYCLES_PER_MAC[cpu.isa]
+        lanes = chosen.lanes
+        filled = weights[0] / (-(-weights[0] // lanes) * lanes)
+        each = SCHEME_CYCLES_PER_MAC[chosen.word, chosen.kind, chosen.bits]
+        each += MOVE_CYCLES / (lanes * chosen.flush) if chosen.flush else 0
+        return view.type.elements * products * each / filled
     proof = conv_accumulator(layer)
     lanes = weights[0] if weights[1] == 1 else weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two

@@ -11,6 +11,7 @@ from cpu_backend.cost import cheapest, layer_cycles
 from cpu_backend.emit import RULES, Destination, emit, identifier
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
+from cpu_backend.scalar import word_of
 from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Plain
@@ -50,7 +51,7 @@ class CpuEngine:
     def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
         layer = _alone(node, target)
         try:
-            code = emit(layer, identifier(node.name), Destination(node.type.shape[0]))
+            code = emit(layer, identifier(node.name), Destination(node.type.shape[0], word=word_of(target.cpu)))
         except OperatorError as error:
             return Reason(f"{type(node.op).__name__} {error}")
         return Prepared(node, code.note)
@@ -63,8 +64,9 @@ class CpuEngine:
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""
-        region_ = run_passes(region, PASSES)
-        code = generate(region_, layers=tuple(cheapest(layer, target.cpu) for layer in layers_of(region_)))
+        passed = run_passes(region, PASSES)
+        layers = tuple(cheapest(layer, target.cpu) for layer in layers_of(passed))
+        code = generate(passed, layers=layers, word=word_of(target.cpu))
         stages = tuple(
             StageReport(layer.first.name, layer_cycles(layer, target.cpu), Resources(), code.notes[layer.name])
             for layer in code.layers

@@ -53,7 +53,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         aligned(scratch),
         kw * x.shape[0] * element_bytes(x),
         proof.note,
-        (_scratch_check(name, f"HCK_CONV_SCRATCH({kh}, {kw}, {w.shape[0]})", scratch),),
+        (scratch_check(name, f"HCK_CONV_SCRATCH({kh}, {kw}, {w.shape[0]})", scratch),),
     )
 
 
@@ -82,7 +82,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         aligned(scratch),
         kw * x.shape[0],
         proof.note,
-        (_scratch_check(name, size, scratch),),
+        (scratch_check(name, size, scratch),),
     )
 
 
@@ -95,8 +95,8 @@ def is_narrow(layer: Layer) -> bool:
     return fits_int8(weights_of(layer)) and kernel_type(layer.x) != "HCK_I32"
 
 
-def conv_fields(layer: Layer, proof: Accumulator) -> dict[str, int | str]:
-    """The fields of ``hck_conv`` but for the addresses, in the record's order."""
+def conv_fields(layer: Layer, proof: Accumulator | None = None) -> dict[str, int | str]:
+    """The fields of ``hck_conv`` but for the addresses, in the record's order; without a proof no flush periods."""
     op, w, sums = _convolution(layer), weights_of(layer), layer.first.type
     gated = isinstance(layer.first.op, GatedConv2d)
     return {
@@ -108,8 +108,8 @@ def conv_fields(layer: Layer, proof: Accumulator) -> dict[str, int | str]:
         "pad_top": op.padding[0],
         "pad_left": op.padding[1],
         "groups": op.groups,
-        "flush": f"{proof.flush}u" if proof.bits <= 16 else 0,
-        "flush8": proof.flush8,
+        "flush": f"{proof.flush}u" if proof and proof.bits <= 16 else 0,
+        "flush8": proof.flush8 if proof else 0,
         "pool": 2 if layer.find(MaxPool2d) else 1,
     }
 
@@ -173,5 +173,5 @@ def _facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:
     )
 
 
-def _scratch_check(name: str, size: str, planned: int) -> str:
+def scratch_check(name: str, size: str, planned: int) -> str:
     return f"typedef char {name}_scratch[{size} <= {planned} ? 1 : -1];"

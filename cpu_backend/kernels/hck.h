@@ -13,6 +13,7 @@
 
 #define HCK_INLINE static inline __attribute__((always_inline))
 #define HCK_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define HCK_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 void *memcpy(void *to, const void *from, size_t bytes);
 
@@ -108,6 +109,15 @@ hck_tile hck_conv_tile(const hck_conv *c);
  * kernel->mr * kernel_h * kernel_w pointers. */
 void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, size_t first, size_t count,
                    const void **pixels, void *tile);
+
+/* As hck_conv2d, with this tile kernel. */
+void hck_conv2d_tile(const hck_conv *c, const hck_tile *kernel, const hck_requantise *q, const void *x, void *y,
+                     size_t y_stride, void *scratch);
+
+/* What lies under the windows of `count` output pixels from `first` on, as runs for a tile kernel of `mr` pixels;
+ * returns their number, and in `run` their length. A run beside the picture is c->zeros. */
+size_t hck_conv_windows(const hck_conv *c, size_t mr, const void *x, size_t first, size_t count, const void **pixels,
+                        size_t *run);
 
 #if defined(__riscv_vector)
 hck_tile hck_tile_rvv(const hck_conv *c);

@@ -9,17 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver_scalar.h"
 #include "hck.h"
 #include "hck_sparse.h"
 
 enum {
     CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
-    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT
+    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR
 };
 enum { PARAMETERS = 40, BLOBS = 16, GUARD = 64 };
 enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 17 };
 enum { OFFSETS = 7, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
-enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD }; /* blobs beside a map */
+enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD, BASE = THRESHOLD, BESIDE }; /* blobs beside a map */
 
 static FILE *in;
 
@@ -121,6 +122,29 @@ static void convolve_pruned(uint64_t operator, const int64_t *p, void **b, void 
     drop(scratch, bytes);
 }
 
+/* After a convolution's parameters: words, bits, mr of a tile kernel, or words, shift of a convolution of bits. */
+static void convolve_scalar(uint64_t operator, const int64_t *p, void **b, void *y) {
+    const hck_requantise q = map_of(p, b);
+    const size_t stride = (size_t)p[MAP_PARAMETERS - 1], zeros = (size_t)p[MAP_PARAMETERS + CONV_PARAMETERS];
+    const int64_t *more = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
+    const hck_conv c = conv_of(p + MAP_PARAMETERS, b[WEIGHTS], exactly(zeros));
+    const hck_xnor n = {c, b[WEIGHTS], b[BASE], b[BESIDE], (uint32_t)more[1]};
+    const size_t wide = (size_t)more[0];
+    size_t bytes = HCK_SCALAR_SCRATCH(hck_size(c.x_type), c.kernel_h, c.kernel_w, c.in_c, c.out_c);
+    if (operator == XNOR) bytes = HCK_XNOR_SCRATCH(wide, c.in_h, c.in_w, c.in_c, c.kernel_h, c.kernel_w, c.out_c);
+    bytes = (bytes + 7) / 8 * 8;
+    void *scratch = exactly(bytes);
+    if (operator == TILE) {
+        const hck_tile tile = scalar_tile((int)wide, (int)more[1], (int)more[2], c.x_type);
+        need(tile.tile != NULL, "no such tile kernel");
+        hck_conv2d_tile(&c, &tile, &q, b[X], y, stride, scratch);
+    } else {
+        (wide == 32 ? hck_conv2d_xnor32 : hck_conv2d_xnor64)(&n, &q, b[X], y, stride, scratch);
+    }
+    drop(scratch, bytes);
+    drop((void *)c.zeros, zeros);
+}
+
 static hck_pair pair_of(const int64_t *p) {
     hck_pair pair = {(hck_type)p[0], (hck_type)p[1], (hck_type)p[2], (uint32_t)p[3],
                      (uint32_t)p[4], (uint32_t)p[5], (uint32_t)p[6]};
@@ -142,6 +166,8 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         case GATED: convolve(operator, p, b, y); break;
         case SPARSE:
         case SPARSE_FLOAT: convolve_pruned(operator, p, b, y); break;
+        case TILE:
+        case XNOR: convolve_scalar(operator, p, b, y); break;
         case MAP: {
             const hck_requantise q = map_of(p, b);
             const int64_t *more = p + MAP_PARAMETERS;

@@ -90,7 +90,12 @@ def test_cost_follows_accumulator_width_and_vector_length(board: Target) -> None
     assert candidate(conv(np.full((128, 64, 3, 3), 3)), longer).cycles == pytest.approx(narrow, rel=1e-3)
     soft = replace(board, cpu=Cpu("rv32im", 0, 1, 100.0, "coprocessor"))
     macs = 64 * 64 * 9 * 36
-    assert candidate(conv(np.full((64, 64, 3, 3), 1)), soft).cycles == pytest.approx(5.15 * macs, rel=1e-3)
+    plain = candidate(conv(np.full((64, 64, 3, 3), 127), DType("uint", 8)), soft).cycles
+    assert plain == pytest.approx(4.55 * macs, rel=1e-3)
+    few_bits = candidate(conv(np.full((64, 64, 3, 3), 1), DType("uint", 2)), soft).cycles
+    assert few_bits == pytest.approx((1.34 + 12 / (4 * 40)) * macs, rel=1e-3)  # 42 * 3 fit 8 bits
+    uneven = candidate(conv(np.full((5, 64, 3, 3), 127), DType("uint", 8)), soft).cycles
+    assert uneven == pytest.approx(plain * 8 / 64, rel=1e-3)  # two blocks of four channels
 
 
 def test_cost_of_8_bit_sums(board: Target) -> None:
