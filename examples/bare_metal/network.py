@@ -82,7 +82,7 @@ def report(result: bytes) -> str:
 def write(isa: str, folder: Path) -> Example:
     """The region's sources, frame.h and expected.txt into ``folder``."""
     made = example()
-    code = codegen.generate(run_passes(made.graph, PASSES), "cpu", word_of(ISAS[isa]))
+    code = codegen.generate(run_passes(made.graph, PASSES), word=word_of(ISAS[isa]))
     for path, text in code.files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
