@@ -1,4 +1,7 @@
-"""Cycles of the RISC-V kernels, whole layers with requantisation: python -m benchmarks.riscv [--machine NAME] [--json]
+"""Cycles of the RISC-V kernels and of other compilers: python -m benchmarks.riscv [--machine NAME] [--json]
+
+This project's kernels are whole layers with requantisation, the peers' (benchmarks/peers) are the sums only. The peers'
+wheels may be in another interpreter: --peers PYTHON.
 
 Each layer at VLEN 128, 256 and 512 on a machine model (`generic`: datapath of 128 bits), counted under the meter, per
 multiply-accumulate; `x` compares cycles with this project's own int8 kernel (32-bit sums) at the same VLEN, cache
@@ -14,9 +17,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
+from benchmarks.peers import table
+from benchmarks.shapes import SHAPES, Shape
 from cpu_backend import runner, toolchain
 from cpu_backend.emit import identifier
 from cpu_backend.engine import CpuEngine
@@ -32,32 +38,9 @@ from ir.types import DType, TensorType
 
 VLENS = (128, 256, 512)
 BASE = "w8a8"
+COMPARED = ("w8a8", "w4a4")
+"""The types that the table compares with the peers."""
 SEED = 7
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A convolution; ``depthwise``: a filter per channel."""
-
-    name: str
-    channels: int
-    filters: int
-    size: int
-    kernel: int
-    depthwise: bool = False
-
-    @property
-    def macs(self) -> int:
-        per_output = self.kernel**2 * (1 if self.depthwise else self.channels)
-        return self.size**2 * self.filters * per_output
-
-
-SHAPES = (
-    Shape("conv 3x3 56x56 64->64", 64, 64, 56, 3),
-    Shape("conv 1x1 56x56 64->64", 64, 64, 56, 1),
-    Shape("depthwise 3x3 56x56 64", 64, 64, 56, 3, depthwise=True),
-    Shape("fully connected 1024->256", 1024, 256, 1, 1),
-)
 TYPES = {"w8a8": (8, DType("int", 8)), "w8a4": (8, DType("uint", 4)), "w4a4": (4, DType("uint", 4))} | {
     "w2a2": (2, DType("uint", 2))
 }
@@ -142,20 +125,37 @@ def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES) -> list[Row]:
     return [Row(**{**asdict(row), "relative": base[row.layer, row.vlen] / row.cycles}) for row in found]
 
 
+def document(machine: Machine, found: Sequence[Row], peers: Sequence[table.Found]) -> dict[str, Any]:
+    """What --json prints."""
+    parts = {"rows": [asdict(row) for row in found], "peers": [asdict(peer) for peer in peers]}
+    return {"machine": machine.name, **parts, "note": table.NOTE}
+
+
+def ours(found: Sequence[Row]) -> table.Ours:
+    """What the peers are compared with."""
+    cycles: dict[tuple[str, int], dict[str, float]] = {}
+    for row in found:
+        cycles.setdefault((row.layer, row.vlen), {})[row.types] = row.cycles
+    return cycles
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machine", default="generic", help="a machine model with vectors")
+    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="has the peers' wheels")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
         machine = load_machine(options.machine)
         machine.check("rv64gcv", 0)
         found = rows(machine)
+        vlens = [vlen for vlen in VLENS if not machine.vlens or vlen in machine.vlens]
+        peers = table.find(machine, SHAPES, vlens, options.peers, ours(found))
     except (MachineError, MeterError, toolchain.ToolError) as error:
         print(f"benchmarks.riscv: {error}", file=sys.stderr)
         return 2
     if options.json:
-        print(json.dumps([asdict(row) for row in found], indent=1))
+        print(json.dumps(document(machine, found, peers), indent=1))
         return 0
     print(
         "layer                       types  VLEN  instr/MAC  arith/MAC  mem/MAC  cycles/MAC  with misses      x  sums"
@@ -166,6 +166,9 @@ def main() -> int:
             f"{row.memory_beats:8.4f} {row.cycles:11.4f} {row.cycles_with_misses:12.4f} {row.relative:6.2f}  "
             f"{row.accumulator}"
         )
+    print()
+    for line in table.lines(peers, COMPARED):
+        print(line)
     return 0
 
 
