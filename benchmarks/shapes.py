@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Shape:
-    """A convolution; ``depthwise``: a filter per channel."""
+    """A convolution of ``size`` squared results; ``depthwise``: a filter per channel."""
 
     name: str
     channels: int
@@ -15,6 +15,7 @@ class Shape:
     size: int
     kernel: int
     depthwise: bool = False
+    stride: int = 1
 
     @property
     def macs(self) -> int:
@@ -28,3 +29,14 @@ SHAPES = (
     Shape("depthwise 3x3 56x56 64", 64, 64, 56, 3, depthwise=True),
     Shape("fully connected 1024->256", 1024, 256, 1, 1),
 )
+
+RESNET20 = (
+    (Shape("resnet20 3->16", 3, 16, 32, 3), 1),
+    (Shape("resnet20 16->16", 16, 16, 32, 3), 6),
+    (Shape("resnet20 16->32 stride 2", 16, 32, 16, 3, stride=2), 1),
+    (Shape("resnet20 32->32", 32, 32, 16, 3), 5),
+    (Shape("resnet20 32->64 stride 2", 32, 64, 8, 3, stride=2), 1),
+    (Shape("resnet20 64->64", 64, 64, 8, 3), 5),
+    (Shape("resnet20 64->10", 64, 10, 1, 1), 1),
+)
+"""The layers with weights of the CIFAR-10 network (shortcuts without weights), and how many there are of each."""

@@ -32,7 +32,7 @@ class Case:
     @property
     def x_shape(self) -> tuple[int, ...]:
         s = self.shape
-        return (1, s.channels) if self.dense else (1, s.size, s.size, s.channels)
+        return (1, s.channels) if self.dense else (1, s.size * s.stride, s.size * s.stride, s.channels)
 
     @property
     def w_shape(self) -> tuple[int, ...]:
@@ -43,7 +43,8 @@ class Case:
 
     @property
     def y_shape(self) -> tuple[int, ...]:
-        return (*self.x_shape[:-1], self.shape.filters)
+        s = self.shape
+        return (1, s.filters) if self.dense else (1, s.size, s.size, s.filters)
 
     def operands(self) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
         """x and w of all values of int8 but -128."""
@@ -58,13 +59,13 @@ class Case:
         if self.dense:
             y = x @ w
         else:
-            size, kernel = self.shape.size, self.shape.kernel
+            size, kernel, stride = self.shape.size, self.shape.kernel, self.shape.stride
             pad = kernel // 2
             padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
             y = np.zeros(self.y_shape)
             for row in range(kernel):
                 for column in range(kernel):
-                    window = padded[:, row : row + size, column : column + size]
+                    window = padded[:, row : row + size * stride : stride, column : column + size * stride : stride]
                     y += window * w[row, column] if self.shape.depthwise else window @ w[row, column]
         return y.astype(TYPES[self.type])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def build(python: str, case: Case, vlen: int, folder: Path) -> Parts:
     source.write_text(program_text(case))
     features = f"--iree-llvmcpu-target-cpu-features=+m,+a,+f,+d,+c,+v,+zvl{vlen}b"
     options = [*OPTIONS, features, f"--iree-hal-dump-executable-files-to={dump.absolute()}"]
-    command = [python, *COMPILER, source.absolute(), *options, "-o", program.absolute()]
+    command: list[str | Path] = [python, *COMPILER, source.absolute(), *options, "-o", program.absolute()]
     toolchain.run(command, what=f"IREE on {case.shape.name}", folder=folder)
     objects = sorted(dump.glob("*.o"))
     if len(objects) != 1:
@@ -54,17 +55,18 @@ def program_text(case: Case) -> str:
     y = _tensor(case.y_shape, result)
     pad, operand, padded, padding = case.shape.kernel // 2, "%x", x, ""
     if pad:
-        grown = (1, case.shape.size + 2 * pad, case.shape.size + 2 * pad, case.shape.channels)
+        _, height, width, channels = case.x_shape
+        grown = (1, height + 2 * pad, width + 2 * pad, channels)
         operand, padded = "%padded", _tensor(grown, element)
         padding = f"""%padded = tensor.pad %x low[0, {pad}, {pad}, 0] high[0, {pad}, {pad}, 0] {{
   ^bb0(%a: index, %b: index, %c: index, %d: index):
     tensor.yield %zero : {element}
   }} : {x} to {padded}"""
+    attributes = f"{{dilations = dense<1> : vector<2xi64>, strides = dense<{case.shape.stride}> : vector<2xi64>}}"
     operator = {
         "dense": "linalg.matmul",
-        "conv": "linalg.conv_2d_nhwc_hwcf {dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}",
-        "depthwise": "linalg.depthwise_conv_2d_nhwc_hwc "
-        "{dilations = dense<1> : vector<2xi64>, strides = dense<1> : vector<2xi64>}",
+        "conv": f"linalg.conv_2d_nhwc_hwcf {attributes}",
+        "depthwise": f"linalg.depthwise_conv_2d_nhwc_hwc {attributes}",
     }[kind]
     return f"""func.func @layer(%x: {x}, %w: {w}) -> {y} {{
   %zero = arith.constant {zero} : {element}
@@ -165,5 +167,5 @@ def _number(name: str) -> int:
     return int(found[1])
 
 
-def _braces(items: object) -> str:
-    return "{" + ", ".join(str(item) for item in items) + "}"  # type: ignore[attr-defined]
+def _braces(items: Iterable[object]) -> str:
+    return "{" + ", ".join(str(item) for item in items) + "}"

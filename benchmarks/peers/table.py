@@ -66,19 +66,24 @@ Ours = Mapping[tuple[str, int], Mapping[str, float]]
 """This project's cycles per multiply-accumulate, by layer and VLEN, then by types."""
 
 
-def find(machine: Machine, shapes: Sequence[Shape], vlens: Sequence[int], python: str, ours: Ours) -> list[Found]:
-    """Every peer, installed or not; failures are in the rows. MeterError and ToolError of the meter itself only."""
+Batches = Sequence[tuple[Sequence[Shape], Sequence[int]]]
+"""Shapes, and the vector lengths that they are measured at."""
+
+
+def find(machine: Machine, batches: Batches, python: str, ours: Ours) -> list[Found]:
+    """Every peer, installed or not; failures are in the rows. ToolError of the meter itself only."""
     with TemporaryDirectory() as scratch:
         meter = build_meter(Path(scratch))
-        return [_peer(peer, meter, machine, list(_cases(shapes)), vlens, python, ours) for peer in PEERS]
+        return [_peer(peer, meter, machine, list(_cases(batches)), python, ours) for peer in PEERS]
 
 
-def _cases(shapes: Sequence[Shape]) -> Iterator[Case]:
-    return (Case(shape, type_) for shape in shapes for type_ in TYPES)
+def _cases(batches: Batches) -> Iterator[tuple[Case, int]]:
+    for shapes, vlens in batches:
+        yield from ((Case(shape, type_), vlen) for shape in shapes for type_ in TYPES for vlen in vlens)
 
 
 def _peer(
-    peer: Peer, meter: Meter, machine: Machine, cases: Sequence[Case], vlens: Sequence[int], python: str, ours: Ours
+    peer: Peer, meter: Meter, machine: Machine, cases: Sequence[tuple[Case, int]], python: str, ours: Ours
 ) -> Found:
     problem = f"not installed: pip install {peer.wheel} (in any interpreter, named with --peers PYTHON)"
     version = None
@@ -89,13 +94,12 @@ def _peer(
     if version is None:
         return Found(peer.name, peer.wheel, None, problem, ())
     rows = []
-    for case in cases:
-        for vlen in vlens:
-            with TemporaryDirectory() as scratch:
-                try:
-                    rows.append(_row(peer, meter, machine, case, vlen, python, Path(scratch), ours))
-                except (PeerError, MeterError, toolchain.ToolError) as error:
-                    rows.append(PeerRow(case.shape.name, case.type, vlen, problem=str(error).strip().splitlines()[-1]))
+    for case, vlen in cases:
+        with TemporaryDirectory() as scratch:
+            try:
+                rows.append(_row(peer, meter, machine, case, vlen, python, Path(scratch), ours))
+            except (PeerError, MeterError, toolchain.ToolError) as error:
+                rows.append(PeerRow(case.shape.name, case.type, vlen, problem=str(error).strip().splitlines()[-1]))
     return Found(peer.name, peer.wheel, version, "", tuple(rows))
 
 
@@ -106,9 +110,10 @@ def _row(
     counts = measure(meter, case, program, vlen, folder)
     assert machine.dlen is not None
     parts = (counts.total, counts.arithmetic_beats(vlen, machine.dlen), counts.memory_beats(vlen, machine.dlen))
-    each = [n / case.shape.macs for n in (*parts, machine.cycles(counts, vlen).total)]  # no caches: no stalls
-    ratios = {types: cycles / each[-1] for types, cycles in ours.get((case.shape.name, vlen), {}).items()}
-    return PeerRow(case.shape.name, case.type, vlen, *each, ratios=ratios)
+    issue, arithmetic, memory = (n / case.shape.macs for n in parts)
+    cycles = machine.cycles(counts, vlen).total / case.shape.macs  # no caches were modelled: no stalls
+    ratios = {types: own / cycles for types, own in ours.get((case.shape.name, vlen), {}).items()}
+    return PeerRow(case.shape.name, case.type, vlen, issue, arithmetic, memory, cycles, ratios)
 
 
 def lines(found: Sequence[Found], types: Sequence[str]) -> Iterator[str]:

@@ -29,8 +29,15 @@ def build(python: str, case: Case, vlen: int, folder: Path) -> Parts:
     shapes = {"x": case.x_shape, "w": case.w_shape, "y": case.y_shape}
     if case.kind == "depthwise":
         shapes["w"] = (*case.w_shape, 1)  # a filter per channel
-    request = {f"{name}_shape": shape for name, shape in shapes.items()} | {"kind": case.kind, "type": case.type}
-    request |= {"kernel": case.shape.kernel, "result": TYPES[case.type], "vlen": vlen, "object": str(target)}
+    request = {f"{name}_shape": shape for name, shape in shapes.items()} | {
+        "kind": case.kind,
+        "kernel": case.shape.kernel,
+        "stride": case.shape.stride,
+        "type": case.type,
+        "result": TYPES[case.type],
+        "vlen": vlen,
+        "object": str(target),
+    }
     toolchain.run([python, SCRIPT, json.dumps(request)], what=f"TVM on {case.shape.name}", folder=folder)
     flags = [f"-DHC_{name.upper()}_SHAPE={','.join(map(str, shape))}" for name, shape in shapes.items()]
     flags += [f"-DHC_CODE={CODES[case.type]}", f"-DHC_BITS={8 * np.dtype(case.type).itemsize}"]

@@ -17,12 +17,13 @@ def layer(case: dict[str, Any]) -> Any:
     x = te.placeholder(case["x_shape"], case["type"], "x")
     w = te.placeholder(case["w_shape"], case["type"], "w")
     pad = case["kernel"] // 2
+    stride = case.get("stride", 1)
     if case["kind"] == "dense":
         y = topi.nn.matmul(x, w, out_dtype=case["result"])
     elif case["kind"] == "depthwise":
-        y = topi.nn.depthwise_conv2d_nhwc(x, w, 1, pad, 1, out_dtype=case["result"])
+        y = topi.nn.depthwise_conv2d_nhwc(x, w, stride, pad, 1, out_dtype=case["result"])
     else:
-        y = topi.nn.conv2d_nhwc(x, w, 1, pad, 1, out_dtype=case["result"])
+        y = topi.nn.conv2d_nhwc(x, w, stride, pad, 1, out_dtype=case["result"])
     return te.create_prim_func([x, w, y]).with_attr("global_symbol", "layer")
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.peers import build, iree, table, tvm
+from benchmarks.peers import build, iree, network, table, tvm
 from benchmarks.peers.case import TYPES, Case
-from benchmarks.riscv import document
-from benchmarks.shapes import Shape
+from benchmarks.riscv import TYPES as OUR_TYPES
+from benchmarks.riscv import Tables
+from benchmarks.shapes import RESNET20, Shape
 from cpu_backend import toolchain
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.meter.meter import INCLUDE, build_meter
@@ -24,6 +26,7 @@ SHAPES = (
     Shape("pointwise", 16, 32, 8, 1),
     Shape("depthwise", 16, 16, 8, 3, depthwise=True),
     Shape("dense", 64, 32, 1, 1),
+    Shape("strided", 3, 16, 4, 3, stride=2),
 )
 HAL = """
   %cmd = hal.command_buffer.create device(%d : !hal.device) bindings(%c4) : !hal.command_buffer
@@ -64,14 +67,14 @@ def test_expected(shape: Shape) -> None:
     x, w = (operand.astype(np.int64) for operand in case.operands())
     y, pad, size = case.expected(), shape.kernel // 2, shape.size
     assert y.shape == case.y_shape and y.dtype == np.int32
-    x, y = x.reshape(size, size, -1), y.reshape(size, size, -1)
+    x, y = x.reshape(size * shape.stride, size * shape.stride, -1), y.reshape(size, size, -1)
     w = w.reshape(shape.kernel, shape.kernel, -1, 1 if shape.depthwise else shape.filters)
     for row, column in ((0, 0), (size // 2, size // 2)):
         total = 0
         for i in range(shape.kernel):
             for j in range(shape.kernel):
-                r, c = row + i - pad, column + j - pad
-                if 0 <= r < size and 0 <= c < size:
+                r, c = row * shape.stride + i - pad, column * shape.stride + j - pad
+                if 0 <= r < len(x) and 0 <= c < len(x):
                     total += x[r, c, 3] * w[i, j, 3, 0] if shape.depthwise else int(x[r, c] @ w[i, j, :, 3])
         assert y[row, column, 3] == total
     assert case.agrees(case.expected()) and not case.agrees(case.expected() + 1)
@@ -113,10 +116,10 @@ def test_missing(riscv_tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     absent = table.Peer("absent", "absent-wheel", lambda python: build.ask(python, "no_such_module", "1"), tvm.build)
     monkeypatch.setattr(table, "PEERS", (absent,))
     machine = load_machine("generic")
-    (found,) = table.find(machine, SHAPES, (256,), sys.executable, {})
+    (found,) = table.find(machine, [(SHAPES, (256,))], sys.executable, {})
     assert found.version is None and not found.rows
     assert any("not installed: pip install absent-wheel" in line for line in table.lines([found], ("w8a8",)))
-    printed = json.loads(json.dumps(document(machine, [], [found])))
+    printed = json.loads(json.dumps(asdict(Tables(machine.name, [], [found], network.resnet20({}, [found], (256,))))))
     assert [(peer["version"], peer["rows"], peer["problem"]) for peer in printed["peers"]] == [
         (None, [], found.problem)
     ]
@@ -129,7 +132,7 @@ def test_rows(riscv_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
         raise build.PeerError("does not compile")
 
     monkeypatch.setattr(table, "PEERS", (table.Peer("failing", "wheel", lambda python: "1.0", fail),))
-    (found,) = table.find(load_machine("generic"), SHAPES[:1], (128, 256), sys.executable, {})
+    (found,) = table.find(load_machine("generic"), [(SHAPES[:1], (128, 256))], sys.executable, {})
     assert [(row.type, row.vlen, row.problem) for row in found.rows] == [
         (type_, vlen, "does not compile") for type_ in TYPES for vlen in (128, 256)
     ]
@@ -137,3 +140,17 @@ def test_rows(riscv_tools: None, monkeypatch: pytest.MonkeyPatch) -> None:
     (_, line, note) = table.lines([table.Found("some", "wheel", "1.0", "", (row,))], ("w8a8",))
     assert line.split()[:4] == ["some", "conv", "int8", "256"] and line.split()[-1] == "0.250"
     assert note == table.NOTE
+
+
+def test_network() -> None:
+    """A frame is every layer as often as it occurs: 40.55 million multiply-accumulates, counted by hand per stage."""
+    macs = (
+        32 * 32 * 9 * (3 * 16 + 6 * 16 * 16) + 16 * 16 * 9 * 32 * (16 + 5 * 32) + 8 * 8 * 9 * 64 * (32 + 5 * 64) + 640
+    )
+    ours = {(shape.name, 256): dict.fromkeys(OUR_TYPES, 0.5) for shape, _ in RESNET20}
+    rows = tuple(table.PeerRow(shape.name, "int8", 256, 1.0, 1.0, 1.0, 2.0, {}) for shape, _ in RESNET20)
+    found = network.resnet20(ours, [table.Found("some", "wheel", "1.0", "", rows)], (256,))
+    assert {row.cycles for row in found if row.by == "this project"} == {macs / 2}
+    int8, float32 = (row for row in found if row.by == "some")
+    assert int8.cycles == macs * 2 and float32.cycles is None and "not measured" in float32.problem
+    assert any("not measured" in line for line in network.lines(found))
