@@ -17,7 +17,7 @@ def layer(case: dict[str, Any]) -> Any:
     x = te.placeholder(case["x_shape"], case["type"], "x")
     w = te.placeholder(case["w_shape"], case["type"], "w")
     pad = case["kernel"] // 2
-    stride = case.get("stride", 1)
+    stride = case["stride"]
     if case["kind"] == "dense":
         y = topi.nn.matmul(x, w, out_dtype=case["result"])
     elif case["kind"] == "depthwise":
