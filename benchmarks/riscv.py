@@ -5,7 +5,7 @@ wheels may be in another interpreter: --peers PYTHON.
 
 Each layer at VLEN 128, 256 and 512 on a machine model (`generic`: datapath of 128 bits), counted under the meter, per
 multiply-accumulate; `x` compares cycles with this project's own int8 kernel (32-bit sums) at the same VLEN, cache
-misses left out of both. Counts repeat to the digit.
+misses left out of both. Counts repeat to the digit. Takes minutes, with the peers many.
 """
 
 from __future__ import annotations
