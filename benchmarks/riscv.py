@@ -1,8 +1,11 @@
-"""Cycles of the RISC-V kernels, whole layers with requantisation: python -m benchmarks.riscv [--machine NAME] [--json]
+"""Cycles of the RISC-V kernels and of other compilers: python -m benchmarks.riscv [--machine NAME] [--json]
+
+This project's kernels are whole layers with requantisation, the peers' (benchmarks/peers) are the sums only. The peers'
+wheels may be in another interpreter: --peers PYTHON.
 
 Each layer at VLEN 128, 256 and 512 on a machine model (`generic`: datapath of 128 bits), counted under the meter, per
 multiply-accumulate; `x` compares cycles with this project's own int8 kernel (32-bit sums) at the same VLEN, cache
-misses left out of both. Counts repeat to the digit.
+misses left out of both. Counts repeat to the digit. Takes minutes, with the peers many.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.peers import network, table
+from benchmarks.shapes import RESNET20, SHAPES, Shape
 from cpu_backend import runner, toolchain
 from cpu_backend.emit import identifier
 from cpu_backend.engine import CpuEngine
@@ -32,32 +37,9 @@ from ir.types import DType, TensorType
 
 VLENS = (128, 256, 512)
 BASE = "w8a8"
+COMPARED = ("w8a8", "w4a4")
+"""The types that the table compares with the peers."""
 SEED = 7
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A convolution; ``depthwise``: a filter per channel."""
-
-    name: str
-    channels: int
-    filters: int
-    size: int
-    kernel: int
-    depthwise: bool = False
-
-    @property
-    def macs(self) -> int:
-        per_output = self.kernel**2 * (1 if self.depthwise else self.channels)
-        return self.size**2 * self.filters * per_output
-
-
-SHAPES = (
-    Shape("conv 3x3 56x56 64->64", 64, 64, 56, 3),
-    Shape("conv 1x1 56x56 64->64", 64, 64, 56, 1),
-    Shape("depthwise 3x3 56x56 64", 64, 64, 56, 3, depthwise=True),
-    Shape("fully connected 1024->256", 1024, 256, 1, 1),
-)
 TYPES = {"w8a8": (8, DType("int", 8)), "w8a4": (8, DType("uint", 4)), "w4a4": (4, DType("uint", 4))} | {
     "w2a2": (2, DType("uint", 2))
 }
@@ -85,7 +67,7 @@ def layer_graph(shape: Shape, types: str) -> Graph:
     rng = np.random.default_rng(SEED)
     bits, activation = TYPES[types]
     top = (1 << bits - 1) - 1
-    x = TensorType.of_dtype((shape.channels, shape.size, shape.size), activation)
+    x = TensorType.of_dtype((shape.channels, *(shape.size * shape.stride,) * 2), activation)
     per_filter = 1 if shape.depthwise else shape.channels
     pad = shape.kernel // 2
     constants = {
@@ -95,13 +77,15 @@ def layer_graph(shape: Shape, types: str) -> Graph:
     }
     groups = shape.channels if shape.depthwise else 1
     nodes = (
-        Node("sums", Conv2d(padding=(pad, pad, pad, pad), groups=groups), ("x", "w")),
+        Node("sums", Conv2d((shape.stride, shape.stride), (pad, pad, pad, pad), groups=groups), ("x", "w")),
         Node("y", MultiplyShift(16, x.lo, x.hi), ("sums", "mul", "add")),
     )
     return Graph(identifier(f"{shape.name} {types}"), {"x": x}, nodes, ("y",), constants).verify()
 
 
-def measure(meter: Meter, machine: Machine, shape: Shape, types: str, folder: Path) -> list[Row]:
+def measure(
+    meter: Meter, machine: Machine, shape: Shape, types: str, folder: Path, vlens: Sequence[int] = VLENS
+) -> list[Row]:
     """A row per VLEN; ``relative`` is 0 until `rows` compares."""
     graph = layer_graph(shape, types)
     cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", machine.name)
@@ -110,7 +94,7 @@ def measure(meter: Meter, machine: Machine, shape: Shape, types: str, folder: Pa
     region = RegionSources(identifier(graph.name), tuple(sources), toolchain.RUNTIME)
     program = build_program(region, "rv64gcv", _frame(graph, artifact), folder)
     found = []
-    for vlen in VLENS:
+    for vlen in vlens:
         if machine.vlens and vlen not in machine.vlens:
             continue
         (layer,) = measure_region(meter, machine, program, vlen, [shape.name])
@@ -128,7 +112,7 @@ def _frame(graph: Graph, artifact: Artifact) -> bytes:
     return artifact.inputs[0].layout.pack(values, x)
 
 
-def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES) -> list[Row]:
+def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int] = VLENS) -> list[Row]:
     """Every shape with every type. MeterError, ToolError."""
     found: list[Row] = []
     with TemporaryDirectory() as scratch:
@@ -137,35 +121,67 @@ def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES) -> list[Row]:
             for types in TYPES:
                 folder = Path(scratch, identifier(f"{shape.name} {types}"))
                 folder.mkdir()
-                found += measure(meter, machine, shape, types, folder)
+                found += measure(meter, machine, shape, types, folder, vlens)
     base = {(row.layer, row.vlen): row.cycles for row in found if row.types == BASE}
     return [Row(**{**asdict(row), "relative": base[row.layer, row.vlen] / row.cycles}) for row in found]
+
+
+def ours(found: Sequence[Row]) -> table.Ours:
+    """What the peers are compared with."""
+    cycles: dict[tuple[str, int], dict[str, float]] = {}
+    for row in found:
+        cycles.setdefault((row.layer, row.vlen), {})[row.types] = row.cycles
+    return cycles
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that is printed."""
+
+    machine: str
+    rows: list[Row]
+    peers: list[table.Found]
+    networks: list[network.NetworkRow]
+    notes: tuple[str, ...] = (table.NOTE, network.NOTE)
+
+
+def tables(machine: Machine, python: str) -> Tables:
+    """Layers at all vector lengths, ResNet-20's at 256 or what the machine has. MeterError, ToolError."""
+    vlens = [vlen for vlen in VLENS if not machine.vlens or vlen in machine.vlens]
+    network_vlens = [256] if 256 in vlens else vlens[:1]
+    resnet20 = [shape for shape, _ in RESNET20]
+    found = rows(machine, SHAPES, vlens) + rows(machine, resnet20, network_vlens)
+    peers = table.find(machine, [(SHAPES, vlens), (resnet20, network_vlens)], python, ours(found))
+    return Tables(machine.name, found, peers, network.resnet20(ours(found), peers, network_vlens))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machine", default="generic", help="a machine model with vectors")
+    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="has the peers' wheels")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
         machine = load_machine(options.machine)
         machine.check("rv64gcv", 0)
-        found = rows(machine)
+        found = tables(machine, options.peers)
     except (MachineError, MeterError, toolchain.ToolError) as error:
         print(f"benchmarks.riscv: {error}", file=sys.stderr)
         return 2
     if options.json:
-        print(json.dumps([asdict(row) for row in found], indent=1))
+        print(json.dumps(asdict(found), indent=1))
         return 0
     print(
         "layer                       types  VLEN  instr/MAC  arith/MAC  mem/MAC  cycles/MAC  with misses      x  sums"
     )
-    for row in found:
+    for row in found.rows:
         print(
             f"{row.layer:27} {row.types:5} {row.vlen:5} {row.instructions:10.4f} {row.arithmetic_beats:10.4f} "
             f"{row.memory_beats:8.4f} {row.cycles:11.4f} {row.cycles_with_misses:12.4f} {row.relative:6.2f}  "
             f"{row.accumulator}"
         )
+    for line in ("", *table.lines(found.peers, COMPARED), "", *network.lines(found.networks)):
+        print(line)
     return 0
 
 

@@ -18,11 +18,13 @@ KERNELS = Path(__file__).with_name("kernels")
 ALWAYS = ("hck.h", "hck_element.h")
 INCLUDED = {
     "hck_conv_rvv.c": (
+        "hck_conv_rvv8.inc",
         "hck_conv_rvv16_all.inc",
         "hck_conv_rvv16.inc",
         "hck_conv_rvv32_all.inc",
         "hck_conv_rvv32.inc",
     ),
+<<<<<<< HEAD
     "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
     "hck_few_rvv.c": (
         "hck_rvv.h",
@@ -32,9 +34,18 @@ INCLUDED = {
         "hck_few_rvv32.inc",
         "hck_few_rvv_wide.inc",
     ),
+=======
+    "hck_block.c": ("hck_scalar.h",),
+>>>>>>> main
     "hck_requantise.c": ("hck_requantise_rvv.inc",),
+    "hck_sparse.c": ("hck_sparse.h",),
+    "hck_sparse_rvv.c": ("hck_sparse_rvv_all.inc", "hck_sparse_rvv.inc"),
+    "hck_swar32.c": ("hck_scalar.h", "hck_swar.inc"),
+    "hck_swar64.c": ("hck_scalar.h", "hck_swar.inc"),
+    "hck_xnor32.c": ("hck_scalar.h", "hck_xnor.inc"),
+    "hck_xnor64.c": ("hck_scalar.h", "hck_xnor.inc"),
 }
-"""Files that a kernel source includes beside the headers."""
+"""Files that a kernel source includes beside the headers of all; regions include those among them that are headers."""
 MARKS = """/* Each layer's call, with its number; -DHC_METER adds the meter's marks (cpu_backend/meter). */
 #ifdef HC_METER
 #include "hc_meter.h"
@@ -64,15 +75,18 @@ class RegionCode:
     memory: Plan
 
 
-def generate(region: Graph, folder: str = "cpu") -> RegionCode:
-    """C for a region. GraphError names the node that the kernels cannot execute, and why."""
+def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = (), word: int = 0) -> RegionCode:
+    """C for a region, in these layers (`layers_of` it by default); ``word`` as in `Destination`.
+
+    GraphError names the node that the kernels cannot execute, and why.
+    """
     both = next((tensor for tensor in region.outputs if tensor in region.inputs), None)
     if both:
         raise GraphError(f"{region.name}: '{both}' is an input and an output of the region, which nothing computes")
-    layers = layers_of(region)
+    layers = tuple(layers) or layers_of(region)
     places = _places(region, layers)
     names = _names(layers)
-    codes = {layer.name: _emit(region, layer, names, places) for layer in layers}
+    codes = {layer.name: _emit(region, layer, names, places, word) for layer in layers}
     memory = _plan(region, layers, places, codes)
     kernels = sorted({kernel for code in codes.values() for kernel in code.kernels})
     name = identifier(region.name)
@@ -88,7 +102,7 @@ def generate(region: Graph, folder: str = "cpu") -> RegionCode:
     return RegionCode(files, sources, layers, {key: code.note for key, code in codes.items()}, memory)
 
 
-def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping[str, Place]) -> LayerCode:
+def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping[str, Place], word: int) -> LayerCode:
     copied: list[tuple[int, int]] = []
     if isinstance(layer.first.op, Concat):
         first = 0
@@ -97,7 +111,7 @@ def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping
                 copied.append((i, first))
             first += operand.type.shape[0]
     try:
-        return emit(layer, names[layer.name], Destination(places[layer.name].stride, tuple(copied)))
+        return emit(layer, names[layer.name], Destination(places[layer.name].stride, tuple(copied), word))
     except OperatorError as error:
         raise GraphError(f"{region.name}: '{layer.first.name}' on the CPU: {error}") from error
 
@@ -175,11 +189,14 @@ def _source(
 ) -> str:
     name = identifier(region.name)
     zeros = max(code.zeros for code in codes.values())
+    included = {file for code in codes.values() for kernel in code.kernels for file in INCLUDED.get(kernel, ())}
+    headers = sorted({"hck.h", *(file for file in included if file.endswith(".h"))})
+    includes = "\n".join(f'#include "kernels/{header}"' for header in headers)
     parts = [
         f"/*\n * Region {region.name}: {len(layers)} layers, {memory.size} bytes of arena "
         f"(no plan needs fewer than {memory.lower_bound}).\n"
         " * Tensors are (H, W, C), channels innermost, one element per native integer.\n */\n"
-        f'#include "hc_region.h"\n#include "{name}_weights.h"\n#include "kernels/hck.h"\n'
+        f'#include "hc_region.h"\n#include "{name}_weights.h"\n{includes}\n'
         f"\n{MARKS}"
     ]
     if zeros:

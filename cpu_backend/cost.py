@@ -1,24 +1,38 @@
 """Estimated cycles of a layer: a table of costs per unit of work, and what work a layer is.
 
 Convolutions on vectors, cycles per MAC: arithmetic beats per multiply-accumulate of a 3x3, 64 -> 64 layer at VLEN 256
+<<<<<<< HEAD
 with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4). They scale
 with 1 / VLEN, and with the share of lanes that output channels fill. Fully connected layers (1024 -> 256) and depthwise
 ones (3x3, 64 channels, 56x56, less their requantisation) were counted on this room's kernels in the same way.
 Scalar machines: a 2x4 register block of int8 in rv32im measured 5.15 cycles per MAC; rv64gc counts the 3.8 instructions
 per MAC of this room's 4x2 block, one a cycle.
+=======
+with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4; 8-bit sums of
+W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Scalar
+machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its requantisation, on the models vexriscv and u54
+(benchmarks.riscv_scalar); the kernels for every machine (groups, wide weights) by a 2x4 register block of int8, 5.15
+cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this room's 4x2 block in rv64gc, one a cycle.
+>>>>>>> main
 Everything else: instructions (or beats at LMUL 4) per element of the result, by the same reckoning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
 
+<<<<<<< HEAD
 from cpu_backend.emit import conv_accumulator
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
+=======
+from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
+>>>>>>> main
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
+from cpu_backend.scalar import word_of
 from ir.graph import NodeView
 from ir.ops import (
     Add,
@@ -44,15 +58,35 @@ from ir.ops import (
 from ir.target import Cpu
 
 REFERENCE_VLEN = 256
+<<<<<<< HEAD
 VECTOR_CYCLES_PER_MAC = {16: 0.128, 32: 0.2685}
 WIDENED_CYCLES_PER_MAC = 0.375
 """One pixel whose products leave no room in 16 bits: every weight is widened for a single product."""
 DEPTHWISE_CYCLES_PER_MAC = {16: 0.14, 32: 0.30}
 OTHER_DEPTHWISE_CYCLES_PER_MAC = 0.8
 """Kernels neither 3 nor 5 wide, larger strides, 16-bit elements, pooled."""
+=======
+VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
+>>>>>>> main
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
+SCHEME_CYCLES_PER_MAC = {
+    (32, "block", 0): 4.55,
+    (32, "swar", 16): 2.65,
+    (32, "swar", 8): 1.34,
+    (32, "xnor", 0): 0.56,
+    (64, "block", 0): 2.8,
+    (64, "swar", 32): 1.6,
+    (64, "swar", 16): 0.84,
+    (64, "swar", 8): 0.47,
+    (64, "xnor", 0): 0.34,
+}
+"""By (bits of a word, kind, bits of a field); without moving sums to wider fields."""
+MOVE_CYCLES = 12
+"""Per word of sums and chunk of products."""
 FLUSH_CYCLES = 0.6
 """Vector cycles per 16-bit sum added to its 32-bit total: load, widening add, store at REFERENCE_VLEN."""
+WIDENING_CYCLES = 0.125
+"""Vector cycles per 8-bit sum added to its 16-bit one, both in registers: four beats for 32 lanes."""
 VECTOR_ELEMENT: Mapping[type[Op], float] = {
     Add: 1.3,
     Clip: 1.25,
@@ -94,8 +128,23 @@ narrowing the result back three quarters together."""
 GATE_ELEMENT = {True: (2.4, 2.0), False: (5.0, 8.0)}
 """A gated convolution beside its two convolutions, with vectors and without: cycles per element of the operand, which
 is split into two planes, and per element of the result, where the gate picks a sum."""
+PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
+"""Column-pruned convolutions: cycles per element of the padded planes and of a panel, at REFERENCE_VLEN."""
+LONGEST_VLEN = 512
+"""At which the panels of these have their full size (HCK_ROW_BYTES)."""
 STRIDED = 5
 """How much dearer than whole parts single elements are to move."""
+
+
+def cheapest(layer: Layer, cpu: Cpu) -> Layer:
+    """The layer, executed by the kernel for column-pruned weights where that is estimated to take fewer cycles.
+
+    That kernel lives from vectors; without them it reads and writes its sums in memory for every product.
+    """
+    if cpu.vlen == 0 or not has_pruned_columns(layer) or pruned_weights(layer) is None:
+        return layer
+    pruned = replace(layer, pruned=True)
+    return pruned if layer_cycles(pruned, cpu) < layer_cycles(layer, cpu) else layer
 
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
@@ -107,7 +156,7 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     vector = cpu.vlen > 0
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
-        return _conv_cycles(layer, view, cpu)
+        return _pruned_cycles(layer, view, cpu) if layer.pruned else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
         beside = layer.x.elements * operand + view.type.elements * result
@@ -120,9 +169,16 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
 def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     assert isinstance(view.op, (Conv2d, GatedConv2d))
     weights = view.operands[1].type.shape
-    products, macs = prod(weights[1:]), view.type.elements * prod(weights[1:])
+    products = prod(weights[1:])
     if cpu.vlen == 0:
-        return macs * SCALAR_CYCLES_PER_MAC[cpu.isa]
+        chosen = conv_scheme(layer, word_of(cpu))
+        if chosen is None:
+            return view.type.elements * products * SCALAR_CYCLES_PER_MAC[cpu.isa]
+        lanes = chosen.lanes
+        filled = weights[0] / (-(-weights[0] // lanes) * lanes)
+        each = SCHEME_CYCLES_PER_MAC[chosen.word, chosen.kind, chosen.bits]
+        each += MOVE_CYCLES / (lanes * chosen.flush) if chosen.flush else 0
+        return view.type.elements * products * each / filled
     proof = conv_accumulator(layer)
     if is_depthwise(layer):
         return macs * _depthwise_rate(layer, view.op, proof.bits, cpu.vlen) * REFERENCE_VLEN / cpu.vlen
@@ -131,6 +187,7 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
     filled = lanes / (-(-lanes // width) * width)
     flushes = 0 if proof.bits == 32 or proof.flush == WHOLE_SUM else products // proof.flush + 1
+<<<<<<< HEAD
     single = view.type.elements == weights[0] and proof.bits == 32 and short_period(layer) < 2
     cycles = (
         macs * (WIDENED_CYCLES_PER_MAC if single else VECTOR_CYCLES_PER_MAC[proof.bits])
@@ -146,6 +203,26 @@ def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int
         return OTHER_DEPTHWISE_CYCLES_PER_MAC
     channels, width = layer.x.shape[0], vlen // (8 if bits == 16 else 16)
     return DEPTHWISE_CYCLES_PER_MAC[bits] * (-(-channels // width) * width) / channels
+=======
+    # on shorter vectors the kernels (worth_8_bits) take 16-bit sums
+    narrowest = proof.bits == 8 and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
+    widenings = -(-products // proof.flush8) if narrowest else 0
+    per_mac = VECTOR_CYCLES_PER_MAC[8 if narrowest else max(proof.bits, 16)]
+    each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
+    cycles = view.type.elements * each
+    return cycles / filled * REFERENCE_VLEN / cpu.vlen
+
+
+def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    """Products and flushes as the proof counts them, what is moved, and the lanes that pixels do not fill."""
+    pruned = pruned_weights(layer)
+    assert pruned is not None
+    pixels = prod(view.type.shape[1:])
+    panel = round(min(cpu.vlen, LONGEST_VLEN) / (32 * pruned.sums.product))
+    computed = -(-pixels // panel) * panel * pruned.beats
+    moved = prod(plane_shape(layer)) * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
+    return (computed + moved) * REFERENCE_VLEN / cpu.vlen
+>>>>>>> main
 
 
 def _window(view: NodeView) -> int:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cpu_backend.codegen import generate
-from cpu_backend.cost import layer_cycles
+from cpu_backend.cost import cheapest, layer_cycles
 from cpu_backend.emit import RULES, Destination, emit, identifier
-from cpu_backend.layers import Layer
+from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
+from cpu_backend.scalar import word_of
 from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Plain
@@ -48,22 +49,24 @@ class CpuEngine:
         return None
 
     def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
-        layer = _alone(node)
+        layer = _alone(node, target)
         try:
-            code = emit(layer, identifier(node.name), Destination(node.type.shape[0]))
+            code = emit(layer, identifier(node.name), Destination(node.type.shape[0], word=word_of(target.cpu)))
         except OperatorError as error:
             return Reason(f"{type(node.op).__name__} {error}")
         return Prepared(node, code.note)
 
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
-        return (Candidate(layer_cycles(_alone(prepared.node), target.cpu)),)
+        return (Candidate(layer_cycles(_alone(prepared.node, target), target.cpu)),)
 
     def overhead(self, region: Graph, target: Target) -> Resources:
         return Resources()
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""
-        code = generate(run_passes(region, PASSES))
+        passed = run_passes(region, PASSES)
+        layers = tuple(cheapest(layer, target.cpu) for layer in layers_of(passed))
+        code = generate(passed, layers=layers, word=word_of(target.cpu))
         stages = tuple(
             StageReport(layer.first.name, layer_cycles(layer, target.cpu), Resources(), code.notes[layer.name])
             for layer in code.layers
@@ -77,7 +80,7 @@ class CpuEngine:
         )
 
 
-def _alone(node: NodeView) -> Layer:
+def _alone(node: NodeView, target: Target) -> Layer:
     """A layer of this node only."""
     inputs = zip(node.node.inputs, node.operands, strict=True)
-    return Layer((node,), tuple(name for name, operand in inputs if operand.value is None))
+    return cheapest(Layer((node,), tuple(name for name, operand in inputs if operand.value is None)), target.cpu)

@@ -15,10 +15,13 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's."""
+    """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
+
+    ``pruned``: the kernel for column-pruned weights executes it (`cost.cheapest` chooses)."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]
+    pruned: bool = False
 
     @property
     def name(self) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 64
+MOVES = 100
+"""Placements tried from each order."""
+Placement = dict[str, int]
+"""Byte offset of every buffer."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +38,53 @@ class Plan:
     lower_bound: int
 
 
+ORDERS: tuple[Callable[[Lifetime], tuple[int, ...]], ...] = (
+    lambda b: (-b.size,),
+    lambda b: (-b.size * (b.last - b.first + 1),),
+    lambda b: (b.first - b.last, -b.size),
+    lambda b: (b.first, -b.size),
+    lambda b: (-b.last, -b.size),
+)
+"""What is placed first: the largest, most bytes times steps, the longest-lived, in order of time, from the end."""
+
+
 def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def plan(buffers: Sequence[Lifetime]) -> Plan:
-    """Places the largest buffers first, each into the lowest gap between those it meets."""
+    """The smallest of several placements, none of which is better than ``lower_bound``.
+
+    Buffers are placed one after another, each into the lowest gap between those it meets: in a few orders, and then,
+    from each, with the buffer that reaches highest placed earlier and earlier.
+    """
+    bound = max_live(buffers)
+    best: Placement = {}
+    size = -1
+    for key in ORDERS:
+        order = sorted(buffers, key=lambda buffer: (*key(buffer), buffer.first, buffer.name))
+        for _ in range(min(MOVES, len(order) + 1)):
+            placed = _place(order)
+            ends = [aligned(placed[buffer.name] + buffer.size) for buffer in order]
+            if size < 0 or max(ends, default=0) < size:
+                best, size = placed, max(ends, default=0)
+            if size == bound:
+                return Plan(best, size, bound)
+            highest = ends.index(max(ends))
+            order.insert(highest // 2, order.pop(highest))
+    return Plan(best, size, bound)
+
+
+def _place(order: Sequence[Lifetime]) -> Placement:
     placed: list[tuple[int, Lifetime]] = []
-    for buffer in sorted(buffers, key=lambda b: (-b.size, b.first, b.name)):
+    for buffer in order:
         offset = 0
         for start, other in sorted(((o, b) for o, b in placed if b.meets(buffer)), key=lambda each: each[0]):
             if offset + buffer.size <= start:
                 break
             offset = max(offset, aligned(start + other.size))
         placed.append((offset, buffer))
-    size = max((aligned(offset + buffer.size) for offset, buffer in placed), default=0)
-    return Plan({buffer.name: offset for offset, buffer in placed}, size, max_live(buffers))
+    return {buffer.name: offset for offset, buffer in placed}
 
 
 def max_live(buffers: Sequence[Lifetime]) -> int:

@@ -3,6 +3,10 @@
 A sum is built product by product, so what has to fit is not only the result but every partial sum. Over any order of
 accumulation a partial sum of channel c lies within ``lowest(c) .. highest(c)``, the sums of the negative and of the
 positive extremes of its products; zero is always inside, since an empty sum is one.
+
+Sums of 8 or 16 bits that do not hold the whole are flushed every few products, counted from a window's first. What
+counts is what these very weights add up to: the kernels add products in one order (rows, columns, channels), and each
+stretch between two flushes is bounded by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import numpy as np
 
 from ir.types import Array
 
+I8 = (-128, 127)
 I16 = (-(1 << 15), (1 << 15) - 1)
 I32 = (-(1 << 31), (1 << 31) - 1)
 WHOLE_SUM = (1 << 32) - 1
@@ -21,21 +26,36 @@ WHOLE_SUM = (1 << 32) - 1
 # Below this many products per flush the additions into 32 bits cost more than narrow accumulators save.
 SHORTEST_PERIOD = 8
 
+# An addition of 8-bit sums to 16-bit ones takes the beats that two products save.
+WIDENING = 2
+SHORTEST_PERIOD8 = 4
+PERIODS8 = (*range(128, 32, -4), *range(32, SHORTEST_PERIOD8 - 1, -1))
+"""Periods that are tried: beyond the first nothing is left to be saved, and kernels are unrolled by four."""
+
+PERIODS16 = (8.0, 6.0, 4.0, 3.0, 2.0, 1.5)
+"""Periods that are tried, in multiples of the one that holds whatever the weights."""
+
 
 @dataclass(frozen=True)
 class Accumulator:
-    """``bits`` of one running sum (16, 32 or 64) and after how many products it is flushed into 32 bits.
+    """``bits`` of one running sum (8, 16, 32 or 64) and after how many products it is flushed into 32 bits.
 
-    ``lowest``/``highest`` bound every partial sum over all channels, in integers of the accumulator.
+    8-bit sums are added to 16-bit ones every ``flush8`` products, and it is those that ``flush`` is about; it is a
+    multiple of ``flush8``. ``lowest``/``highest`` bound every partial sum over all channels, in integers of the
+    accumulator.
     """
 
     bits: int
     flush: int
     lowest: int
     highest: int
+    flush8: int = 0
 
     @property
     def note(self) -> str:
+        if self.bits == 8:
+            further = f", every {self.flush} into i32" if self.flush != WHOLE_SUM else ""
+            return f"i8 accumulator, flush every {self.flush8} into i16{further}"
         if self.bits == 16 and self.flush != WHOLE_SUM:
             return f"i16 accumulator, flush every {self.flush}"
         return f"i{self.bits} accumulator, no flush"
@@ -49,10 +69,69 @@ def partial_sums(weights: Array, lo: int, hi: int) -> tuple[int, int]:
     return int(least.sum(1).min()), int(most.sum(1).max())
 
 
+@dataclass(frozen=True, eq=False)
+class Products:
+    """The least and the most that each product of a channel can be, (O, products) in the kernels' order.
+
+    A product that a padded zero or nothing takes the place of is 0, so that bounds hold for partial sums too.
+    """
+
+    least: Array
+    most: Array
+
+    @staticmethod
+    def of(weights: Array, lo: int, hi: int) -> Products:
+        """For weights (O, I, KH, KW) and elements in lo..hi."""
+        ordered = weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1).astype(np.int64)
+        ends = ordered * min(lo, 0), ordered * max(hi, 0)
+        return Products(np.minimum(*ends), np.maximum(*ends))
+
+    @property
+    def count(self) -> int:
+        return len(self.least[0])
+
+    def fit(self, bounds: tuple[int, int], period: int) -> bool:
+        """Whether what is added from one flush to the next always lies within ``bounds``."""
+        starts = np.arange(0, self.count, period)
+        low, high = np.add.reduceat(self.least, starts, axis=1), np.add.reduceat(self.most, starts, axis=1)
+        return bool(bounds[0] <= low.min() and high.max() <= bounds[1])
+
+    def longest(self, bounds: tuple[int, int]) -> int:
+        """No longer period fits: the fullest channel's sum takes this many stretches within ``bounds``."""
+        low, high = int(self.least.sum(1).min()), int(self.most.sum(1).max())
+        stretches = max(-(low // -bounds[0]), -(-high // bounds[1]))
+        return self.count if stretches <= 1 else (self.count - 1) // (stretches - 1)
+
+
 def flush_period(weights: Array, lo: int, hi: int) -> int:
     """How many products any 16-bit running sum holds: floor(32767 / max |w * x|); WHOLE_SUM if all are zero."""
     largest = int(np.abs(weights.astype(np.int64)).max(initial=0)) * max(abs(lo), abs(hi))
     return I16[1] // largest if largest else WHOLE_SUM
+
+
+def flush_period16(products: Products, least: int) -> int:
+    """How many products 16-bit sums always hold from one flush to the next: ``least`` (`flush_period`) or more."""
+    tried = (int(least * factor) for factor in PERIODS16)
+    return next((p for p in tried if p < products.count and products.fit(I16, p)), least)
+
+
+def flush_period8(products: Products) -> int:
+    """The most products, of those tried, that 8-bit sums always hold from one flush to the next; 0: none."""
+    limit = products.longest(I8)
+    tried = (products.count, *(p for p in PERIODS8 if p < products.count))
+    return next((p for p in tried if p <= limit and products.fit(I8, p)), 0)
+
+
+def in_bytes(proof: Accumulator, products: Products) -> Accumulator:
+    """The proof for 16-bit sums with 8-bit ones before them, where they save beats.
+
+    ``proof.flush`` has to hold wherever a stretch starts.
+    """
+    period = flush_period8(products)
+    if not period or WIDENING * -(-products.count // period) >= products.count:
+        return proof
+    flush = proof.flush if proof.flush == WHOLE_SUM else proof.flush // period * period
+    return Accumulator(8, flush, proof.lowest, proof.highest, period)
 
 
 def fits_int8(weights: Array) -> bool:
@@ -62,16 +141,22 @@ def fits_int8(weights: Array) -> bool:
 def accumulator(weights: Array, lo: int, hi: int, element_bits: int = 8) -> Accumulator:
     """The narrowest accumulator for weights (O, I, KH, KW) and elements in lo..hi, stored in ``element_bits`` bits.
 
-    16 bits need 8-bit operands, and either a sum that fits as a whole or a period worth its flushes; the flushed
+    8 and 16 bits need 8-bit operands, and either a sum that fits as a whole or a period worth its flushes; the flushed
     total is 32 bits. 64 means that even 32 bits are not enough.
     """
     lowest, highest = partial_sums(weights, lo, hi)
     if lowest < I32[0] or highest > I32[1]:
         return Accumulator(64, WHOLE_SUM, lowest, highest)
-    eight_bits = element_bits == 8 and fits_int8(weights)
-    if eight_bits and I16[0] <= lowest and highest <= I16[1]:
-        return Accumulator(16, WHOLE_SUM, lowest, highest)
-    period = flush_period(weights, lo, hi)
-    if eight_bits and period >= SHORTEST_PERIOD:
+    if element_bits > 8 or not fits_int8(weights):
+        return Accumulator(32, WHOLE_SUM, lowest, highest)
+    products = Products.of(weights, lo, hi)
+    if I16[0] <= lowest and highest <= I16[1]:
+        return in_bytes(Accumulator(16, WHOLE_SUM, lowest, highest), products)
+    least = flush_period(weights, lo, hi)
+    narrowest = in_bytes(Accumulator(16, least, lowest, highest), products)
+    if narrowest.bits == 8:
+        return narrowest
+    period = flush_period16(products, least)
+    if period >= SHORTEST_PERIOD:
         return Accumulator(16, period, lowest, highest)
     return Accumulator(32, WHOLE_SUM, lowest, highest)

@@ -35,11 +35,13 @@ class Feature:
     target: str
     mcpu: str
     processor: str | None
+    flags: tuple[str, ...] = ()
 
 
+EVERY_REGISTER = ("-fomit-frame-pointer",)
 VECTOR = Feature("rv64gcv", LINK_TARGET, "baseline_rv64+v", "c908v,vlen={vlen}")
-SCALAR = Feature("rv64gc", LINK_TARGET, "baseline_rv64", "rv64")
-SOFT_CORE = Feature("rv32im", "riscv32-freestanding", "generic_rv32+m", None)
+SCALAR = Feature("rv64gc", LINK_TARGET, "baseline_rv64", "rv64", EVERY_REGISTER)
+SOFT_CORE = Feature("rv32im", "riscv32-freestanding", "generic_rv32+m", None, EVERY_REGISTER)
 FEATURES = {feature.name: feature for feature in (VECTOR, SCALAR, SOFT_CORE)}
 
 
@@ -111,8 +113,11 @@ def compile_objects(
     objects = []
     for source in sources:
         target = folder / f"{source.stem}.{feature.name}.o"
-        command = [*riscv_compiler(), "-target", feature.target, f"-mcpu={feature.mcpu}", "-O3", *WARNINGS]
-        run([*command, *flags, *_includes(includes), "-c", source, "-o", target], what=f"compiling {source.name}")
+        command = [*riscv_compiler(), "-target", feature.target, f"-mcpu={feature.mcpu}", "-O3", *feature.flags]
+        run(
+            [*command, *WARNINGS, *flags, *_includes(includes), "-c", source, "-o", target],
+            what=f"compiling {source.name}",
+        )
         objects.append(target)
     return objects
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, identifier, pixels_of
-from cpu_backend.emit.convolution import conv, conv_accumulator, gated_conv
+from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
 from cpu_backend.emit.pooling import pool
+from cpu_backend.emit.scalar import conv, conv_scheme
+from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv
 from cpu_backend.layers import Layer
 from ir.ops import (
     Add,
@@ -67,7 +69,7 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    return RULES[kind](layer, name, to)
+    return sparse_conv(layer, name, to) if layer.pruned else RULES[kind](layer, name, to)
 
 
 __all__ = [
@@ -77,6 +79,10 @@ __all__ = [
     "LayerCode",
     "Rule",
     "conv_accumulator",
+    "conv_scheme",
     "emit",
+    "has_pruned_columns",
     "identifier",
+    "plane_shape",
+    "pruned_weights",
 ]

@@ -20,10 +20,12 @@ Fields = Mapping[str, int | str]
 @dataclass(frozen=True)
 class Destination:
     """Where a layer writes: ``stride`` elements from pixel to pixel; ``copied`` are the operands of a Concat that are
-    not already written in place, as (operand, first channel)."""
+    not already written in place, as (operand, first channel). ``word``: bits of the words of a core without vectors,
+    whose convolutions have kernels of their own; 0 lets the C compiler choose."""
 
     stride: int
     copied: tuple[tuple[int, int], ...] = ()
+    word: int = 0
 
 
 @dataclass(frozen=True)

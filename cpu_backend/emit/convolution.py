@@ -16,7 +16,11 @@ from cpu_backend.emit.base import (
 )
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
+<<<<<<< HEAD
 from cpu_backend.ranges import I32, WHOLE_SUM, Accumulator, accumulator, fits_int8, flush_period
+=======
+from cpu_backend.ranges import I32, WHOLE_SUM, Accumulator, Products, accumulator, fits_int8, in_bytes
+>>>>>>> main
 from cpu_backend.requantise import kernel_type
 from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
 from ir.types import Array
@@ -31,7 +35,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     narrow = is_narrow(layer)
     kh, kw = w.shape[2:]
     fields = {
-        **conv_fields(layer),
+        **conv_fields(layer, proof),
         "weights": f"{name}_weights" if narrow else "NULL",
         "zeros": "zeros",
     }
@@ -46,21 +50,21 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             name,
             "const void *x, void *y, void *scratch",
             [*record("hck_conv", "conv", fields), *map_record, call],
-            (*_facts(layer), map_.note),
+            (*_facts(layer, proof), map_.note),
         ),
         (array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
         KERNELS,
         aligned(scratch),
         kw * x.shape[0] * element_bytes(x),
         proof.note,
-        (_scratch_check(name, f"HCK_CONV_SCRATCH({kh}, {kw}, {w.shape[0]})", scratch),),
+        (scratch_check(name, f"HCK_CONV_SCRATCH({kh}, {kw}, {w.shape[0]})", scratch),),
     )
 
 
 def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     w, x, proof = weights_of(layer), layer.x, conv_accumulator(layer)
     kh, kw = w.shape[2:]
-    fields = {**conv_fields(layer), "weights": f"{name}_weights", "zeros": "zeros"}
+    fields = {**conv_fields(layer, proof), "weights": f"{name}_weights", "zeros": "zeros"}
     map_, map_record, map_arrays = layer_map(layer, name)
     call = f"hck_gated_conv2d(&conv, {kernel_type(x)}, {name}_threshold, &map, x, y, {to.stride}, scratch);"
     scratch = gated_scratch(layer)
@@ -71,7 +75,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             name,
             "const void *x, void *y, void *scratch",
             [*record("hck_conv", "conv", fields), *map_record, call],
-            (*_facts(layer), map_.note),
+            (*_facts(layer, proof), map_.note),
         ),
         (
             array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, True)),
@@ -82,7 +86,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         aligned(scratch),
         kw * x.shape[0],
         proof.note,
-        (_scratch_check(name, size, scratch),),
+        (scratch_check(name, size, scratch),),
     )
 
 
@@ -95,9 +99,9 @@ def is_narrow(layer: Layer) -> bool:
     return fits_int8(weights_of(layer)) and kernel_type(layer.x) != "HCK_I32"
 
 
-def conv_fields(layer: Layer) -> dict[str, int | str]:
-    """The fields of ``hck_conv`` but for the addresses, in the record's order."""
-    op, w, proof, sums = _convolution(layer), weights_of(layer), conv_accumulator(layer), layer.first.type
+def conv_fields(layer: Layer, proof: Accumulator | None = None) -> dict[str, int | str]:
+    """The fields of ``hck_conv`` but for the addresses, in the record's order; without a proof no flush periods."""
+    op, w, sums = _convolution(layer), weights_of(layer), layer.first.type
     gated = isinstance(layer.first.op, GatedConv2d)
     return {
         "x_type": "HCK_I8" if gated else kernel_type(layer.x),
@@ -108,25 +112,36 @@ def conv_fields(layer: Layer) -> dict[str, int | str]:
         "pad_top": op.padding[0],
         "pad_left": op.padding[1],
         "groups": op.groups,
+<<<<<<< HEAD
         "flush": f"{short_period(layer) if proof.bits == 32 else proof.flush}u",
+=======
+        "flush": f"{proof.flush}u" if proof and proof.bits <= 16 else 0,
+        "flush8": proof.flush8 if proof else 0,
+>>>>>>> main
         "pool": 2 if layer.find(MaxPool2d) else 1,
     }
 
 
 def conv_accumulator(layer: Layer) -> Accumulator:
-    """The proof for a layer that starts with a convolution; OperatorError above 32 bits.
-
-    A gated one sums -1 and +1; its result of up to three per product takes the place of the sums, so they are proven.
-    """
+    """The proof for a layer that starts with a convolution; OperatorError above 32 bits."""
     view = layer.first
     x, w = view.operands[0].type, view.operands[1].constant
     gated = isinstance(view.op, GatedConv2d)
-    lo, hi, bits = (-3, 3, 8) if gated else (x.lo, x.hi, 8 * x.dtype.container.itemsize)
-    proof = accumulator(w, lo, hi, bits)
+    if gated:
+        # What is summed are -1 and +1, but the gate's result of up to three per product takes the place of the sums.
+        proof = accumulator(w, -3, 3)
+        proof = in_bytes(proof, Products.of(w, -1, 1)) if proof.bits <= 16 else proof
+    else:
+        proof = accumulator(w, x.lo, x.hi, 8 * x.dtype.container.itemsize)
     if proof.bits > 32:
         raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
+<<<<<<< HEAD
     if is_depthwise(layer) and proof.flush != WHOLE_SUM:
         return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # too few products to flush any
+=======
+    if _convolution(layer).groups > 1 and w.shape[1] == 1 and view.type.shape[0] == x.shape[0]:
+        return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # few products: 16 bits gain nothing
+>>>>>>> main
     return proof
 
 
@@ -171,6 +186,7 @@ def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
     return op
 
 
+<<<<<<< HEAD
 def is_depthwise(layer: Layer) -> bool:
     """One channel in and out per group: the channels are the lanes."""
     return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
@@ -178,6 +194,10 @@ def is_depthwise(layer: Layer) -> bool:
 
 def _facts(layer: Layer) -> tuple[str, str]:
     op, w, proof = _convolution(layer), weights_of(layer), conv_accumulator(layer)
+=======
+def _facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:
+    op, w = _convolution(layer), weights_of(layer)
+>>>>>>> main
     return (
         f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}, stride {op.stride[0]}x{op.stride[1]}, "
         f"padding {','.join(map(str, op.padding))}" + (f", {op.groups} groups" if op.groups > 1 else ""),
@@ -185,5 +205,5 @@ def _facts(layer: Layer) -> tuple[str, str]:
     )
 
 
-def _scratch_check(name: str, size: str, planned: int) -> str:
+def scratch_check(name: str, size: str, planned: int) -> str:
     return f"typedef char {name}_scratch[{size} <= {planned} ? 1 : -1];"

@@ -46,6 +46,12 @@ int main(void) {
 }
 
 #ifdef HC_BARE
+void *memcpy(void *to, const void *from, __SIZE_TYPE__ bytes);
+void *memcpy(void *to, const void *from, __SIZE_TYPE__ bytes) { /* a byte at a time: volatile, or it is made a call to itself */
+    for (__SIZE_TYPE__ i = 0; i < bytes; i++) ((volatile uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    return to;
+}
+
 /* A core without an operating system starts with no stack; the HINT before the system call tells its simulation to stop. */
 uint8_t hc_stack[1 << 16] __attribute__((aligned(16)));
 __asm__(

@@ -13,6 +13,7 @@
 
 #define HCK_INLINE static inline __attribute__((always_inline))
 #define HCK_MIN(a, b) ((a) < (b) ? (a) : (b))
+#define HCK_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 void *memcpy(void *to, const void *from, size_t bytes);
 
@@ -69,8 +70,15 @@ typedef struct {
     uint32_t out_h, out_w, out_c; /* of the convolution itself, before pooling */
     uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
     uint32_t groups;
+<<<<<<< HEAD
     uint32_t flush; /* 16-bit accumulators hold this many products; 0: nothing is known */
     uint32_t pool;  /* 1, or 2 for a 2x2 max-pool of the accumulators */
+=======
+    uint32_t flush;  /* 16-bit accumulators hold this many products; 0: accumulate in 32 bits */
+    uint32_t flush8; /* 8-bit accumulators hold the products n * flush8 to (n + 1) * flush8 of every window, in the order
+                        of the weights; divides flush unless that is the whole sum. 0: no 8-bit accumulators */
+    uint32_t pool;   /* 1, or 2 for a 2x2 max-pool of the accumulators */
+>>>>>>> main
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
     const void *zeros; /* kernel_w * in_c elements: what lies beside the picture */
@@ -107,6 +115,15 @@ hck_tile hck_conv_tile(const hck_conv *c, size_t rows);
  * kernel->mr * kernel_h * kernel_w pointers. */
 void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, size_t first, size_t count,
                    const void **pixels, void *tile);
+
+/* As hck_conv2d, with this tile kernel. */
+void hck_conv2d_tile(const hck_conv *c, const hck_tile *kernel, const hck_requantise *q, const void *x, void *y,
+                     size_t y_stride, void *scratch);
+
+/* What lies under the windows of `count` output pixels from `first` on, as runs for a tile kernel of `mr` pixels;
+ * returns their number, and in `run` their length. A run beside the picture is c->zeros. */
+size_t hck_conv_windows(const hck_conv *c, size_t mr, const void *x, size_t first, size_t count, const void **pixels,
+                        size_t *run);
 
 #if defined(__riscv_vector)
 hck_tile hck_tile_rvv(const hck_conv *c);

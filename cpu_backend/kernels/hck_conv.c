@@ -128,21 +128,27 @@ static size_t gather(const hck_conv *c, const void *x, size_t mr, const int32_t 
     return c->kernel_h * taps;
 }
 
+size_t hck_conv_windows(const hck_conv *c, size_t mr, const void *x, size_t first, size_t count, const void **pixels,
+                        size_t *run) {
+    int32_t top[HCK_BLOCK], left[HCK_BLOCK];
+    corners(c, first, count, mr, top, left);
+    return gather(c, x, mr, top, left, pixels, run);
+}
+
 void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, size_t first, size_t count,
                    const void **pixels, void *tile) {
     const size_t groups = is_depthwise(c) ? 1 : c->groups;
     const size_t in = c->in_c / groups, out = c->out_c / groups;
     const size_t group_weights = (size_t)c->kernel_h * c->kernel_w * in * out;
-    int32_t top[HCK_BLOCK], left[HCK_BLOCK];
     size_t run;
-    corners(c, first, count, kernel->mr, top, left);
-    const size_t runs = gather(c, x, kernel->mr, top, left, pixels, &run);
+    const size_t runs = hck_conv_windows(c, kernel->mr, x, first, count, pixels, &run);
     for (size_t g = 0; g < groups; g++)
         kernel->tile(c, pixels, g * in, runs, run, c->weights + g * group_weights, out,
                      (uint8_t *)tile + g * out * hck_size(kernel->sums));
 }
 
 void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
+<<<<<<< HEAD
 #if defined(__riscv_vector)
     if (is_depthwise(c) && hck_depthwise_rvv(c, q, x, y, y_stride, scratch)) return;
 #endif
@@ -155,6 +161,22 @@ void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void 
         count = HCK_MIN(total - first, kernel.mr / per);
         hck_conv_sums(c, &kernel, x, first, count, pixels, tile);
         hck_requantise_rows(q, tile, kernel.sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
+=======
+    const hck_tile kernel = hck_conv_tile(c);
+    hck_conv2d_tile(c, &kernel, q, x, y, y_stride, scratch);
+}
+
+void hck_conv2d_tile(const hck_conv *c, const hck_tile *kernel, const hck_requantise *q, const void *x, void *y,
+                     size_t y_stride, void *scratch) {
+    const void **pixels = (const void **)scratch;
+    void *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
+    const size_t per = c->pool * c->pool, block = kernel->mr / per;
+    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
+    for (size_t first = 0; first < total; first += block) {
+        const size_t count = HCK_MIN(total - first, block);
+        hck_conv_sums(c, kernel, x, first, count, pixels, tile);
+        hck_requantise_rows(q, tile, kernel->sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
+>>>>>>> main
                             y_stride, count, per);
     }
 }

@@ -7,12 +7,20 @@
 #include "hck_requantise_rvv.inc"
 #else
 
-HCK_INLINE int32_t clip(int64_t value, int32_t lo, int32_t hi) {
+HCK_INLINE int32_t clip(int32_t value, int32_t lo, int32_t hi) {
+    return value < lo ? lo : value > hi ? hi : value;
+}
+
+HCK_INLINE int32_t clip_wide(int64_t value, int32_t lo, int32_t hi) {
     return value < lo ? lo : value > hi ? hi : (int32_t)value;
 }
 
-/* An arithmetic shift right: C99 leaves that of negative numbers to the compiler. */
-HCK_INLINE int64_t shift_right(int64_t value, uint32_t shift) {
+/* Arithmetic shifts right: C99 leaves those of negative numbers to the compiler. */
+HCK_INLINE int32_t shift_right(int32_t value, uint32_t shift) {
+    return value < 0 ? ~(~value >> shift) : value >> shift;
+}
+
+HCK_INLINE int64_t shift_right_wide(int64_t value, uint32_t shift) {
     return value < 0 ? ~(~value >> shift) : value >> shift;
 }
 
@@ -21,7 +29,7 @@ HCK_INLINE int32_t multiply_shift(const hck_requantise *q, int32_t x, size_t c) 
         const int32_t scaled = x * q->mul[c] + q->add[c];
         return clip(shift_right(scaled, q->shift), q->lo, q->hi);
     }
-    return clip(shift_right((int64_t)x * q->mul[c] + q->wide_add[c], q->shift), q->lo, q->hi);
+    return clip_wide(shift_right_wide((int64_t)x * q->mul[c] + q->wide_add[c], q->shift), q->lo, q->hi);
 }
 
 HCK_INLINE int32_t count_thresholds(const hck_requantise *q, int32_t x, size_t c) {
@@ -47,7 +55,7 @@ HCK_INLINE int32_t map(const hck_requantise *q, int32_t x, size_t c) {
     }
 }
 
-HCK_INLINE void rows_of(hck_type type, const hck_requantise *q, const void *x, size_t x_stride, void *y,
+HCK_INLINE void rows_as(hck_type type, const hck_requantise *q, const void *x, size_t x_stride, void *y,
                         size_t y_stride, size_t rows, unsigned pool) {
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < q->channels; c++) {
@@ -58,6 +66,42 @@ HCK_INLINE void rows_of(hck_type type, const hck_requantise *q, const void *x, s
             }
             hck_put(y, q->y_type, r * y_stride + c, map(q, value, c));
         }
+}
+
+/* The usual way from sums to activations: a loop of its own, with its fields in variables, which no store to y reaches. */
+static void scale_sums(const hck_requantise *q, const int32_t *x, size_t x_stride, uint8_t *y, size_t y_stride,
+                       size_t rows, unsigned pool) {
+    const int32_t *const mul = q->mul, *const add = q->add;
+    const size_t channels = q->channels;
+    const int32_t lo = q->lo, hi = q->hi;
+    const uint32_t shift = q->shift;
+    for (size_t r = 0; r < rows; r++, x += pool * x_stride, y += y_stride)
+        for (size_t c = 0; c < channels; c++) {
+            int32_t value = x[c];
+            for (size_t k = 1; k < pool; k++) value = HCK_MAX(value, x[k * x_stride + c]);
+            y[c] = (uint8_t)clip(shift_right(value * mul[c] + add[c], shift), lo, hi);
+        }
+}
+
+/* Likewise one rising threshold. */
+static void compare_sums(const hck_requantise *q, const int32_t *x, size_t x_stride, uint8_t *y, size_t y_stride,
+                         size_t rows) {
+    const int32_t *const table = q->table;
+    const size_t channels = q->channels;
+    const uint8_t below = (uint8_t)q->offset, above = (uint8_t)(q->offset + q->step);
+    for (size_t r = 0; r < rows; r++, x += x_stride, y += y_stride)
+        for (size_t c = 0; c < channels; c++) y[c] = x[c] >= table[c] ? above : below;
+}
+
+HCK_INLINE void rows_of(hck_type type, const hck_requantise *q, const void *x, size_t x_stride, void *y,
+                        size_t y_stride, size_t rows, unsigned pool) {
+    const int usual = type == HCK_I32 && hck_size(q->y_type) == 1;
+    if (usual && q->map == HCK_MULTIPLY_SHIFT && q->add)
+        scale_sums(q, (const int32_t *)x, x_stride, (uint8_t *)y, y_stride, rows, pool);
+    else if (usual && q->map == HCK_THRESHOLDS && q->levels == 1 && !q->sign && pool == 1)
+        compare_sums(q, (const int32_t *)x, x_stride, (uint8_t *)y, y_stride, rows);
+    else
+        rows_as(type, q, x, x_stride, y, y_stride, rows, pool);
 }
 
 #endif

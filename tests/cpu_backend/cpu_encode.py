@@ -46,16 +46,19 @@ MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step")
 MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after")
 CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL = range(8)
 SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR, DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY = range(8, 14)
+TILE, XNOR = 16, 17
+"""14 and 15 are column-pruned ones."""
 FILL = 0xA5
 
 Call = tuple[int, tuple[int, ...], tuple[bytes, ...]]
 """Operator, parameters, blobs."""
 
 
-def build(graph: Graph, rng: np.random.Generator) -> Case:
-    """The case of a graph that is one layer; OperatorError where the kernels do not take it."""
+def build(graph: Graph, rng: np.random.Generator, frame: Mapping[str, Array] | None = None) -> Case:
+    """The case of a graph that is one layer, on random values by default; OperatorError where the kernels do not take
+    it."""
     (layer,) = layers_of(graph)
-    frame = {name: values(rng, type_) for name, type_ in graph.inputs.items()}
+    frame = frame or {name: values(rng, type_) for name, type_ in graph.inputs.items()}
     result = execute(graph, frame)[layer.name]
     stride = layer.y.shape[0] + int(rng.choice([0, 0, 5]))
     kernel_type(layer.y)
@@ -86,7 +89,7 @@ def _numbers(fields: Mapping[str, int | str]) -> tuple[int, ...]:
     return tuple(TYPES.index(word) if word in TYPES else int(word.rstrip("u")) for word in words)
 
 
-def _map_of(layer: Layer, stride: int) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
+def map_of(layer: Layer, stride: int) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
     map_ = requantisation(layer.map)
     assert map_.fields.keys() <= {"map", *MAP_NUMBERS} and map_.arrays.keys() <= set(MAP_ARRAYS)
     numbers = [int(map_.fields.get(key, 0)) for key in MAP_NUMBERS]
@@ -96,7 +99,7 @@ def _map_of(layer: Layer, stride: int) -> tuple[tuple[int, ...], tuple[bytes, ..
 
 
 def _map(layer: Layer, inputs: list[bytes], stride: int) -> Call:
-    parameters, arrays = _map_of(layer, stride)
+    parameters, arrays = map_of(layer, stride)
     rows, channels = pixels_of(layer.x)
     return MAP, (*parameters, TYPES.index(kernel_type(layer.x)), channels, rows, 1), (*arrays, *inputs)
 
@@ -107,9 +110,14 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     assert isinstance(op, (Conv2d, GatedConv2d))
     gated = isinstance(op, GatedConv2d)
     narrow = is_narrow(layer)
-    parameters, arrays = _map_of(layer, stride)
+    parameters, arrays = map_of(layer, stride)
     zeros = w.shape[3] * layer.x.shape[0] * (1 if gated else element_bytes(layer.x))
-    numbers = (*parameters, *_numbers(conv_fields(layer)), zeros, TYPES.index(kernel_type(layer.x)))
+    numbers = (
+        *parameters,
+        *_numbers(conv_fields(layer, conv_accumulator(layer))),
+        zeros,
+        TYPES.index(kernel_type(layer.x)),
+    )
     blobs = (*arrays, *inputs, pack_weights(w, op.groups, narrow).tobytes())
     if gated:
         return GATED, numbers, (*blobs, gate_thresholds(layer).tobytes())

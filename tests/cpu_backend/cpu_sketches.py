@@ -8,6 +8,7 @@ import numpy as np
 from cpu_cases import Case, operand, values
 from cpu_encode import COPY, TYPES, build, strided
 
+from cpu_backend.ranges import Products, accumulator
 from cpu_backend.requantise import kernel_type
 from ir.graph import Graph, GraphError, Node
 from ir.layouts import Plain
@@ -107,12 +108,28 @@ ACTIVATIONS = (_sign, _clip, _add, _prelu, _rprelu)
 
 
 def conv_graph(rng: np.random.Generator) -> Graph:
+    """Elements and weights of every width: 16-bit, 32-bit and 64-bit sums."""
+    names = ["uint1", "uint4", "uint4", "uint8", "int4", "int8", "int16", "uint16", "bipolar"]
+    return convolution(rng, names, ["int1", "int2", "int4", "int4", "int8", "int8", "int12"], [1, 2, 3, 8, 17, 40])
+
+
+def low_bit_graph(rng: np.random.Generator) -> Graph:
+    """Binary and ternary weights and a few bits, of which 8 bits hold several products; some sums need 32 bits."""
+    if rng.integers(5) == 0:
+        return convolution(rng, ["uint4"], ["int2"], [300])
+    names = ["uint1", "uint2", "uint3", "int2", "int3", "bipolar", "uint4"]
+    return convolution(rng, names, ["bipolar", "int2", "int2", "int3"], [1, 2, 3, 5, 8, 17, 40, 130])
+
+
+def convolution(
+    rng: np.random.Generator, elements: Sequence[str], weight_types: Sequence[str], channels: Sequence[int]
+) -> Graph:
     """Conv2d [+ 2x2 max-pool] [+ map]: every stride, padding and grouping; channels around the vector lengths."""
     kh, kw = [(1, 1), (3, 3), (3, 3), (5, 5), (1, 3), (2, 2)][rng.integers(6)]
     style = rng.integers(5)
     groups, inner, outer = (
         1,
-        int(rng.choice([1, 2, 3, 8, 17, 40])),
+        int(rng.choice(channels)),
         int(rng.choice([1, 3, 16, 17, 33, 36, 64, 65, 130])),
     )
     if style == 0:
@@ -123,11 +140,9 @@ def conv_graph(rng: np.random.Generator) -> Graph:
     op = Conv2d(
         (int(rng.integers(1, 3)), int(rng.integers(1, 3))), tuple(int(v) for v in rng.integers(0, 3, 4)), groups
     )
-    x = operand(
-        rng, (inner * groups, h, w), ["uint1", "uint4", "uint4", "uint8", "int4", "int8", "int16", "uint16", "bipolar"]
-    )
-    weight_bits = int(rng.choice([1, 2, 4, 4, 8, 8, 12]))
-    weights = values(rng, TensorType.of_dtype((outer * groups, inner, kh, kw), DType("int", weight_bits)))
+    x = operand(rng, (inner * groups, h, w), elements)
+    dtype = DType.parse(str(rng.choice(weight_types)))
+    weights = values(rng, TensorType.of_dtype((outer * groups, inner, kh, kw), dtype))
     constants: dict[str, Array] = {"w": weights}
     nodes = [Node("conv", op, ("x", "w"))]
     graph = Graph("case", {"x": x}, tuple(nodes), ("conv",), constants).verify()
@@ -148,6 +163,44 @@ def with_map(rng: np.random.Generator, x: TensorType, nodes: list[Node], constan
 
 
 ELEMENTS = ["uint1", "uint4", "uint8", "int8", "uint12", "int16", "uint16", "int24", "bipolar"]
+
+
+def fullest_sums() -> list[Case]:
+    """Low-bit convolutions whose every product is the same extreme, in all taps or in the centre alone, where they
+    follow one another in the kernels' order: sums end where their widths do."""
+    rng = np.random.default_rng(0)
+    made: list[Case] = []
+    for outputs in (16, 33, 64, 130):
+        for weight, element, bits in ((-2, 15, 4), (-4, 7, 3), (1, 15, 4), (-2, 3, 2), (1, 3, 2), (-1, 1, 1)):
+            shape = (300 if weight * element == -30 else 70, 4, 3)  # so many that 16 bits are flushed twice
+            x = TensorType.of_dtype(shape, DType("uint", bits))
+            everywhere = np.full((outputs, shape[0], 3, 3), weight)
+            centre = np.zeros_like(everywhere)
+            centre[..., 1, 1] = weight
+            for w in (everywhere, centre):
+                graph = Graph("case", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": w}).verify()
+                made.append(build(graph, rng, {"x": np.full(shape, element)}))
+    return made
+
+
+def fullest_stretches() -> list[Case]:
+    """Random weights under elements that take one channel's sum to an end of what was proven: a stretch between two
+    flushes, counted in any other order than the proof's, would leave its width."""
+    rng = np.random.default_rng(1)
+    made: list[Case] = []
+    for outputs in (16, 33, 64, 130):
+        for weight_bits, element in ((2, "uint2"), (2, "uint4"), (3, "uint3"), (2, "int3"), (8, "uint4"), (5, "int6")):
+            x = TensorType.of_dtype((90, 3, 3), DType.parse(element))
+            w = rng.integers(-(1 << weight_bits - 1), 1 << weight_bits - 1, (outputs, 90, 3, 3))
+            graph = Graph("case", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": w}).verify()
+            proof = accumulator(w, x.lo, x.hi)
+            products = Products.of(w, x.lo, x.hi)
+            starts = np.arange(0, products.count, proof.flush8 or min(proof.flush, products.count))
+            low, high = (np.add.reduceat(each, starts, axis=1) for each in (products.least, products.most))
+            least, most = int(low.min(1).argmin()), int(high.max(1).argmax())
+            made.append(build(graph, rng, {"x": np.where(w[most] > 0, x.hi, x.lo)}))
+            made.append(build(graph, rng, {"x": np.where(w[least] > 0, x.lo, x.hi)}))
+    return made
 
 
 def gated_graph(rng: np.random.Generator) -> Graph:
@@ -274,6 +327,7 @@ def resize_graph(rng: np.random.Generator) -> Graph:
 
 GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {
     "conv": conv_graph,
+    "low_bits": low_bit_graph,
     "map": map_graph,
     "spatial": spatial_graph,
     "gated": gated_graph,

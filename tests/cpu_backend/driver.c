@@ -9,15 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver_scalar.h"
 #include "hck.h"
+#include "hck_sparse.h"
 
 enum {
     CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
-    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY
+    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR
 };
-enum { PARAMETERS = 40, BLOBS = 10, GUARD = 64 };
-enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 16 };
-enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD }; /* blobs beside a map */
+enum { PARAMETERS = 40, BLOBS = 16, GUARD = 64 };
+enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 17 };
+enum { OFFSETS = 7, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
+enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD, BASE = THRESHOLD, BESIDE }; /* blobs beside a map */
 
 static FILE *in;
 
@@ -75,7 +78,7 @@ static hck_conv conv_of(const int64_t *p, const void *weights, const void *zeros
     uint32_t u[CONV_PARAMETERS];
     for (int i = 1; i < CONV_PARAMETERS; i++) u[i] = (uint32_t)p[i];
     hck_conv c = {(hck_type)p[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
-                  u[14], u[15], weights, zeros};
+                  u[14], u[15], u[16], weights, zeros};
     return c;
 }
 
@@ -94,6 +97,50 @@ static void convolve(uint64_t operator, const int64_t *p, void **b, void *y) {
         hck_conv2d_wide(&c, b[WEIGHTS], &q, b[X], y, stride, scratch);
     else
         hck_gated_conv2d(&c, (hck_type)levels, b[THRESHOLD], &q, b[X], y, stride, scratch);
+    drop(scratch, bytes);
+    drop((void *)c.zeros, zeros);
+}
+
+static void convolve_pruned(uint64_t operator, const int64_t *p, void **b, void *y) {
+    const size_t stride = (size_t)p[MAP_PARAMETERS - 1];
+    const int64_t *f = p + MAP_PARAMETERS;
+    uint32_t u[21];
+    for (int i = 0; i < 21; i++) u[i] = (uint32_t)f[i];
+    const hck_sparse c = {(hck_type)u[0], (hck_type)u[1], (hck_layout)u[2], (hck_layout)u[3], (hck_sums)u[4], u[5], u[6],
+                          u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15], u[16], u[17], u[18], u[19], u[20],
+                          b[OFFSETS], b[CHANNELS], b[RUNS], b[LENGTHS], b[COLUMNS], b[KEPT]};
+    const size_t bytes = HCK_SPARSE_SCRATCH((size_t)f[21], hck_plane_bytes(&c), (size_t)c.block_rows, (size_t)c.out_c);
+    void *scratch = exactly(bytes);
+    if (operator == SPARSE) {
+        const hck_requantise q = map_of(p, b);
+        hck_sparse_conv2d(&c, &q, b[X], y, stride, scratch);
+    } else {
+        const float *bias = b[MUL]; /* the bounds, then one addend per channel */
+        const hck_bias q = {bias + 2, bias[0], bias[1]};
+        hck_sparse_conv2d_float(&c, &q, b[X], y, stride, scratch);
+    }
+    drop(scratch, bytes);
+}
+
+/* After a convolution's parameters: words, bits, mr of a tile kernel, or words, shift of a convolution of bits. */
+static void convolve_scalar(uint64_t operator, const int64_t *p, void **b, void *y) {
+    const hck_requantise q = map_of(p, b);
+    const size_t stride = (size_t)p[MAP_PARAMETERS - 1], zeros = (size_t)p[MAP_PARAMETERS + CONV_PARAMETERS];
+    const int64_t *more = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
+    const hck_conv c = conv_of(p + MAP_PARAMETERS, b[WEIGHTS], exactly(zeros));
+    const hck_xnor n = {c, b[WEIGHTS], b[BASE], b[BESIDE], (uint32_t)more[1]};
+    const size_t wide = (size_t)more[0];
+    size_t bytes = HCK_SCALAR_SCRATCH(hck_size(c.x_type), c.kernel_h, c.kernel_w, c.in_c, c.out_c);
+    if (operator == XNOR) bytes = HCK_XNOR_SCRATCH(wide, c.in_h, c.in_w, c.in_c, c.kernel_h, c.kernel_w, c.out_c);
+    bytes = (bytes + 7) / 8 * 8;
+    void *scratch = exactly(bytes);
+    if (operator == TILE) {
+        const hck_tile tile = scalar_tile((int)wide, (int)more[1], (int)more[2], c.x_type);
+        need(tile.tile != NULL, "no such tile kernel");
+        hck_conv2d_tile(&c, &tile, &q, b[X], y, stride, scratch);
+    } else {
+        (wide == 32 ? hck_conv2d_xnor32 : hck_conv2d_xnor64)(&n, &q, b[X], y, stride, scratch);
+    }
     drop(scratch, bytes);
     drop((void *)c.zeros, zeros);
 }
@@ -117,6 +164,10 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         case CONV:
         case CONV_WIDE:
         case GATED: convolve(operator, p, b, y); break;
+        case SPARSE:
+        case SPARSE_FLOAT: convolve_pruned(operator, p, b, y); break;
+        case TILE:
+        case XNOR: convolve_scalar(operator, p, b, y); break;
         case MAP: {
             const hck_requantise q = map_of(p, b);
             const int64_t *more = p + MAP_PARAMETERS;

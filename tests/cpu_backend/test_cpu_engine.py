@@ -83,14 +83,28 @@ def test_notes_tell_the_accumulator(board: Target) -> None:
 
 
 def test_cost_follows_accumulator_width_and_vector_length(board: Target) -> None:
-    narrow = candidate(conv(np.full((64, 64, 3, 3), 1)), board).cycles
+    narrow = candidate(conv(np.full((64, 64, 3, 3), 3)), board).cycles
     wide = candidate(conv(np.full((64, 64, 3, 3), 127), DType("uint", 8)), board).cycles
     assert wide / narrow == pytest.approx(0.2685 / 0.128, rel=1e-3)
     longer = replace(board, cpu=replace(board.cpu, vlen=512))
-    assert candidate(conv(np.full((128, 64, 3, 3), 1)), longer).cycles == pytest.approx(narrow, rel=1e-3)
+    assert candidate(conv(np.full((128, 64, 3, 3), 3)), longer).cycles == pytest.approx(narrow, rel=1e-3)
     soft = replace(board, cpu=Cpu("rv32im", 0, 1, 100.0, "coprocessor"))
     macs = 64 * 64 * 9 * 36
-    assert candidate(conv(np.full((64, 64, 3, 3), 1)), soft).cycles == pytest.approx(5.15 * macs, rel=1e-3)
+    plain = candidate(conv(np.full((64, 64, 3, 3), 127), DType("uint", 8)), soft).cycles
+    assert plain == pytest.approx(4.55 * macs, rel=1e-3)
+    few_bits = candidate(conv(np.full((64, 64, 3, 3), 1), DType("uint", 2)), soft).cycles
+    assert few_bits == pytest.approx((1.34 + 12 / (4 * 40)) * macs, rel=1e-3)  # 42 * 3 fit 8 bits
+    uneven = candidate(conv(np.full((5, 64, 3, 3), 127), DType("uint", 8)), soft).cycles
+    assert uneven == pytest.approx(plain * 8 / 64, rel=1e-3)  # two blocks of four channels
+
+
+def test_cost_of_8_bit_sums(board: Target) -> None:
+    """8 products of -1 and up to 15 a widening: cheaper than 16-bit sums on long vectors, which short ones keep."""
+    narrowest, narrow = conv(np.full((64, 64, 3, 3), -1)), conv(np.full((64, 64, 3, 3), -3))
+    ratio = candidate(narrowest, board).cycles / candidate(narrow, board).cycles
+    assert ratio == pytest.approx((0.064 + 0.125 / 8) / 0.128, rel=1e-3)
+    shorter = replace(board, cpu=replace(board.cpu, vlen=128))
+    assert candidate(narrowest, shorter) == candidate(narrow, shorter)
 
 
 def test_cost_of_a_single_pixel_whose_weights_have_to_be_widened(board: Target) -> None:

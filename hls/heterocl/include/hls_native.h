@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <type_traits>
 
@@ -21,6 +22,44 @@ using unsigned_holder = std::conditional_t<(bits <= 32), uint32_t, std::conditio
 
 template <int bits>
 using signed_holder = std::conditional_t<(bits <= 32), int32_t, std::conditional_t<(bits <= 64), int64_t, __int128>>;
+
+// `chosen ? value : 0` without a branch.
+template <typename T>
+constexpr inline T when(bool chosen, T value) {
+    return static_cast<T>(-static_cast<T>(chosen) & value);
+}
+
+// `count` numbers in a machine vector: the compilers' own operators work on all of them.
+template <typename T, int count>
+struct vector_of {
+    typedef T type __attribute__((vector_size(count * sizeof(T))));
+};
+
+template <typename T, int count>
+using lanes = typename vector_of<T, count>::type;
+
+template <int count, typename T>
+inline lanes<T, count> load(const T *data) {
+    lanes<T, count> result;
+    std::memcpy(&result, data, sizeof(result));
+    return result;
+}
+
+// Of all numbers in a vector: halves are added, each time in a type of twice the width, until that is 32 bits.
+template <typename V>
+inline int32_t sum(V v) {
+    using T = std::decay_t<decltype(v[0])>;
+    using W = std::conditional_t<sizeof(T) == 1, int16_t, int32_t>;
+    constexpr int count = sizeof(V) / sizeof(T);
+    if constexpr (count == 2) {
+        return v[0] + v[1];
+    } else {
+        const lanes<W, count> wide = __builtin_convertvector(v, lanes<W, count>);
+        lanes<W, count / 2> half[2];
+        std::memcpy(half, &wide, sizeof(half));
+        return sum(half[0] + half[1]);
+    }
+}
 
 }  // namespace hls_native
 

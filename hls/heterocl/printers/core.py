@@ -216,6 +216,10 @@ class CppPrinter(ABC):
 
     @print.register
     def _(self, op: AffineStoreOp) -> None:
+        self.store(op)
+
+    def store(self, op: AffineStoreOp) -> None:
+        """An assignment to an element."""
         value = self.code(op.value)
         self.line(f"{self.element(op).text} = {value.text};")
 
@@ -245,7 +249,8 @@ class CppPrinter(ABC):
         self.before_loop(op)
         self.names.open()
         name = self.names.bind(op.variable, op.label.data)
-        step = f"++{name}" if domain.step == 1 else f"{name} += {domain.step}"
+        by = domain.step * self.iterations(op)
+        step = f"++{name}" if by == 1 else f"{name} += {by}"
         with self.block(f"{self.loop_label(op)}for (int {name} = {domain.start}; {name} < {domain.stop}; {step}) {{"):
             self.in_loop(op)
             yield
@@ -253,6 +258,10 @@ class CppPrinter(ABC):
 
     def before_loop(self, op: ir.ForOp) -> None:  # noqa: B027
         """Lines before the head of a loop."""
+
+    def iterations(self, op: ir.ForOp) -> int:
+        """How many iterations of the loop one of the printed loop is."""
+        return 1
 
     def loop_label(self, op: ir.ForOp) -> str:
         """A label in front of the loop."""

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
-from xdsl.dialects.builtin import MemRefType, ModuleOp
+from xdsl.context import Context
+from xdsl.dialects.affine import StoreOp as AffineStoreOp
+from xdsl.dialects.builtin import IntAttr, MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import SSAValue
+from xdsl.dialects.memref import LoadOp as MemrefLoadOp
+from xdsl.ir import Operation, SSAValue
 
 from .. import dialect as ir
+from ..accesses import Access
 from ..errors import BuildError
 from ..passes.common import is_written
+from ..passes.lanes import LANE_BITS, LANES, LaneSums
 from ..passes.streams import DATAFLOW
 from ..ranges import Range, fits, type_range
 from ..types import DType
@@ -65,11 +70,35 @@ def storage_of(dtype: DType) -> str:
     raise BuildError(f"elements of type {dtype}: the native simulation stops at 128 bits; split the word")
 
 
+@dataclass(frozen=True)
+class Lanes:
+    """A loop of which `count` iterations are one of the printed loop (see `passes/lanes.py`)."""
+
+    count: int
+    element: str
+    sums: tuple[SSAValue, ...]
+    names: dict[SSAValue, str]
+
+    @property
+    def type(self) -> str:
+        return f"hls_native::lanes<{self.element}, {self.count}>"
+
+    @staticmethod
+    def of(op: ir.ForOp) -> Lanes | None:
+        """None for a loop that is printed as it is."""
+        count, bits = op.attributes.get(LANES), op.attributes.get(LANE_BITS)
+        if not isinstance(count, IntAttr) or not isinstance(bits, IntAttr):
+            return None
+        sums = dict.fromkeys(store.memref for store in op.body.block.ops if isinstance(store, AffineStoreOp))
+        return Lanes(count.data, f"int{bits.data}_t", tuple(sums), {})
+
+
 @dataclass(eq=False, repr=False)
 class NativePrinter(CppPrinter):
     """See the module's text."""
 
     INT = I32
+    _lanes: Lanes | None = field(default=None, init=False)
 
     # -- types ----------------------------------------------------------------------------------------------------
 
@@ -84,7 +113,7 @@ class NativePrinter(CppPrinter):
         return kind_of((dtype.lo, dtype.hi))
 
     def local_type(self, value: SSAValue, code: Code) -> str:
-        return kind_of(self.ranges.of(value))
+        return self._lanes.type if self._lanes else kind_of(self.ranges.of(value))
 
     def local_kind(self, value: SSAValue, code: Code) -> str:
         return kind_of(self.ranges.of(value))
@@ -124,6 +153,8 @@ class NativePrinter(CppPrinter):
         return call(f"{'sint' if dtype.signed else 'uint'}<{dtype.bits}>", code, kind_of((dtype.lo, dtype.hi)))
 
     def binary(self, op: ir.BinaryOp, lhs: Code, rhs: Code) -> Code:
+        if self._lanes:
+            return infix(op.SYMBOL, lhs, rhs, I32)
         if isinstance(op, ir.ShlOp | ir.ShrOp):
             return self._shift(op, lhs, rhs)
         result = self.ranges.exact(op)
@@ -162,9 +193,13 @@ class NativePrinter(CppPrinter):
             arms.append(code if inside else self._wrap(code, dtype))
             ranges.append(self.ranges.of(value) if inside else whole)
         kind = kind_of(*ranges)
+        if arms[1].text == "0" and not isinstance(op.on_true.owner, ir.ConstantOp) and not _looks_up(op.on_true):
+            return Code(f"hls_native::when({condition.text}, {arms[0].text})", arms[0].kind)  # no branch to mispredict
         return ternary(condition, *self._same(kind, arms[0], arms[1]), kind)
 
     def cast(self, op: ir.CastOp, source: Code) -> Code:
+        if self._lanes:
+            return source
         if isinstance(op.result.type, ir.IndexType) or fits(self.ranges.of(op.source), type_range(op.result)):
             return source
         return self._wrap(source, ir.to_dtype(op.result.type))
@@ -216,9 +251,53 @@ class NativePrinter(CppPrinter):
         element = storage_of(ir.to_dtype(ir.element_of(op.stream)))
         self.line(f"Fifo<{element}> {name}({op.tokens.data});")
 
+    # -- loops in machine vectors ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def loop(self, op: ir.ForOp) -> Iterator[None]:
+        lanes = Lanes.of(op)
+        if lanes is None:
+            with super().loop(op):
+                yield
+            return
+        for register in lanes.sums:
+            lanes.names[register] = self.names.fresh(f"{self.names[register]}_lanes")
+            self.line(f"{lanes.type} {lanes.names[register]} = {{}};")
+        self._lanes = lanes
+        with super().loop(op):
+            yield
+        self._lanes = None
+        for register, name in lanes.names.items():
+            self.line(f"{self.names[register]} += hls_native::sum({name});")
+
+    def iterations(self, op: ir.ForOp) -> int:
+        lanes = Lanes.of(op)
+        return lanes.count if lanes else 1
+
+    def element(self, op: Access) -> Code:
+        element = super().element(op)
+        return Code(f"hls_native::load<{self._lanes.count}>(&{element.text})", I32) if self._lanes else element
+
+    def store(self, op: AffineStoreOp) -> None:
+        if self._lanes is None:
+            super().store(op)
+            return
+        combined = op.value.owner.operands[0].owner if isinstance(op.value.owner, ir.CastOp) else None
+        assert isinstance(combined, ir.AddOp | ir.SubOp), "in lanes nothing is stored but sums"
+        name = self._lanes.names[op.memref]
+        self.line(f"{name} {combined.SYMBOL}= {self.code(combined.rhs).text};")
+
     def before_loop(self, op: ir.ForOp) -> None:
         if op.unroll is not None and len(op.domain) <= 64:
             self.line(f"#pragma GCC unroll {op.unroll.data or len(op.domain)}")
+
+
+def _looks_up(value: SSAValue) -> bool:
+    """Whether a value reads at an index that depends on data: it may be read only where it is chosen."""
+    owner = value.owner
+    if not isinstance(owner, Operation):
+        return False
+    return isinstance(owner, MemrefLoadOp) or any(_looks_up(operand) for operand in owner.operands)
 
 
 def print_native(module: ModuleOp) -> str:
@@ -230,4 +309,7 @@ def print_native(module: ModuleOp) -> str:
     Raises:
         BuildError: a width above 128 bits.
     """
-    return print_with(NativePrinter, module)
+    vectorised = module.clone()
+    LaneSums().apply(Context(), vectorised)
+    vectorised.verify()
+    return print_with(NativePrinter, vectorised)

@@ -1,0 +1,150 @@
+"""Convolutions with column-pruned weights, with the 2x2 max-pool and the map that follow them."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, array, extents, function, layer_map, record
+from cpu_backend.emit.convolution import is_narrow, weights_of
+from cpu_backend.layers import Layer
+from cpu_backend.memory import aligned
+from cpu_backend.requantise import kernel_type
+from cpu_backend.sparse import FLOAT, RUN32_SUM32, Pruned, has_columns, prune
+from ir.ops import Conv2d, MaxPool2d
+from ir.types import Array
+
+KERNELS = (
+    "hck_sparse.c",
+    "hck_sparse_map.c",
+    "hck_sparse_move.c",
+    "hck_sparse_portable.c",
+    "hck_sparse_rvv.c",
+    "hck_requantise.c",
+)
+ROW_BYTES, SUM_BYTES = 256, 512
+"""HCK_ROW_BYTES and HCK_SUM_BYTES."""
+
+
+def has_pruned_columns(layer: Layer) -> bool:
+    """Whether it is a convolution that the kernel for pruned columns takes, with columns to skip: no groups, weights
+    of 8 bits, elements of at most 16."""
+    op = layer.first.op
+    plain = isinstance(op, Conv2d) and op.groups == 1 and is_narrow(layer)
+    return plain and has_columns(as_columns(weights_of(layer)))
+
+
+def pruned_weights(layer: Layer) -> Pruned | None:
+    """The weights by columns with their proof, of a layer that the kernel takes; None where nothing is proven."""
+    x = layer.x
+    return prune(as_columns(weights_of(layer)), x.lo, x.hi, 8 * x.dtype.container.itemsize)
+
+
+def as_columns(weights: Array) -> Array:
+    """(O, I, KH, KW) -> (O, KH * KW * I), channels innermost."""
+    return np.ascontiguousarray(weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1))
+
+
+def plane_shape(layer: Layer) -> tuple[int, int, int, int]:
+    """(channels, rows, phases, columns) of the padded operand: HCK_PLANE_ROWS, HCK_PLANE_COLUMNS."""
+    op, sums = layer.first.op, layer.first.type
+    assert isinstance(op, Conv2d)
+    kernel, pool = weights_of(layer).shape[2:], pool_of(layer)
+    height, width = ((sums.shape[1 + k] - 1) * op.stride[k] + kernel[k] for k in (0, 1))
+    phases = op.stride[1] * pool
+    return layer.x.shape[0], height, phases, (width - 1) // phases + 1
+
+
+def pool_of(layer: Layer) -> int:
+    return 2 if layer.find(MaxPool2d) else 1
+
+
+def offsets(layer: Layer, rows: Array, element: int) -> Array:
+    """(pool, rows): at which byte of the planes each row's column begins, for every pixel of a pooling window's row;
+    elements have ``element`` bytes."""
+    op = layer.first.op
+    assert isinstance(op, Conv2d)
+    channels, height, phases, width = plane_shape(layer)
+    tap, channel = rows // channels, rows % channels
+    ky, kx = tap // weights_of(layer).shape[3], tap % weights_of(layer).shape[3]
+    x = np.arange(pool_of(layer))[:, None] * op.stride[1] + kx
+    at = ((channel * height + ky) * phases + x % phases) * width + x // phases
+    return np.asarray(at * element, np.uint32)
+
+
+def plane_type(layer: Layer, pruned: Pruned) -> str:
+    """Elements as the tiles read them: 16 bits for 32-bit sums."""
+    x_type = kernel_type(layer.x)
+    return "HCK_I16" if pruned.sums is RUN32_SUM32 and x_type in ("HCK_U8", "HCK_I8") else x_type
+
+
+def plane_bytes(layer: Layer, pruned: Pruned) -> int:
+    return 4 if pruned.sums is FLOAT else ELEMENT_BYTES[plane_type(layer, pruned)]
+
+
+def sparse_fields(layer: Layer, pruned: Pruned) -> dict[str, int | str]:
+    """The fields of ``hck_sparse`` but for the addresses, in the record's order."""
+    op, x, sums = layer.first.op, layer.x, layer.first.type
+    assert isinstance(op, Conv2d)
+    return {
+        "x_type": kernel_type(x),
+        "plane_type": plane_type(layer, pruned),
+        "x_layout": "HCK_HWC",
+        "y_layout": "HCK_HWC",
+        "sums": pruned.sums.name,
+        **extents("in", (*x.shape[1:], x.shape[0])),
+        **extents("out", (*sums.shape[1:], sums.shape[0])),
+        **extents("kernel", weights_of(layer).shape[2:]),
+        **extents("stride", op.stride),
+        "pad_top": op.padding[0],
+        "pad_left": op.padding[1],
+        "pool": pool_of(layer),
+        "rows": pruned.rows.size,
+        "block_rows": pruned.block_rows,
+        "tiles": len(pruned.tiles),
+    }
+
+
+def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
+    pruned = pruned_weights(layer)
+    assert pruned is not None
+    w = weights_of(layer)
+    element = plane_bytes(layer, pruned)
+    arrays = {"offsets": offsets(layer, pruned.rows, element), **pruned.arrays()}
+    arrays = {key: values if values.size else np.zeros(1, values.dtype) for key, values in arrays.items()}
+    fields = {**sparse_fields(layer, pruned), **{key: f"{name}_{key}" for key in arrays}}
+    map_, map_record, map_arrays = layer_map(layer, name)
+    plane = prod(plane_shape(layer))
+    scratch = aligned(plane * element) + ROW_BYTES * int(fields["block_rows"]) + SUM_BYTES * w.shape[0]
+    size = f"HCK_SPARSE_SCRATCH({plane}u, {element}u, {fields['block_rows']}u, {w.shape[0]}u)"
+    share = pruned.products / w.size
+    note = f"columns pruned, {share:.0%} left in {len(pruned.tiles)} tiles, {pruned.sums.name}"
+    facts = (
+        f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}: {note}",
+        f"{pruned.rows.size} columns in panels; runs of {_run_lengths(pruned)} columns fit the accumulator",
+    )
+    return LayerCode(
+        function(
+            layer,
+            name,
+            "const void *x, void *y, void *scratch",
+            [
+                *record("hck_sparse", "conv", fields),
+                *map_record,
+                f"hck_sparse_conv2d(&conv, &map, x, y, {to.stride}, scratch);",
+            ],
+            (*facts, map_.note),
+        ),
+        (*(array(f"{name}_{key}", values) for key, values in arrays.items()), *map_arrays),
+        KERNELS,
+        aligned(scratch),
+        0,
+        note,
+        (f"typedef char {name}_scratch[{size} <= {scratch} ? 1 : -1];",),
+    )
+
+
+def _run_lengths(pruned: Pruned) -> str:
+    lengths = [n for block in pruned.lengths for runs in block for n in runs]
+    return f"{min(lengths)}..{max(lengths)}"
