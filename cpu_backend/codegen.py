@@ -24,7 +24,7 @@ INCLUDED = {
         "hck_conv_rvv32_all.inc",
         "hck_conv_rvv32.inc",
     ),
-<<<<<<< HEAD
+    "hck_block.c": ("hck_scalar.h",),
     "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
     "hck_few_rvv.c": (
         "hck_rvv.h",
@@ -34,9 +34,6 @@ INCLUDED = {
         "hck_few_rvv32.inc",
         "hck_few_rvv_wide.inc",
     ),
-=======
-    "hck_block.c": ("hck_scalar.h",),
->>>>>>> main
     "hck_requantise.c": ("hck_requantise_rvv.inc",),
     "hck_sparse.c": ("hck_sparse.h",),
     "hck_sparse_rvv.c": ("hck_sparse_rvv_all.inc", "hck_sparse_rvv.inc"),

@@ -1,19 +1,13 @@
 """Estimated cycles of a layer: a table of costs per unit of work, and what work a layer is.
 
 Convolutions on vectors, cycles per MAC: arithmetic beats per multiply-accumulate of a 3x3, 64 -> 64 layer at VLEN 256
-<<<<<<< HEAD
-with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4). They scale
-with 1 / VLEN, and with the share of lanes that output channels fill. Fully connected layers (1024 -> 256) and depthwise
-ones (3x3, 64 channels, 56x56, less their requantisation) were counted on this room's kernels in the same way.
-Scalar machines: a 2x4 register block of int8 in rv32im measured 5.15 cycles per MAC; rv64gc counts the 3.8 instructions
-per MAC of this room's 4x2 block, one a cycle.
-=======
 with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4; 8-bit sums of
-W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Scalar
-machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its requantisation, on the models vexriscv and u54
-(benchmarks.riscv_scalar); the kernels for every machine (groups, wide weights) by a 2x4 register block of int8, 5.15
-cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this room's 4x2 block in rv64gc, one a cycle.
->>>>>>> main
+W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Fully
+connected layers (1024 -> 256) and depthwise ones (3x3, 64 channels, 56x56, less their requantisation) were counted on
+this room's kernels in the same way. Scalar machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its
+requantisation, on the models vexriscv and u54 (benchmarks.riscv_scalar); the kernels for every machine (groups, wide
+weights) by a 2x4 register block of int8, 5.15 cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this
+room's 4x2 block in rv64gc, one a cycle.
 Everything else: instructions (or beats at LMUL 4) per element of the result, by the same reckoning.
 """
 
@@ -23,13 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
-<<<<<<< HEAD
-from cpu_backend.emit import conv_accumulator
+from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
-=======
-from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
->>>>>>> main
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.scalar import word_of
@@ -58,16 +48,12 @@ from ir.ops import (
 from ir.target import Cpu
 
 REFERENCE_VLEN = 256
-<<<<<<< HEAD
-VECTOR_CYCLES_PER_MAC = {16: 0.128, 32: 0.2685}
+VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
 WIDENED_CYCLES_PER_MAC = 0.375
 """One pixel whose products leave no room in 16 bits: every weight is widened for a single product."""
 DEPTHWISE_CYCLES_PER_MAC = {16: 0.14, 32: 0.30}
 OTHER_DEPTHWISE_CYCLES_PER_MAC = 0.8
 """Kernels neither 3 nor 5 wide, larger strides, 16-bit elements, pooled."""
-=======
-VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
->>>>>>> main
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
 SCHEME_CYCLES_PER_MAC = {
     (32, "block", 0): 4.55,
@@ -181,19 +167,21 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
         return view.type.elements * products * each / filled
     proof = conv_accumulator(layer)
     if is_depthwise(layer):
+        macs = view.type.elements * products
         return macs * _depthwise_rate(layer, view.op, proof.bits, cpu.vlen) * REFERENCE_VLEN / cpu.vlen
     lanes = weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
     filled = lanes / (-(-lanes // width) * width)
     flushes = 0 if proof.bits == 32 or proof.flush == WHOLE_SUM else products // proof.flush + 1
-<<<<<<< HEAD
-    single = view.type.elements == weights[0] and proof.bits == 32 and short_period(layer) < 2
-    cycles = (
-        macs * (WIDENED_CYCLES_PER_MAC if single else VECTOR_CYCLES_PER_MAC[proof.bits])
-        + view.type.elements * flushes * FLUSH_CYCLES
-    )
-    return cycles / filled * REFERENCE_VLEN / cpu.vlen
+    # on shorter vectors the kernels (worth_8_bits) take 16-bit sums
+    narrowest = proof.bits == 8 and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
+    widenings = -(-products // proof.flush8) if narrowest else 0
+    per_mac = VECTOR_CYCLES_PER_MAC[8 if narrowest else max(proof.bits, 16)]
+    if view.type.elements == weights[0] and proof.bits == 32 and short_period(layer) < 2:
+        per_mac = WIDENED_CYCLES_PER_MAC
+    each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
+    return view.type.elements * each / filled * REFERENCE_VLEN / cpu.vlen
 
 
 def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int) -> float:
@@ -203,14 +191,6 @@ def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int
         return OTHER_DEPTHWISE_CYCLES_PER_MAC
     channels, width = layer.x.shape[0], vlen // (8 if bits == 16 else 16)
     return DEPTHWISE_CYCLES_PER_MAC[bits] * (-(-channels // width) * width) / channels
-=======
-    # on shorter vectors the kernels (worth_8_bits) take 16-bit sums
-    narrowest = proof.bits == 8 and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
-    widenings = -(-products // proof.flush8) if narrowest else 0
-    per_mac = VECTOR_CYCLES_PER_MAC[8 if narrowest else max(proof.bits, 16)]
-    each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
-    cycles = view.type.elements * each
-    return cycles / filled * REFERENCE_VLEN / cpu.vlen
 
 
 def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
@@ -222,7 +202,6 @@ def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     computed = -(-pixels // panel) * panel * pruned.beats
     moved = prod(plane_shape(layer)) * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
     return (computed + moved) * REFERENCE_VLEN / cpu.vlen
->>>>>>> main
 
 
 def _window(view: NodeView) -> int:

@@ -16,11 +16,16 @@ from cpu_backend.emit.base import (
 )
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
-<<<<<<< HEAD
-from cpu_backend.ranges import I32, WHOLE_SUM, Accumulator, accumulator, fits_int8, flush_period
-=======
-from cpu_backend.ranges import I32, WHOLE_SUM, Accumulator, Products, accumulator, fits_int8, in_bytes
->>>>>>> main
+from cpu_backend.ranges import (
+    I32,
+    WHOLE_SUM,
+    Accumulator,
+    Products,
+    accumulator,
+    fits_int8,
+    flush_period,
+    in_bytes,
+)
 from cpu_backend.requantise import kernel_type
 from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
 from ir.types import Array
@@ -112,12 +117,9 @@ def conv_fields(layer: Layer, proof: Accumulator | None = None) -> dict[str, int
         "pad_top": op.padding[0],
         "pad_left": op.padding[1],
         "groups": op.groups,
-<<<<<<< HEAD
-        "flush": f"{short_period(layer) if proof.bits == 32 else proof.flush}u",
-=======
         "flush": f"{proof.flush}u" if proof and proof.bits <= 16 else 0,
         "flush8": proof.flush8 if proof else 0,
->>>>>>> main
+        "run16": f"{short_period(layer)}u" if proof else 0,
         "pool": 2 if layer.find(MaxPool2d) else 1,
     }
 
@@ -135,13 +137,9 @@ def conv_accumulator(layer: Layer) -> Accumulator:
         proof = accumulator(w, x.lo, x.hi, 8 * x.dtype.container.itemsize)
     if proof.bits > 32:
         raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
-<<<<<<< HEAD
-    if is_depthwise(layer) and proof.flush != WHOLE_SUM:
-        return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # too few products to flush any
-=======
-    if _convolution(layer).groups > 1 and w.shape[1] == 1 and view.type.shape[0] == x.shape[0]:
-        return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # few products: 16 bits gain nothing
->>>>>>> main
+    if is_depthwise(layer):  # too few products to flush any
+        fits = proof.bits <= 16 and proof.flush == WHOLE_SUM
+        return Accumulator(16 if fits else 32, WHOLE_SUM, proof.lowest, proof.highest)
     return proof
 
 
@@ -186,18 +184,13 @@ def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
     return op
 
 
-<<<<<<< HEAD
 def is_depthwise(layer: Layer) -> bool:
     """One channel in and out per group: the channels are the lanes."""
     return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
 
 
-def _facts(layer: Layer) -> tuple[str, str]:
-    op, w, proof = _convolution(layer), weights_of(layer), conv_accumulator(layer)
-=======
 def _facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:
     op, w = _convolution(layer), weights_of(layer)
->>>>>>> main
     return (
         f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}, stride {op.stride[0]}x{op.stride[1]}, "
         f"padding {','.join(map(str, op.padding))}" + (f", {op.groups} groups" if op.groups > 1 else ""),

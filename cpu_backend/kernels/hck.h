@@ -62,7 +62,6 @@ void hck_requantise_rows(const hck_requantise *q, const void *x, hck_type x_type
 /* --- convolution ---------------------------------------------------------------------------------------------- */
 
 #define HCK_BLOCK 8u /* most pixels that a convolution works on at a time */
-#define HCK_WORTH_FLUSHING 8u /* with fewer products per flush, kernels that flush into memory take 32-bit sums */
 
 typedef struct {
     hck_type x_type;
@@ -70,15 +69,11 @@ typedef struct {
     uint32_t out_h, out_w, out_c; /* of the convolution itself, before pooling */
     uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
     uint32_t groups;
-<<<<<<< HEAD
-    uint32_t flush; /* 16-bit accumulators hold this many products; 0: nothing is known */
-    uint32_t pool;  /* 1, or 2 for a 2x2 max-pool of the accumulators */
-=======
     uint32_t flush;  /* 16-bit accumulators hold this many products; 0: accumulate in 32 bits */
     uint32_t flush8; /* 8-bit accumulators hold the products n * flush8 to (n + 1) * flush8 of every window, in the order
                         of the weights; divides flush unless that is the whole sum. 0: no 8-bit accumulators */
+    uint32_t run16;  /* any this many products in a row fit 16 bits; 0: not known */
     uint32_t pool;   /* 1, or 2 for a 2x2 max-pool of the accumulators */
->>>>>>> main
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
     const void *zeros; /* kernel_w * in_c elements: what lies beside the picture */

@@ -147,38 +147,32 @@ void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, siz
                      (uint8_t *)tile + g * out * hck_size(kernel->sums));
 }
 
-void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
-<<<<<<< HEAD
-#if defined(__riscv_vector)
-    if (is_depthwise(c) && hck_depthwise_rvv(c, q, x, y, y_stride, scratch)) return;
-#endif
+/* All blocks of pixels, by one kernel or each by that for the pixels which are left. */
+static void blocks(const hck_conv *c, const hck_tile *only, const hck_requantise *q, const void *x, void *y,
+                   size_t y_stride, void *scratch) {
     const void **pixels = (const void **)scratch;
     void *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
     const size_t per = c->pool * c->pool;
     const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
     for (size_t first = 0, count; first < total; first += count) {
-        const hck_tile kernel = hck_conv_tile(c, (total - first) * per);
+        const hck_tile kernel = only ? *only : hck_conv_tile(c, (total - first) * per);
         count = HCK_MIN(total - first, kernel.mr / per);
         hck_conv_sums(c, &kernel, x, first, count, pixels, tile);
         hck_requantise_rows(q, tile, kernel.sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
-=======
-    const hck_tile kernel = hck_conv_tile(c);
-    hck_conv2d_tile(c, &kernel, q, x, y, y_stride, scratch);
+                            y_stride, count, per);
+    }
+}
+
+void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
+#if defined(__riscv_vector)
+    if (is_depthwise(c) && hck_depthwise_rvv(c, q, x, y, y_stride, scratch)) return;
+#endif
+    blocks(c, NULL, q, x, y, y_stride, scratch);
 }
 
 void hck_conv2d_tile(const hck_conv *c, const hck_tile *kernel, const hck_requantise *q, const void *x, void *y,
                      size_t y_stride, void *scratch) {
-    const void **pixels = (const void **)scratch;
-    void *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
-    const size_t per = c->pool * c->pool, block = kernel->mr / per;
-    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
-    for (size_t first = 0; first < total; first += block) {
-        const size_t count = HCK_MIN(total - first, block);
-        hck_conv_sums(c, kernel, x, first, count, pixels, tile);
-        hck_requantise_rows(q, tile, kernel->sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
->>>>>>> main
-                            y_stride, count, per);
-    }
+    blocks(c, kernel, q, x, y, y_stride, scratch);
 }
 
 void hck_conv2d_wide(const hck_conv *c, const int32_t *weights, const hck_requantise *q, const void *x, void *y,

@@ -158,14 +158,9 @@ hck_tile hck_tile_rvv(const hck_conv *c) {
                                           {depthwise_i16, 4, HCK_I32}};
     const size_t in = c->in_c / c->groups, lanes = c->out_c / c->groups, one = __riscv_vsetvlmax_e8m1();
     if (c->groups > 1 && in == 1 && lanes == 1) return depthwise[c->x_type];
-<<<<<<< HEAD
-    if (c->flush < HCK_WORTH_FLUSHING || c->x_type > HCK_I8) return wide[c->x_type][2 * lanes > one];
-    hck_tile kernel = narrow[c->x_type][2 * lanes <= one ? 0 : lanes <= one ? 1 : 2];
-=======
     if (!c->flush || c->x_type > HCK_I8) return wide[c->x_type][2 * lanes > one];
     const size_t size = 2 * lanes <= one ? 0 : lanes <= one ? 1 : 2;
     hck_tile kernel = worth_8_bits((one << size) / 2, c->flush8) ? narrowest[size] : narrow[c->x_type][size];
->>>>>>> main
     if (c->flush < c->kernel_h * c->kernel_w * in) kernel.sums = HCK_I32;
     return kernel;
 }

@@ -50,7 +50,7 @@
 #define FEW flushed
 #define KERNEL "hck_few_rvv32.inc"
 #define SUM int32_t
-#define MORE , c->flush
+#define MORE , c->run16
 #define TOP_1 2
 #define TOP_2 2
 #define TOP_3 1
@@ -115,7 +115,7 @@ hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows) {
     const uint32_t mr = (uint32_t)HCK_MIN(rows, 4), products = c->kernel_h * c->kernel_w * (c->in_c / c->groups);
     const int bytes = c->x_type <= HCK_I8;
     const hck_tile_fn tile = bytes && c->flush >= products ? whole[c->x_type][mr - 1]
-                             : bytes && c->flush >= 2      ? flushed[c->x_type][mr - 1]
+                             : bytes && c->run16 >= 2      ? flushed[c->x_type][mr - 1]
                                                            : wide[c->x_type][mr - 1];
     const hck_tile kernel = {tile, mr, bytes && c->flush >= products ? HCK_I16 : HCK_I32};
     return kernel;

@@ -70,8 +70,9 @@ def few_kernels(case: Case) -> list[tuple[str, int]]:
     last = c["out_h"] * c["out_w"] % 4
     if case.operator != CONV or c["pool"] > 1 or last == 0:
         return []
-    short = c["x_type"] > 1 or c["flush"] < 2
-    return [("wide" if short else "whole" if c["flush"] >= products else "flushed", c["x_type"]), ("pixels", last)]
+    whole, flushed = c["flush"] >= products, c["run16"] >= 2
+    sums = "wide" if c["x_type"] > 1 else "whole" if whole else "flushed" if flushed else "wide"
+    return [(sums, c["x_type"]), ("pixels", last)]
 
 
 def depthwise_kernels(case: Case) -> list[tuple[str, int, int, int]]:
@@ -90,7 +91,7 @@ def _fields(case: Case) -> dict[str, int]:
 
 FIELDS = (
     *("x_type", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w"),
-    *("pad_top", "pad_left", "groups", "flush", "pool"),
+    *("pad_top", "pad_left", "groups", "flush", "flush8", "run16", "pool"),
 )
 MAP_PARAMETERS = 10
 

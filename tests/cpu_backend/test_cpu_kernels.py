@@ -16,11 +16,11 @@ from cpu_backend import toolchain
 HERE = Path(__file__).parent
 SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 SEED = 20240607
-<<<<<<< HEAD
-OPERATORS = [kind for kind in cpu_sketches.GRAPHS if kind not in ("conv", "map", "spatial")]
+OPERATORS = [kind for kind in cpu_sketches.GRAPHS if kind not in ("conv", "low_bits", "map", "spatial")]
 GRAPHS = {**cpu_sketches.GRAPHS, **cpu_blocks.GRAPHS}
 COUNTS = {
     "conv": 400,
+    "low_bits": 100,
     "few": 600,
     "depthwise": 500,
     "map": 150,
@@ -30,6 +30,7 @@ COUNTS = {
 }
 FULL_COUNTS = {
     "conv": 2000,
+    "low_bits": 800,
     "few": 5000,
     "depthwise": 5000,
     "map": 600,
@@ -37,11 +38,6 @@ FULL_COUNTS = {
     "copy": 200,
     **dict.fromkeys(OPERATORS, 150),
 }
-=======
-OPERATORS = [kind for kind in cpu_sketches.GRAPHS if kind not in ("conv", "low_bits", "map", "spatial")]
-COUNTS = {"conv": 400, "low_bits": 100, "map": 150, "spatial": 100, "copy": 40, **dict.fromkeys(OPERATORS, 15)}
-FULL_COUNTS = {"conv": 2000, "low_bits": 800, "map": 600, "spatial": 400, "copy": 200, **dict.fromkeys(OPERATORS, 150)}
->>>>>>> main
 MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512}
 
 
@@ -112,7 +108,17 @@ def test_sample_covers_every_kernel() -> None:
     assert any(case.blobs[4] for case in cases), "falling thresholds"
 
 
-<<<<<<< HEAD
+def test_sample_covers_every_size_of_8_bit_sums() -> None:
+    """Sums that end as 16 bits and as 32 bits, one flush and many, on vectors of each LMUL at VLEN 128 to 512."""
+    cases = cpu_sketches.cases("low_bits", COUNTS["low_bits"], SEED)
+    mine = [case for case in cases if "i8 accumulator" in case.label]
+    labels = [case.label for case in mine]
+    assert any("into i32" in label for label in labels)
+    assert sum("into i32" not in label for label in labels) > 20
+    assert any("bipolar" in label for label in labels)
+    assert {16, 17, 64, 130} <= {case.parameters[2] for case in mine}, "output channels"
+
+
 @pytest.mark.parametrize(
     ("counts", "least"), [(COUNTS, 12), pytest.param(FULL_COUNTS, 100, marks=pytest.mark.full)], ids=["sample", "full"]
 )
@@ -125,17 +131,6 @@ def test_samples_reach_every_kernel_of_few_pixels_and_of_channels(counts: dict[s
     assert len(few) == 8 + 3 and len(depthwise) == 2 * 2 * 4 + 2
     assert min(few.values()) >= least, few
     assert min(depthwise.values()) >= least, depthwise
-=======
-def test_sample_covers_every_size_of_8_bit_sums() -> None:
-    """Sums that end as 16 bits and as 32 bits, one flush and many, on vectors of each LMUL at VLEN 128 to 512."""
-    cases = cpu_sketches.cases("low_bits", COUNTS["low_bits"], SEED)
-    mine = [case for case in cases if "i8 accumulator" in case.label]
-    labels = [case.label for case in mine]
-    assert any("into i32" in label for label in labels)
-    assert sum("into i32" not in label for label in labels) > 20
-    assert any("bipolar" in label for label in labels)
-    assert {16, 17, 64, 130} <= {case.parameters[2] for case in mine}, "output channels"
->>>>>>> main
 
 
 def test_driver_sees_a_wrong_byte(programs: dict[str, Path], tmp_path: Path) -> None:
