@@ -2,10 +2,12 @@
 
 Convolutions on vectors, cycles per MAC: arithmetic beats per multiply-accumulate of a 3x3, 64 -> 64 layer at VLEN 256
 with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4; 8-bit sums of
-W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Scalar
-machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its requantisation, on the models vexriscv and u54
-(benchmarks.riscv_scalar); the kernels for every machine (groups, wide weights) by a 2x4 register block of int8, 5.15
-cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this room's 4x2 block in rv64gc, one a cycle.
+W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Fully
+connected layers (1024 -> 256) and depthwise ones (3x3, 64 channels, 56x56, less their requantisation) were counted on
+this room's kernels in the same way. Scalar machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its
+requantisation, on the models vexriscv and u54 (benchmarks.riscv_scalar); the kernels for every machine (groups, wide
+weights) by a 2x4 register block of int8, 5.15 cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this
+room's 4x2 block in rv64gc, one a cycle.
 Everything else: instructions (or beats at LMUL 4) per element of the result, by the same reckoning.
 """
 
@@ -16,6 +18,8 @@ from dataclasses import replace
 from math import prod
 
 from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
+from cpu_backend.emit.base import element_bytes
+from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.scalar import word_of
@@ -45,6 +49,11 @@ from ir.target import Cpu
 
 REFERENCE_VLEN = 256
 VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
+WIDENED_CYCLES_PER_MAC = 0.375
+"""One pixel whose products leave no room in 16 bits: every weight is widened for a single product."""
+DEPTHWISE_CYCLES_PER_MAC = {16: 0.14, 32: 0.30}
+OTHER_DEPTHWISE_CYCLES_PER_MAC = 0.8
+"""Kernels neither 3 nor 5 wide, larger strides, 16-bit elements, pooled."""
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
 SCHEME_CYCLES_PER_MAC = {
     (32, "block", 0): 4.55,
@@ -71,7 +80,7 @@ VECTOR_ELEMENT: Mapping[type[Op], float] = {
     DepthToSpace: 0.2,
     MaxPool2d: 0.1,
     Multiply: 1.3,
-    MultiplyShift: 2.0,
+    MultiplyShift: 1.2,
     PRelu: 1.75,
     RPRelu: 2.75,
     Resize: 3.0,
@@ -157,7 +166,10 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
         each += MOVE_CYCLES / (lanes * chosen.flush) if chosen.flush else 0
         return view.type.elements * products * each / filled
     proof = conv_accumulator(layer)
-    lanes = weights[0] if weights[1] == 1 else weights[0] // view.op.groups
+    if is_depthwise(layer):
+        macs = view.type.elements * products
+        return macs * _depthwise_rate(layer, view.op, proof.bits, cpu.vlen) * REFERENCE_VLEN / cpu.vlen
+    lanes = weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
     filled = lanes / (-(-lanes // width) * width)
@@ -166,9 +178,19 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     narrowest = proof.bits == 8 and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
     widenings = -(-products // proof.flush8) if narrowest else 0
     per_mac = VECTOR_CYCLES_PER_MAC[8 if narrowest else max(proof.bits, 16)]
+    if view.type.elements == weights[0] and proof.bits == 32 and short_period(layer) < 2:
+        per_mac = WIDENED_CYCLES_PER_MAC
     each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
-    cycles = view.type.elements * each
-    return cycles / filled * REFERENCE_VLEN / cpu.vlen
+    return view.type.elements * each / filled * REFERENCE_VLEN / cpu.vlen
+
+
+def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int) -> float:
+    """Cycles per MAC; empty lanes count as filled ones."""
+    special = isinstance(op, Conv2d) and is_narrow(layer) and element_bytes(layer.x) == 1 and not layer.find(MaxPool2d)
+    if not special or weights_of(layer).shape[3] not in (3, 5) or op.stride[1] > 2:
+        return OTHER_DEPTHWISE_CYCLES_PER_MAC
+    channels, width = layer.x.shape[0], vlen // (8 if bits == 16 else 16)
+    return DEPTHWISE_CYCLES_PER_MAC[bits] * (-(-channels // width) * width) / channels
 
 
 def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:

@@ -16,14 +16,23 @@ from cpu_backend.emit.base import (
 )
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
-from cpu_backend.ranges import I32, WHOLE_SUM, Accumulator, Products, accumulator, fits_int8, in_bytes
+from cpu_backend.ranges import (
+    I32,
+    WHOLE_SUM,
+    Accumulator,
+    Products,
+    accumulator,
+    fits_int8,
+    flush_period,
+    in_bytes,
+)
 from cpu_backend.requantise import kernel_type
 from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
 from ir.types import Array
 
 BLOCK = 8
 """HCK_BLOCK of hck.h: pixels per block of a convolution."""
-KERNELS = ("hck_conv.c", "hck_conv_rvv.c", "hck_requantise.c")
+KERNELS = ("hck_conv.c", "hck_conv_rvv.c", "hck_depthwise_rvv.c", "hck_few_rvv.c", "hck_requantise.c")
 
 
 def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
@@ -110,6 +119,7 @@ def conv_fields(layer: Layer, proof: Accumulator | None = None) -> dict[str, int
         "groups": op.groups,
         "flush": f"{proof.flush}u" if proof and proof.bits <= 16 else 0,
         "flush8": proof.flush8 if proof else 0,
+        "run16": f"{short_period(layer)}u" if proof else 0,
         "pool": 2 if layer.find(MaxPool2d) else 1,
     }
 
@@ -127,9 +137,19 @@ def conv_accumulator(layer: Layer) -> Accumulator:
         proof = accumulator(w, x.lo, x.hi, 8 * x.dtype.container.itemsize)
     if proof.bits > 32:
         raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
-    if _convolution(layer).groups > 1 and w.shape[1] == 1 and view.type.shape[0] == x.shape[0]:
-        return Accumulator(32, WHOLE_SUM, proof.lowest, proof.highest)  # few products: 16 bits gain nothing
+    if is_depthwise(layer):  # too few products to flush any
+        fits = proof.bits <= 16 and proof.flush == WHOLE_SUM
+        return Accumulator(16 if fits else 32, WHOLE_SUM, proof.lowest, proof.highest)
     return proof
+
+
+def short_period(layer: Layer) -> int:
+    """How many products 16 bits hold where sums have 32: kernels that flush in registers use it; 0: not 8-bit."""
+    if not is_narrow(layer) or element_bytes(layer.x) > 1:
+        return 0
+    gated = isinstance(layer.first.op, GatedConv2d)
+    lo, hi = (-3, 3) if gated else (layer.x.lo, layer.x.hi)
+    return flush_period(weights_of(layer), lo, hi)
 
 
 def gate_thresholds(layer: Layer) -> Array:
@@ -162,6 +182,11 @@ def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
     op = layer.first.op
     assert isinstance(op, (Conv2d, GatedConv2d))
     return op
+
+
+def is_depthwise(layer: Layer) -> bool:
+    """One channel in and out per group: the channels are the lanes."""
+    return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
 
 
 def _facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:

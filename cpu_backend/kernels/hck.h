@@ -72,6 +72,7 @@ typedef struct {
     uint32_t flush;  /* 16-bit accumulators hold this many products; 0: accumulate in 32 bits */
     uint32_t flush8; /* 8-bit accumulators hold the products n * flush8 to (n + 1) * flush8 of every window, in the order
                         of the weights; divides flush unless that is the whole sum. 0: no 8-bit accumulators */
+    uint32_t run16;  /* any this many products in a row fit 16 bits; 0: not known */
     uint32_t pool;   /* 1, or 2 for a 2x2 max-pool of the accumulators */
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
@@ -102,8 +103,8 @@ typedef struct {
     hck_type sums; /* HCK_I16 or HCK_I32 */
 } hck_tile;
 
-/* The tile kernel for this convolution on this machine. */
-hck_tile hck_conv_tile(const hck_conv *c);
+/* The tile kernel on this machine for the next block of a convolution with `rows` pixels left (pool * pool or more). */
+hck_tile hck_conv_tile(const hck_conv *c, size_t rows);
 
 /* The sums of `count` output pixels from `first` on, kernel->mr rows of out_c in `tile`; `pixels` is scratch memory for
  * kernel->mr * kernel_h * kernel_w pointers. */
@@ -121,6 +122,11 @@ size_t hck_conv_windows(const hck_conv *c, size_t mr, const void *x, size_t firs
 
 #if defined(__riscv_vector)
 hck_tile hck_tile_rvv(const hck_conv *c);
+hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows); /* of at most four pixels */
+
+/* A depthwise hck_conv2d, if there is a kernel for it (the result says so); scratch for HCK_BLOCK rows of sums. */
+int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
+                      void *scratch);
 #endif
 
 /*

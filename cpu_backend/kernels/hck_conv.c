@@ -70,13 +70,15 @@ static int is_depthwise(const hck_conv *c) {
     return c->groups > 1 && c->groups == c->in_c && c->groups == c->out_c;
 }
 
-hck_tile hck_conv_tile(const hck_conv *c) {
+hck_tile hck_conv_tile(const hck_conv *c, size_t rows) {
     static const hck_tile_fn tiles[2][4] = {{tile_u8, tile_i8, tile_u16, tile_i16},
                                             {depthwise_u8, depthwise_i8, depthwise_u16, depthwise_i16}};
 #if defined(__riscv_vector)
     hck_tile vector = hck_tile_rvv(c);
+    if (rows < vector.mr && !is_depthwise(c)) vector = hck_tile_rvv_few(c, rows);
     if (vector.tile) return vector;
 #endif
+    (void)rows;
     hck_tile portable = {tiles[is_depthwise(c)][c->x_type], PIXELS, HCK_I32};
     return portable;
 }
@@ -145,23 +147,32 @@ void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, siz
                      (uint8_t *)tile + g * out * hck_size(kernel->sums));
 }
 
+/* All blocks of pixels, by one kernel or each by that for the pixels which are left. */
+static void blocks(const hck_conv *c, const hck_tile *only, const hck_requantise *q, const void *x, void *y,
+                   size_t y_stride, void *scratch) {
+    const void **pixels = (const void **)scratch;
+    void *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
+    const size_t per = c->pool * c->pool;
+    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
+    for (size_t first = 0, count; first < total; first += count) {
+        const hck_tile kernel = only ? *only : hck_conv_tile(c, (total - first) * per);
+        count = HCK_MIN(total - first, kernel.mr / per);
+        hck_conv_sums(c, &kernel, x, first, count, pixels, tile);
+        hck_requantise_rows(q, tile, kernel.sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
+                            y_stride, count, per);
+    }
+}
+
 void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
-    const hck_tile kernel = hck_conv_tile(c);
-    hck_conv2d_tile(c, &kernel, q, x, y, y_stride, scratch);
+#if defined(__riscv_vector)
+    if (is_depthwise(c) && hck_depthwise_rvv(c, q, x, y, y_stride, scratch)) return;
+#endif
+    blocks(c, NULL, q, x, y, y_stride, scratch);
 }
 
 void hck_conv2d_tile(const hck_conv *c, const hck_tile *kernel, const hck_requantise *q, const void *x, void *y,
                      size_t y_stride, void *scratch) {
-    const void **pixels = (const void **)scratch;
-    void *tile = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w;
-    const size_t per = c->pool * c->pool, block = kernel->mr / per;
-    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
-    for (size_t first = 0; first < total; first += block) {
-        const size_t count = HCK_MIN(total - first, block);
-        hck_conv_sums(c, kernel, x, first, count, pixels, tile);
-        hck_requantise_rows(q, tile, kernel->sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
-                            y_stride, count, per);
-    }
+    blocks(c, kernel, q, x, y, y_stride, scratch);
 }
 
 void hck_conv2d_wide(const hck_conv *c, const int32_t *weights, const hck_requantise *q, const void *x, void *y,

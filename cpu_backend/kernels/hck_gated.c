@@ -58,16 +58,16 @@ static void gate(hck_type type, const int32_t *threshold, void *sums, const void
 
 void hck_gated_conv2d(const hck_conv *c, hck_type levels, const int32_t *threshold, const hck_requantise *q,
                       const void *x, void *y, size_t y_stride, void *scratch) {
-    const hck_tile kernel = hck_conv_tile(c);
     const size_t elements = (size_t)c->in_h * c->in_w * c->in_c, tile_bytes = (size_t)HCK_BLOCK * 4u * c->out_c;
     const void **pixels = (const void **)scratch;
     uint8_t *sums = (uint8_t *)scratch + (size_t)HCK_BLOCK * 8u * c->kernel_h * c->kernel_w, *lows = sums + tile_bytes;
     int8_t *sign = (int8_t *)lows + tile_bytes, *low = sign + elements;
-    const size_t per = c->pool * c->pool, block = kernel.mr / per;
+    const size_t per = c->pool * c->pool;
     const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
     split(x, levels, elements, sign, low);
-    for (size_t first = 0; first < total; first += block) {
-        const size_t count = HCK_MIN(total - first, block);
+    for (size_t first = 0, count; first < total; first += count) {
+        const hck_tile kernel = hck_conv_tile(c, (total - first) * per);
+        count = HCK_MIN(total - first, kernel.mr / per);
         hck_conv_sums(c, &kernel, sign, first, count, pixels, sums);
         hck_conv_sums(c, &kernel, low, first, count, pixels, lows);
         gate(kernel.sums, threshold, sums, lows, count * per, c->out_c);

@@ -357,7 +357,9 @@ def copy_case(rng: np.random.Generator) -> Case:
     return Case(COPY, parameters, (Plain().pack(data, x),), strided(data, y_type, y.shape[0]), f"{x} into {y}")
 
 
-def cases(kind: str, count: int, seed: int) -> list[Case]:
+def cases(
+    kind: str, count: int, seed: int, graphs: Mapping[str, Callable[[np.random.Generator], Graph]] = GRAPHS
+) -> list[Case]:
     """``count`` cases that the kernels take."""
     rng = np.random.default_rng(seed)
     if kind == "copy":
@@ -365,7 +367,7 @@ def cases(kind: str, count: int, seed: int) -> list[Case]:
     made: list[Case] = []
     while len(made) < count:
         try:
-            made.append(build(GRAPHS[kind](rng), rng))
+            made.append(build(graphs[kind](rng), rng))
         except (GraphError, OperatorError):
             continue  # sums or products beyond 32 and 64 bits: the verifier or the engine refuses them
     return made

@@ -107,6 +107,30 @@ def test_cost_of_8_bit_sums(board: Target) -> None:
     assert candidate(narrowest, shorter) == candidate(narrow, shorter)
 
 
+def test_cost_of_a_single_pixel_whose_weights_have_to_be_widened(board: Target) -> None:
+    """Two products of int8 and -127..127 fit 16 bits, of uint8 they do not; with many pixels it does not matter."""
+    signed, unsigned = DType("int", 8), DType("uint", 8)
+    weights = np.full((64, 64, 1, 1), 127)
+    paired, widened = (candidate(conv(weights, x, extent=1), board).cycles for x in (signed, unsigned))
+    assert widened / paired == pytest.approx(0.375 / 0.2685, rel=1e-3)
+    assert candidate(conv(weights, signed), board).cycles == candidate(conv(weights, unsigned), board).cycles
+
+
+def test_cost_of_depthwise_convolutions(board: Target) -> None:
+    """By the sums' width and the lanes filled; kernels without a kernel of their own cost more."""
+
+    def cycles(weight: int, channels: int = 64, kernel: int = 3, stride: int = 1) -> int:
+        x = TensorType.of_dtype((channels, 9, 9), DType("uint", 8))
+        op = Conv2d((stride, stride), groups=channels)
+        w = {"w": np.full((channels, 1, kernel, kernel), weight)}
+        return candidate(Graph("g", {"x": x}, (Node("c", op, ("x", "w")),), ("c",), w).verify(), board).cycles
+
+    assert cycles(127) / cycles(1) == pytest.approx(0.30 / 0.14, rel=1e-2)
+    assert cycles(1, 33) == cycles(1, 64)
+    assert cycles(1, stride=3) / 9 / 0.8 == pytest.approx(cycles(1) / 49 / 0.14, rel=1e-2)
+    assert cycles(1, kernel=2) / cycles(1) == pytest.approx(0.8 * 64 * 4 / (0.14 * 49 * 9), rel=1e-2)
+
+
 def test_a_missing_tool_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(toolchain.shutil, "which", lambda _: None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
+import cpu_blocks
 import cpu_cases
 import cpu_encode
 import cpu_sketches
@@ -15,8 +17,27 @@ HERE = Path(__file__).parent
 SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 SEED = 20240607
 OPERATORS = [kind for kind in cpu_sketches.GRAPHS if kind not in ("conv", "low_bits", "map", "spatial")]
-COUNTS = {"conv": 400, "low_bits": 100, "map": 150, "spatial": 100, "copy": 40, **dict.fromkeys(OPERATORS, 15)}
-FULL_COUNTS = {"conv": 2000, "low_bits": 800, "map": 600, "spatial": 400, "copy": 200, **dict.fromkeys(OPERATORS, 150)}
+GRAPHS = {**cpu_sketches.GRAPHS, **cpu_blocks.GRAPHS}
+COUNTS = {
+    "conv": 400,
+    "low_bits": 100,
+    "few": 600,
+    "depthwise": 500,
+    "map": 150,
+    "spatial": 100,
+    "copy": 40,
+    **dict.fromkeys(OPERATORS, 15),
+}
+FULL_COUNTS = {
+    "conv": 2000,
+    "low_bits": 800,
+    "few": 5000,
+    "depthwise": 5000,
+    "map": 600,
+    "spatial": 400,
+    "copy": 200,
+    **dict.fromkeys(OPERATORS, 150),
+}
 MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512}
 
 
@@ -43,7 +64,7 @@ def run_cases(program: Path, cases: list[cpu_cases.Case], vlen: int | None, fold
 
 @pytest.fixture(scope="module", params=COUNTS)
 def sample(request: pytest.FixtureRequest) -> list[cpu_cases.Case]:
-    return cpu_sketches.cases(request.param, COUNTS[request.param], SEED)
+    return cpu_sketches.cases(request.param, COUNTS[request.param], SEED, GRAPHS)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -56,7 +77,7 @@ def test_equals_the_reference(
 @pytest.mark.full
 @pytest.mark.parametrize("kind", FULL_COUNTS)
 def test_equals_the_reference_on_many(kind: str, programs: dict[str, Path], tmp_path: Path) -> None:
-    cases = cpu_sketches.cases(kind, FULL_COUNTS[kind], SEED + 1)
+    cases = cpu_sketches.cases(kind, FULL_COUNTS[kind], SEED + 1, GRAPHS)
     for machine, vlen in MACHINES.items():
         run_cases(programs[machine], cases, vlen, tmp_path)
 
@@ -96,6 +117,20 @@ def test_sample_covers_every_size_of_8_bit_sums() -> None:
     assert sum("into i32" not in label for label in labels) > 20
     assert any("bipolar" in label for label in labels)
     assert {16, 17, 64, 130} <= {case.parameters[2] for case in mine}, "output channels"
+
+
+@pytest.mark.parametrize(
+    ("counts", "least"), [(COUNTS, 12), pytest.param(FULL_COUNTS, 100, marks=pytest.mark.full)], ids=["sample", "full"]
+)
+def test_samples_reach_every_kernel_of_few_pixels_and_of_channels(counts: dict[str, int], least: int) -> None:
+    """Each kind of sums with each type of elements, one to three last pixels; depthwise: kernel and stride."""
+    few, depthwise = (
+        Counter(key for case in cpu_sketches.cases(kind, counts[kind], SEED, GRAPHS) for key in reached(case))
+        for reached, kind in ((cpu_blocks.few_kernels, "few"), (cpu_blocks.depthwise_kernels, "depthwise"))
+    )
+    assert len(few) == 8 + 3 and len(depthwise) == 2 * 2 * 4 + 2
+    assert min(few.values()) >= least, few
+    assert min(depthwise.values()) >= least, depthwise
 
 
 def test_driver_sees_a_wrong_byte(programs: dict[str, Path], tmp_path: Path) -> None:

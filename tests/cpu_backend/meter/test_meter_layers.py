@@ -143,6 +143,30 @@ def test_narrow_sums_need_half_the_beats(costs: Costs) -> None:
     assert wide.cycles.arithmetic == wide.counts.arithmetic_beats(256, 128)
 
 
+@pytest.mark.parametrize(("bits", "most"), [(8, 0.3), (4, 0.16)])
+def test_one_pixel_costs_no_more_than_its_products(costs: Costs, bits: int, most: float) -> None:
+    """Fully connected 256 -> 256: a block of one pixel."""
+    top = (1 << bits - 1) - 1
+    x = TensorType.of_dtype((256, 1, 1), DType("int" if bits == 8 else "uint", bits))
+    weights = np.random.default_rng(1).integers(-top, top + 1, (256, 256, 1, 1))
+    graph = Graph("fc", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": weights}).verify()
+    (layer,) = costs(graph, 256)
+    assert layer.counts.arithmetic_beats(256, 128) <= most * 256 * 256
+    assert layer.counts.beats(256, 128)["vmul"] >= 256 * 256 / 8
+
+
+@pytest.mark.parametrize(("bits", "most"), [(8, 0.30), (4, 0.15)])
+def test_depthwise_sums_stay_in_registers(costs: Costs, bits: int, most: float) -> None:
+    """3x3, 64 channels, 16x16; a weight is loaded for eight pixels, an element for three windows."""
+    top, macs = (1 << bits - 1) - 1, 14 * 14 * 64 * 9
+    x = TensorType.of_dtype((64, 16, 16), DType("int" if bits == 8 else "uint", bits))
+    op, w = Conv2d(groups=64), np.full((64, 1, 3, 3), top)
+    graph = Graph("dw", {"x": x}, (Node("y", op, ("x", "w")),), ("y",), {"w": w}).verify()
+    (layer,) = costs(graph, 256)
+    assert layer.counts.beats(256, 128)["vmul"] <= most * macs * 16 / 14  # the last block has two pixels too many
+    assert layer.counts.memory_beats(256, 128) <= most * macs
+
+
 def test_without_vectors_every_product_is_an_instruction(costs: Costs) -> None:
     macs = 6 * 6 * 8 * 8 * 9 - (4 * 5 + 4 * 4 * 3) * 64  # less what lies beside the picture
     (layer,) = costs(convolution("scalar", 8, 8, 6), 0)

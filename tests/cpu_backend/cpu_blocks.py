@@ -1,0 +1,98 @@
+"""Seeded one-layer graphs for the kernels of few pixels and of depthwise convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from cpu_cases import Case, operand, values
+from cpu_encode import CONV
+from cpu_sketches import with_map
+
+from ir.graph import Graph, Node
+from ir.ops import Conv2d, MaxPool2d
+from ir.types import DType, TensorType
+
+BYTES = ["uint2", "uint4", "uint7", "uint8", "int4", "int8", "int8", "bipolar"]
+
+
+def few_graph(rng: np.random.Generator) -> Graph:
+    """One to seven pixels, or as many left over behind blocks of eight; channels around one to four vectors."""
+    k = int(rng.choice([1, 1, 1, 3]))
+    h, w = [(1, 1), (1, 2), (1, 3), (2, 2), (1, 5), (2, 3), (1, 7), (1, 11), (3, 7)][rng.integers(9)]
+    groups = int(rng.choice([1, 1, 1, 2]))
+    inner = int(rng.choice([1, 2, 3, 5, 8, 31, 100]))
+    outer = int(rng.choice([1, 7, 8, 9, 16, 17, 33, 64, 65, 130, 200, 257]))
+    pool = rng.integers(6) == 0
+    shape = (inner * groups, *(2 * (n + k // 2) if pool else n + 2 * (k // 2) for n in (h, w)))
+    heavy = rng.integers(3) == 0  # whole bytes on both sides
+    x = operand(rng, shape, [*BYTES, "int16", "uint16"])
+    if heavy:
+        x = TensorType.of_dtype(shape, DType("int" if rng.integers(2) else "uint", 8))
+    pad = int(rng.integers(2)) * (k // 2)
+    bits = 8 if heavy else int(rng.choice([1, 2, 4, 6, 8, 8]))
+    narrow = TensorType.of_dtype((outer * groups, inner, k, k), DType("int", bits))
+    weights = values(rng, narrow)
+    if bits > 1 and rng.integers(2):  # as symmetric quantisers leave them: -128 alone keeps two products out of 16 bits
+        weights = np.maximum(weights, narrow.lo + 1)
+    nodes = [Node("conv", Conv2d(padding=(pad, pad, pad, pad), groups=groups), ("x", "w"))]
+    if pool:
+        nodes.append(Node("pool", MaxPool2d(), ("conv",)))
+    return with_map(rng, x, nodes, {"w": weights})
+
+
+def depthwise_graph(rng: np.random.Generator) -> Graph:
+    """Kernels mostly 3 and 5 wide, strides 1 to 3, padding of up to the kernel, pictures of 1 to 20 columns."""
+    kw = int(rng.choice([3, 3, 3, 5, 5, 5, 3, 5, 3, 5, 1, 2]))
+    kh = kw if rng.integers(3) else int(rng.integers(1, 6))
+    channels = int(rng.choice([2, 3, 8, 15, 16, 17, 33, 64, 65, 100, 130]))
+    padding = tuple(int(rng.integers(0, k)) for k in (kh, kw, kh, kw))
+    h = max(int(rng.integers(1, 7)), kh - padding[0] - padding[2])
+    w = max(int(rng.integers(1, 21)), kw - padding[1] - padding[3])
+    stride = (int(rng.choice([1, 1, 2, 3])), int(rng.choice([1, 1, 1, 1, 2, 2, 2, 2, 3])))
+    heavy = rng.integers(5) < 2
+    x = operand(rng, (channels, h, w), [*BYTES, "int16"])
+    if heavy:
+        x = TensorType.of_dtype(x.shape, DType("int" if rng.integers(2) else "uint", 8))
+    bits = 8 if heavy else int(rng.choice([1, 2, 4, 8, 8]))
+    weights = values(rng, TensorType.of_dtype((channels, 1, kh, kw), DType("int", bits)))
+    nodes = [Node("conv", Conv2d(stride, padding, channels), ("x", "w"))]
+    sums = Graph("case", {"x": x}, tuple(nodes), ("conv",), {"w": weights}).verify().types["conv"]
+    if rng.integers(8) == 0 and min(sums.shape[1:]) >= 2:
+        nodes.append(Node("pool", MaxPool2d(), ("conv",)))
+    return with_map(rng, x, nodes, {"w": weights})
+
+
+def few_kernels(case: Case) -> list[tuple[str, int]]:
+    """What of hck_few_rvv.c a case reaches: the kind of sums with the type of elements, and the last block's pixels."""
+    c = _fields(case)
+    products = c["kernel_h"] * c["kernel_w"] * c["in_c"] // c["groups"]
+    last = c["out_h"] * c["out_w"] % 4
+    if case.operator != CONV or c["pool"] > 1 or last == 0:
+        return []
+    whole, flushed = c["flush"] >= products, c["run16"] >= 2
+    sums = "wide" if c["x_type"] > 1 else "whole" if whole else "flushed" if flushed else "wide"
+    return [(sums, c["x_type"]), ("pixels", last)]
+
+
+def depthwise_kernels(case: Case) -> list[tuple[str, int, int, int]]:
+    """What of hck_depthwise_rvv.c a case reaches: sums, elements, kernel and stride; blocks of 4 and 8 pixels."""
+    c = _fields(case)
+    if case.operator != CONV or c["x_type"] > 1 or c["kernel_w"] not in (3, 5) or c["stride_w"] > 2 or c["pool"] > 1:
+        return []
+    sums = "narrow" if c["flush"] >= c["kernel_h"] * c["kernel_w"] else "wide"
+    return [(sums, c["x_type"], c["kernel_w"], c["stride_w"]), ("pixels", 8 if c["out_w"] % 8 > 4 else 4, 0, 0)]
+
+
+def _fields(case: Case) -> dict[str, int]:
+    """The convolution's record: its fields follow those of the map."""
+    return dict(zip(FIELDS, case.parameters[MAP_PARAMETERS:], strict=False))
+
+
+FIELDS = (
+    *("x_type", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w"),
+    *("pad_top", "pad_left", "groups", "flush", "flush8", "run16", "pool"),
+)
+MAP_PARAMETERS = 10
+
+GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {"few": few_graph, "depthwise": depthwise_graph}
