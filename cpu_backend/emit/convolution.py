@@ -46,7 +46,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             name,
             "const void *x, void *y, void *scratch",
             [*record("hck_conv", "conv", fields), *map_record, call],
-            (*_facts(layer), map_.note),
+            (*facts(layer), map_.note),
         ),
         (array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
         KERNELS,
@@ -71,7 +71,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             name,
             "const void *x, void *y, void *scratch",
             [*record("hck_conv", "conv", fields), *map_record, call],
-            (*_facts(layer), map_.note),
+            (*facts(layer), map_.note),
         ),
         (
             array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, True)),
@@ -162,7 +162,7 @@ def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
     return op
 
 
-def _facts(layer: Layer) -> tuple[str, str]:
+def facts(layer: Layer) -> tuple[str, str]:
     op, w, proof = _convolution(layer), weights_of(layer), conv_accumulator(layer)
     return (
         f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}, stride {op.stride[0]}x{op.stride[1]}, "

@@ -1,4 +1,4 @@
-"""What the scalar kernels are counted to cost: whole layers on the models vexriscv and u54, below what was asked for."""
+"""What the scalar kernels are counted to cost: whole layers on the models vexriscv and u54."""
 
 from __future__ import annotations
 
