@@ -55,7 +55,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             name,
             "const void *x, void *y, void *scratch",
             [*record("hck_conv", "conv", fields), *map_record, call],
-            (*_facts(layer, proof), map_.note),
+            (*facts(layer, proof), map_.note),
         ),
         (array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
         KERNELS,
@@ -80,7 +80,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             name,
             "const void *x, void *y, void *scratch",
             [*record("hck_conv", "conv", fields), *map_record, call],
-            (*_facts(layer, proof), map_.note),
+            (*facts(layer, proof), map_.note),
         ),
         (
             array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, True)),
@@ -189,7 +189,7 @@ def is_depthwise(layer: Layer) -> bool:
     return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
 
 
-def _facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:
+def facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:
     op, w = _convolution(layer), weights_of(layer)
     return (
         f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}, stride {op.stride[0]}x{op.stride[1]}, "

@@ -123,7 +123,7 @@ def _tiles(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCod
     size = f"HCK_SCALAR_SCRATCH({', '.join(f'{n}u' for n in sizes)})"
     kernel = "hck_block.c" if chosen.kind == "block" else f"hck_swar{chosen.word}.c"
     return LayerCode(
-        function(layer, name, "const void *x, void *y, void *scratch", body, (chosen.note, map_.note)),
+        function(layer, name, "const void *x, void *y, void *scratch", body, (*_facts(layer, chosen), map_.note)),
         (weights, *map_arrays),
         (kernel, *convolution.KERNELS),
         aligned(scratch),
@@ -165,7 +165,7 @@ def _xnor(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode
             name,
             "const void *x, void *y, void *scratch",
             [*conv_record, *map_record, call],
-            (chosen.note, map_.note),
+            (*_facts(layer, chosen), map_.note),
         ),
         tuple(arrays),
         (f"hck_xnor{chosen.word}.c", *convolution.KERNELS),
@@ -174,6 +174,12 @@ def _xnor(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode
         chosen.note,
         (convolution.scratch_check(name, check, scratch),),
     )
+
+
+def _facts(layer: Layer, chosen: Scheme) -> tuple[str, str]:
+    proof = convolution.conv_accumulator(layer)
+    weights, _ = convolution.facts(layer, proof)
+    return weights, f"sums lie in {proof.lowest}..{proof.highest}: {chosen.note}"
 
 
 def tile_scratch(layer: Layer) -> int:

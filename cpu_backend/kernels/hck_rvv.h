@@ -2,7 +2,9 @@
 #ifndef HCK_RVV_H
 #define HCK_RVV_H
 
+#if defined(__riscv_vector)
 #include <riscv_vector.h>
+#endif
 
 #define HCK_EACH_1(M) M(0)
 #define HCK_EACH_2(M) HCK_EACH_1(M) M(1)
