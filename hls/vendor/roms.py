@@ -69,9 +69,10 @@ def _rom(text: Text, array: Declaration, reads: Sequence[_Read]) -> Rom:
     depth = prod(extent for d, extent in enumerate(array.shape, start=1) if d not in apart)
     distinct = list({_key(text, read): read for read in reads}.values())
     words = [_different(text, read, apart) for read in distinct]
+    parts = [[_values(text, read, d) for d in apart] for read in distinct]
     in_one_part = (
-        sum(count for other, count in zip(distinct, words, strict=True) if _may_meet(text, read, other, apart))
-        for read in distinct
+        sum(count for other, count in zip(parts, words, strict=True) if part is other or _may_meet(part, other))
+        for part in parts
     )
     most = min(max(in_one_part, default=0), depth)
     aligned = most <= 1 and len({_key(text, read, apart) for read in distinct}) == 1
@@ -101,12 +102,9 @@ def _key(text: Text, read: _Read, apart: Sequence[int] = ()) -> tuple[object, ..
     return (*(text.source(index) for index in indices), *(id(v) for v in origins))
 
 
-def _may_meet(text: Text, read: _Read, other: _Read, apart: Sequence[int]) -> bool:
-    """Whether two expressions may read from the same part: no index of its dimensions tells them apart."""
-    if read is other:
-        return True
-    pairs = ((_values(text, read, d), _values(text, other, d)) for d in apart)
-    return not any(a and b and _disjoint(a, b) for a, b in pairs)
+def _may_meet(part: Sequence[range | None], other: Sequence[range | None]) -> bool:
+    """Whether two expressions may read from the same part: the values of no index of its dimensions tell them apart."""
+    return not any(a and b and _disjoint(a, b) for a, b in zip(part, other, strict=True))
 
 
 def _disjoint(a: range, b: range) -> bool:

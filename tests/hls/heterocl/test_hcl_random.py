@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 from hcl_programs import run_ap
+from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
 from hls.heterocl import hcl
 from hls.heterocl.build import compile_library
-from hls.heterocl.lower import lower
+from hls.heterocl.lower import PIPELINE, lower
 from hls.heterocl.printers import print_native, print_vitis
 from hls.heterocl.printers.native import storage_of
+from hls.heterocl.schedule import Schedule
 from hls.heterocl.simulate import simulate
 from hls.heterocl.types import DType
 
@@ -69,6 +71,16 @@ def _tree(rng: random.Random, leaves: Sequence[Callable[[], Any]], depth: int, i
     return rng.choice(kinds)()
 
 
+def _lowered(schedule: Schedule) -> ModuleOp:
+    """What `lower` makes of it, after each of its passes has left a valid module."""
+    module = schedule.module.clone()
+    for step in PIPELINE:
+        step.apply(Context(), module)
+        module.verify()
+    assert module.is_structurally_equivalent(lower(schedule))
+    return module
+
+
 def _case(seed: int) -> Case:
     rng = random.Random(seed)
     types, store = tuple(_type(rng) for _ in range(3)), _type(rng)
@@ -86,7 +98,7 @@ def _case(seed: int) -> Case:
 
         return hcl.compute((SIZE,), body, "C", dtype=store)
 
-    module = lower(hcl.create_schedule(tensors, top))
+    module = _lowered(hcl.create_schedule(tensors, top))
     data = tuple(
         tuple(
             rng.choice((t.lo, t.hi, 0, t.hi - 1)) if rng.random() < 0.4 else rng.randint(t.lo, t.hi)
