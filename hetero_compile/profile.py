@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from cpu_backend.meter.layers import LayerCost, RegionSources, build_program, emulator_for, measure_region
 from cpu_backend.meter.machine import Machine, load_machine
 from cpu_backend.meter.meter import build_meter
+from cpu_backend.sizes import Sizes, region_sizes
 from hetero_compile.board import load_board, shipped_boards
 from host.manifest import Manifest, Region
 from host.package import Package, load_package
@@ -39,6 +40,7 @@ class Processor:
 class RegionProfile:
     name: str
     layers: tuple[LayerCost, ...]
+    sizes: Sizes
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ class Profile:
             "cycles": self.cycles,
             "ms": self.milliseconds(self.cycles),
             "regions": [
-                {"name": region.name, "layers": [self._layer(layer) for layer in region.layers]}
+                {
+                    "name": region.name,
+                    "bytes": asdict(region.sizes),
+                    "layers": [self._layer(layer) for layer in region.layers],
+                }
                 for region in self.regions
             ],
         }
@@ -139,7 +145,9 @@ def _measured(package: Package, regions: list[Region], cpu: Processor) -> tuple[
             files = RegionSources(region.name, sources, package.root / "runtime")
             program = build_program(files, cpu.isa, _frame(package.manifest, region), folder)
             layers = [stage.name for stage in region.stages]
-            profiles.append(RegionProfile(region.name, measure_region(meter, cpu.machine, program, cpu.vlen, layers)))
+            costs = measure_region(meter, cpu.machine, program, cpu.vlen, layers)
+            sizes = region_sizes(files.name, sources, files.runtime, cpu.isa, folder)
+            profiles.append(RegionProfile(region.name, costs, sizes))
     return tuple(profiles)
 
 

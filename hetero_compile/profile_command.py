@@ -73,6 +73,8 @@ def _print(result: Profile, console: Console) -> None:
         for layer in region.layers:
             table.add_row(*_row(layer, result.cycles))
         console.print(table)
+        bytes_ = region.sizes
+        console.print(f"bytes: code {bytes_.code:,}, constants {bytes_.constants:,}")
     ms = result.milliseconds(result.cycles)
     time = f", {ms:.3f} ms at {cpu.clock_mhz:g} MHz" if ms is not None else ""
     console.print(f"together {result.cycles:,} cycles{time}")

@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from cpu_backend import sizes as elf
 from cpu_backend import toolchain
 from cpu_backend.emit.scalar import pack_tiles
 from cpu_backend.scalar import scheme
@@ -58,7 +59,7 @@ def test_prints_what_the_reference_computes(isa: str, tmp_path: Path, riscv_tool
 
 def test_constants_are_read_only_and_sizes_are_reported(tmp_path: Path, riscv_tools: None) -> None:
     printed = make("rv32im", tmp_path, "all")
-    sections = load("sizes").sections((tmp_path / "firmware.elf").read_bytes())
+    sections = elf.sections((tmp_path / "firmware.elf").read_bytes())
     for name in (".text", ".rodata", ".data", ".bss"):
         size = sections[name][0] if name in sections else 0
         assert f"{name:8} {size:7} bytes" in printed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,10 @@ def test_json(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
         divisions = layer["instructions"].get("div", 0)
         assert layer["issue"] == -(-sum(layer["instructions"].values()) // 2) + 19 * divisions  # two a cycle
         assert layer["beats"]["vload"] > 0
+    weights = 16 * 3 * 3 * 3 + 4 * 16 + 2 * 4 * 16  # int8, and two int32 a channel of the requantisation
+    assert weights < region["bytes"]["constants"] < weights + 4096
+    assert 4096 < region["bytes"]["code"] < 1 << 18
+    assert region["bytes"]["data"] == 0  # all memory is the caller's
     assert found["cycles"] == sum(layer["cycles"] for layer in region["layers"])
     assert found["ms"] == pytest.approx(found["cycles"] / 1.6e6)
     assert run([str(package), "--json"]) == 0
@@ -98,9 +103,10 @@ def test_table(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([str(package), "--machine", "generic", "--vlen", "512"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "small on generic (rv64gcv, VLEN 512): one frame, one core, warm caches; an estimate"
-    rows = {line.split()[0]: line.split() for line in lines[3:-1]}
+    rows = {line.split()[0]: line.split() for line in lines[3:-2]}
     assert list(rows) == ["conv", "head"]
     cycles = [int(row[1].replace(",", "")) for row in rows.values()]
+    assert re.fullmatch(r"bytes: code [\d,]+, constants [\d,]+", lines[-2])
     assert lines[-1].startswith(f"together {sum(cycles):,} cycles, ") and lines[-1].endswith(" ms at 1600 MHz")
 
 

@@ -360,7 +360,8 @@ _WISHES: dict[type[Operation], str] = {
 def _nested(values: Sequence[str], shape: tuple[int, ...]) -> list[str]:
     """Lines of a nested initialiser, without the outermost braces."""
     if len(shape) == 1:
-        return textwrap.wrap(", ".join(values), ROM_LINE, break_long_words=False)
+        text = ", ".join(values)
+        return [text] if len(text) <= ROM_LINE else textwrap.wrap(text, ROM_LINE, break_long_words=False)
     size = len(values) // shape[0]
     lines: list[str] = []
     for i in range(shape[0]):
