@@ -90,7 +90,7 @@ class DataflowEngine:
             (f"{folder}/simulator.cpp",),
             tuple(_port(name, port) for name, port in zip(region.inputs, design.inputs, strict=True)),
             tuple(_port(name, port) for name, port in zip(region.outputs, design.outputs, strict=True)),
-            tuple(StageReport(s.name, s.cycles, s.resources, s.note) for s in design.stages),
+            tuple(StageReport(s.name, s.cycles, s.resources, s.note, s.drawing) for s in design.stages),
             hardware=(f"{folder}/accelerator.cpp",),
             interval=sized.timing.interval,
             latency=sized.timing.latency,

@@ -54,12 +54,14 @@ class Port:
 
 @dataclass(frozen=True)
 class StageReport:
-    """One line of the per-stage table: estimated cycles per frame and resources."""
+    """One line of the per-stage table: estimated cycles per frame and resources; ``drawing``, lines of text that show
+    how operands lie in the hardware."""
 
     name: str
     cycles: int
     resources: Resources
     note: str
+    drawing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -188,3 +188,7 @@ class Convolution(Stage):
     def note(self) -> str:
         words = f"SIMD {self.channels * self.lane_groups}x{len(self.windows)} PE {self.pe}"
         return f"{self.multiply.taps} taps, {self.multiply.pixels} pixels, {words}, {self.multiply.summary}"
+
+    @property
+    def drawing(self) -> tuple[str, ...]:
+        return self.multiply.drawing

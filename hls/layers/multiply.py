@@ -52,6 +52,11 @@ class Multiply(ABC):
         """What is multiplied here and how it is taken apart: the comment above the stage."""
 
     @property
+    def drawing(self) -> tuple[str, ...]:
+        """Where the operands lie in a multiplication that does several at once, as text."""
+        return ()
+
+    @property
     @abstractmethod
     def memory_bits(self) -> int:
         """Signed width of an element of `memory`; 0 where the weights are in no memory."""

@@ -15,6 +15,7 @@ from hls.heterocl import alloc, hcl
 from hls.layers.multiply import Multiply, Roms, Sums
 from hls.layers.stage import Banks, Tensor, signed_type
 from hls.packing.decode import Field, RowDecode, decode_resources
+from hls.packing.describe import draw_built
 from hls.packing.layout import Layout
 from hls.packing.refine import Built
 from hls.resources.model import adder, rom, times, total
@@ -67,6 +68,10 @@ class PackedMultiply(Multiply):
             f"up to {layout.depth} are added before the sums are taken apart (bit + width: {fields})",
             *(shared if self.decode.shared else ()),
         ]
+
+    @property
+    def drawing(self) -> tuple[str, ...]:
+        return draw_built(self.built)
 
     def roms(self, weights: Ints, name: str) -> Roms:
         """What a chain begins with, of 48 bits and more, which no plain integer of the language has; the weights' low

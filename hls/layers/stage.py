@@ -119,6 +119,11 @@ class Stage(ABC):
         """One line for the table of stages."""
         return type(self).__name__
 
+    @property
+    def drawing(self) -> tuple[str, ...]:
+        """Lines that show how operands lie in the hardware, where there is something to see."""
+        return ()
+
 
 @contextmanager
 def nest(tag: str, **extents: int) -> Iterator[tuple[Any, ...]]:

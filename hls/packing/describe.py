@@ -82,19 +82,31 @@ def draw(recipe: Recipe) -> str:
 
 
 def _draw_pass(recipe: Recipe, index: int, one: Pass) -> list[str]:
-    built, layout = one.built, one.built.layout
-    (m, ky, kx), (ny, nx) = layout.weights, layout.activations
     share = float(one.cost / recipe.cost)
-    ports = built.multiplier.ports
-    w_bits, a_bits = layout.packed_weight.signed_bits, layout.packed_activation.signed_bits
+    head = f"pass {index + 1} of {len(recipe.passes)} ({share:.0%} of uses): {_shape(one.built)}"
+    return [head, *_operands(one.built, _digit_text("w", one.weight_digit), _digit_text("a", one.activation_digit))]
+
+
+def draw_built(built: Built) -> tuple[str, ...]:
+    """One multiplication: what it holds, and its operand and product fields, most significant bit on the left."""
+    return (_shape(built), *_operands(built, "w", "a"))
+
+
+def _shape(built: Built) -> str:
+    (m, ky, kx), (ny, nx) = built.layout.weights, built.layout.activations
     taps = f"{kx} taps" if ky == 1 else f"{ky}x{kx} taps"
+    chains = f"chains of {built.layout.depth}"
+    return f"{scheme(built)} on {built.multiplier.name}, {m} channels of {taps} by {ny}x{nx} pixels, {chains}"
+
+
+def _operands(built: Built, weights: str, activations: str) -> list[str]:
+    layout, ports = built.layout, built.multiplier.ports
+    w_bits, a_bits = layout.packed_weight.signed_bits, layout.packed_activation.signed_bits
     lines = [
-        f"pass {index + 1} of {len(recipe.passes)} ({share:.0%} of uses): {scheme(built)} on {built.multiplier.name}, "
-        f"{m} channels of {taps} by {ny}x{nx} pixels, chains of {layout.depth}",
-        f"  weights     {_digit_text('w', one.weight_digit)} {layout.weight.lo}..{layout.weight.hi}, "
+        f"  weights     {weights} {layout.weight.lo}..{layout.weight.hi}, "
         f"{w_bits} bits of {ports[built.weight_port].signed}",
         "    " + _fields(_weight_fields(layout)),
-        f"  activations {_digit_text('a', one.activation_digit)}{f' - {built.offset}' if built.offset else ''} "
+        f"  activations {activations}{f' - {built.offset}' if built.offset else ''} "
         f"{layout.activation.lo}..{layout.activation.hi}, {a_bits} bits of {ports[1 - built.weight_port].signed}",
         "    " + _fields(_activation_fields(layout)),
         f"  product, {layout.window} windows, at most {max(layout.overlaps)} bits shared",
