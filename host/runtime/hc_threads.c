@@ -6,6 +6,7 @@
 #include "hc_threads.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "hc_parallel.h"
@@ -104,13 +105,25 @@ static void stop(uint32_t started) {
     __atomic_store_n(&pool.helpers, 0, __ATOMIC_RELEASE);
 }
 
+/* As many helpers as asked for, or what the system gave. Signals are the caller's business: helpers take none. */
+static uint32_t create(uint32_t helpers) {
+    sigset_t all, before;
+    uint32_t started = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    while (started < helpers &&
+           pthread_create(&pool.threads[started], NULL, help, (void *)(uintptr_t)(started + 1)) == 0)
+        started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
 static hc_status start(uint32_t threads) {
-    const uint32_t helpers = (threads < HC_THREADS_MAX ? threads : HC_THREADS_MAX) - 1;
-    for (uint32_t i = 0; i < helpers; i++)
-        if (pthread_create(&pool.threads[i], NULL, help, (void *)(uintptr_t)(i + 1)) != 0) {
-            stop(i);
-            return HC_E_THREADS;
-        }
+    const uint32_t helpers = (threads < HC_THREADS_MAX ? threads : HC_THREADS_MAX) - 1, started = create(helpers);
+    if (started < helpers) {
+        stop(started);
+        return HC_E_THREADS;
+    }
     pool.process = getpid();
     __atomic_store_n(&pool.helpers, helpers, __ATOMIC_RELEASE);
     return HC_OK;
