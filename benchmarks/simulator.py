@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.region import Region as LoadedRegion
 from frontend.load import load_model
 from frontend.lower.freeze import freeze
 from host.manifest import Region
@@ -29,21 +30,6 @@ from ir.graph import Graph
 from ir.ops import Conv2d
 
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared")
-
-
-class _Region(ctypes.Structure):
-    """`hc_region` of hc_region.h."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("abi", ctypes.c_uint32),
-        ("input_count", ctypes.c_uint32),
-        ("output_count", ctypes.c_uint32),
-        ("input_bytes", ctypes.POINTER(ctypes.c_uint32)),
-        ("output_bytes", ctypes.POINTER(ctypes.c_uint32)),
-        ("arena_bytes", ctypes.c_uint32),
-        ("run", ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)),
-    )
 
 
 class Simulator:
@@ -61,7 +47,7 @@ class Simulator:
         subprocess.run(command, check=True)
         self.compile_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start
         name = f"hc_region_{self.region.name}"
-        self._region = _Region.in_dll(ctypes.CDLL(str(library)), name)
+        self._region = LoadedRegion.in_dll(ctypes.CDLL(str(library)), name)
 
     def run(self, seed: int) -> list[bytes]:
         """The outputs of a random frame."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cpu_backend.emit import ELEMENT_BYTES, Destination, LayerCode, emit, identifier
+from cpu_backend.emit import CALL, ELEMENT_BYTES, Destination, LayerCode, emit, identifier
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.memory import Lifetime, Plan, plan
 from cpu_backend.requantise import kernel_type
@@ -16,6 +16,8 @@ from ir.ops import Concat, OperatorError
 
 KERNELS = Path(__file__).with_name("kernels")
 ALWAYS = ("hck.h", "hck_element.h")
+SHARED = ("hck_rows.h", "hck_sparse.h")
+"""What regions with layers in tiles need besides."""
 INCLUDED = {
     "hck_conv_rvv.c": (
         "hck_conv_rvv8.inc",
@@ -93,10 +95,11 @@ def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = (), w
             region, name, [array for code in codes.values() for array in code.arrays]
         ),
     }
-    for kernel in (*ALWAYS, *kernels, *(i for k in kernels for i in INCLUDED.get(k, ()))):
+    headers = (*ALWAYS, *(SHARED if any(code.tiles for code in codes.values()) else ()))
+    for kernel in (*headers, *kernels, *(i for k in kernels for i in INCLUDED.get(k, ()))):
         files[f"{folder}/kernels/{kernel}"] = (KERNELS / kernel).read_text(encoding="utf-8")
     sources = (f"{folder}/{name}.c", *(f"{folder}/kernels/{kernel}" for kernel in kernels))
-    return RegionCode(files, sources, layers, {key: code.note for key, code in codes.items()}, memory)
+    return RegionCode(files, sources, layers, {key: _note(code) for key, code in codes.items()}, memory)
 
 
 def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping[str, Place], word: int) -> LayerCode:
@@ -111,6 +114,13 @@ def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping
         return emit(layer, names[layer.name], Destination(places[layer.name].stride, tuple(copied), word))
     except OperatorError as error:
         raise GraphError(f"{region.name}: '{layer.first.name}' on the CPU: {error}") from error
+
+
+def _note(code: LayerCode) -> str:
+    if code.tiles is None:
+        return code.note
+    shared = f"{code.tiles.count} tiles for {code.tiles.threads} threads"
+    return f"{code.note}, {shared}" if code.note else shared
 
 
 def _names(layers: Sequence[Layer]) -> dict[str, str]:
@@ -160,9 +170,9 @@ def _plan(region: Graph, layers: Sequence[Layer], places: Mapping[str, Place], c
         if name not in external
     ]
     buffers += [
-        Lifetime(f"scratch of {layer.name}", codes[layer.name].scratch, step, step)
+        Lifetime(f"scratch of {layer.name}", code.scratch * (code.tiles.threads if code.tiles else 1), step, step)
         for step, layer in enumerate(layers)
-        if codes[layer.name].scratch
+        if (code := codes[layer.name]).scratch
     ]
     return plan(buffers)
 
@@ -188,17 +198,22 @@ def _source(
     name = identifier(region.name)
     zeros = max(code.zeros for code in codes.values())
     included = {file for code in codes.values() for kernel in code.kernels for file in INCLUDED.get(kernel, ())}
-    headers = sorted({"hck.h", *(file for file in included if file.endswith(".h"))})
+    shared = [layer for layer in layers if codes[layer.name].tiles]
+    headers = sorted({"hck.h", *(SHARED if shared else ()), *(file for file in included if file.endswith(".h"))})
     includes = "\n".join(f'#include "kernels/{header}"' for header in headers)
+    runtime = ("hc_parallel.h", "hc_region.h") if shared else ("hc_region.h",)
     parts = [
         f"/*\n * Region {region.name}: {len(layers)} layers, {memory.size} bytes of arena "
         f"(no plan needs fewer than {memory.lower_bound}).\n"
         " * Tensors are (H, W, C), channels innermost, one element per native integer.\n */\n"
-        f'#include "hc_region.h"\n#include "{name}_weights.h"\n{includes}\n'
+        + "".join(f'#include "{header}"\n' for header in runtime)
+        + f'#include "{name}_weights.h"\n{includes}\n'
         f"\n{MARKS}"
     ]
     if zeros:
         parts.append(f"/* What lies beside a picture. */\nstatic const int32_t zeros[{-(-zeros // 4)}];\n")
+    if shared:
+        parts.append(CALL.format(operands=max(len(layer.inputs) for layer in shared)))
     for layer in layers:
         code = codes[layer.name]
         parts.append("\n".join([*code.checks, code.function]))
@@ -251,7 +266,10 @@ def _call(
     reads = layer.inputs
     if isinstance(layer.first.op, Concat):
         reads = tuple(t for t in layer.inputs if places[t].buffer != layer.name)
-    arguments = [*map(address, reads), address(layer.name)]
-    if codes[layer.name].scratch:
-        arguments.append(f"memory + {memory.offsets[f'scratch of {layer.name}']}")
-    return f"{names[layer.name]}({', '.join(arguments)})"
+    code, name = codes[layer.name], names[layer.name]
+    operands, result = [*map(address, reads)], address(layer.name)
+    scratch = [f"memory + {memory.offsets[f'scratch of {layer.name}']}"] if code.scratch else []
+    if code.tiles is None:
+        return f"{name}({', '.join([*operands, result, *scratch])})"
+    call = f"{{{', '.join(operands)}}}, {result}, {scratch[0] if scratch else '0'}"
+    return f"hc_parallel({name}_tile, &(const layer_call){{{call}}}, {code.tiles.count}, {code.tiles.threads})"

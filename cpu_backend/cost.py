@@ -9,6 +9,8 @@ requantisation, on the models vexriscv and u54 (benchmarks.riscv_scalar); the ke
 weights) by a 2x4 register block of int8, 5.15 cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this
 room's 4x2 block in rv64gc, one a cycle.
 Everything else: instructions (or beats at LMUL 4) per element of the result, by the same reckoning.
+
+Where threads share a layer (`tiles`), the busiest one's share counts, at `EFFICIENCY`, and `TURN_CYCLES` for the layer.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, 
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.scalar import word_of
+from cpu_backend.tiles import row_tiles, threads_of, tiles_of
 from ir.graph import NodeView
 from ir.ops import (
     Add,
@@ -118,6 +121,10 @@ PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
 """Column-pruned convolutions: cycles per element of the padded planes and of a panel, at REFERENCE_VLEN."""
 LONGEST_VLEN = 512
 """At which the panels of these have their full size (HCK_ROW_BYTES)."""
+EFFICIENCY = 0.85
+"""Of a core beside others: they share caches and memory, and tiles read rows at their edges twice. An assumption."""
+TURN_CYCLES = 8000
+"""Waking threads and waiting for the last: some microseconds. An assumption."""
 STRIDED = 5
 """How much dearer than whole parts single elements are to move."""
 
@@ -133,9 +140,20 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     return pruned if layer_cycles(pruned, cpu) < layer_cycles(layer, cpu) else layer
 
 
+def shared(layer: Layer, cpu: Cpu) -> Layer:
+    """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
+    threads = threads_of(cpu)
+    if threads == 1:
+        return layer
+    split = replace(layer, threads=threads)
+    return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
+
+
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
-    """Cycles per frame on one core."""
-    return round(sum(_node_cycles(layer, view, cpu) for view in layer.nodes))
+    """Cycles per frame, from the layer's start to its end."""
+    work = sum(_node_cycles(layer, view, cpu) for view in layer.nodes)
+    tiles = tiles_of(layer)
+    return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles else work)
 
 
 def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
@@ -200,7 +218,9 @@ def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     pixels = prod(view.type.shape[1:])
     panel = round(min(cpu.vlen, LONGEST_VLEN) / (32 * pruned.sums.product))
     computed = -(-pixels // panel) * panel * pruned.beats
-    moved = prod(plane_shape(layer)) * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
+    tiles = row_tiles(layer)
+    planes = prod(plane_shape(layer)) * (tiles.count if tiles else 1)
+    moved = planes * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
     return (computed + moved) * REFERENCE_VLEN / cpu.vlen
 
 

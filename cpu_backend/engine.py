@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cpu_backend.codegen import generate
-from cpu_backend.cost import cheapest, layer_cycles
+from cpu_backend.cost import cheapest, layer_cycles, shared
 from cpu_backend.emit import RULES, Destination, emit, identifier
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
@@ -26,7 +26,7 @@ PASSES = (PositiveMultipliers(), PoolBeforeRequantise())
 
 @dataclass(frozen=True)
 class CpuEngine:
-    """Runs nodes one after another on one core; see `ir.engine.Engine`."""
+    """Runs nodes one after another, large ones on all cores of a host; see `ir.engine.Engine`."""
 
     name: str = "CPU"
     side: Literal["device", "cpu"] = "cpu"
@@ -65,7 +65,7 @@ class CpuEngine:
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""
         passed = run_passes(region, PASSES)
-        layers = tuple(cheapest(layer, target.cpu) for layer in layers_of(passed))
+        layers = tuple(shared(cheapest(layer, target.cpu), target.cpu) for layer in layers_of(passed))
         code = generate(passed, layers=layers, word=word_of(target.cpu))
         stages = tuple(
             StageReport(layer.first.name, layer_cycles(layer, target.cpu), Resources(), code.notes[layer.name])
@@ -83,4 +83,5 @@ class CpuEngine:
 def _alone(node: NodeView, target: Target) -> Layer:
     """A layer of this node only."""
     inputs = zip(node.node.inputs, node.operands, strict=True)
-    return cheapest(Layer((node,), tuple(name for name, operand in inputs if operand.value is None)), target.cpu)
+    layer = Layer((node,), tuple(name for name, operand in inputs if operand.value is None))
+    return shared(cheapest(layer, target.cpu), target.cpu)

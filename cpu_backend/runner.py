@@ -13,6 +13,7 @@ from ir.graph import Graph
 from ir.types import Array
 
 MAIN = toolchain.HARNESS / "region_main.c"
+THREADS = ("-DHC_THREADS", "-D_POSIX_C_SOURCE=200809L", "-pthread")
 
 
 def write_files(artifact: Artifact, folder: Path) -> list[Path]:
@@ -25,32 +26,47 @@ def write_files(artifact: Artifact, folder: Path) -> list[Path]:
 
 
 def build_region(
-    artifact: Artifact, region: Graph, folder: Path, feature: toolchain.Feature | None = None, flags: Sequence[str] = ()
+    artifact: Artifact,
+    region: Graph,
+    folder: Path,
+    feature: toolchain.Feature | None = None,
+    flags: Sequence[str] = (),
+    threaded: bool = False,
 ) -> Path:
-    """An executable that runs the region over a file of frames; ``feature`` None builds for this machine."""
-    sources = [*write_files(artifact, folder), MAIN]
-    define = f"-DHC_REGION=hc_region_{identifier(region.name)}"
+    """An executable that runs the region over a file of frames; ``feature`` None builds for this machine.
+
+    ``threaded``: with the runtime's pool of threads, otherwise tiles run one after another.
+    """
+    sources = [*write_files(artifact, folder), MAIN, *([toolchain.RUNTIME / "hc_threads.c"] if threaded else [])]
+    defines = [f"-DHC_REGION=hc_region_{identifier(region.name)}", *(THREADS if threaded else ())]
     output = folder / f"{identifier(region.name)}.{feature.name if feature else 'native'}"
     if feature:
-        return toolchain.build_riscv(sources, output, feature, [toolchain.RUNTIME], [define, *flags])
-    return toolchain.build_native(sources, output, [toolchain.RUNTIME], [define, *(flags or ["-O3"])])
+        return toolchain.build_riscv(sources, output, feature, [toolchain.RUNTIME], [*defines, *flags])
+    return toolchain.build_native(sources, output, [toolchain.RUNTIME], [*defines, *(flags or ["-O3"])])
 
 
 def run_region(
-    program: Path, artifact: Artifact, region: Graph, frames: Sequence[Mapping[str, Array]], vlen: int | None = None
+    program: Path,
+    artifact: Artifact,
+    region: Graph,
+    frames: Sequence[Mapping[str, Array]],
+    vlen: int | None = None,
+    threads: int = 0,
 ) -> list[dict[str, Array]]:
     """The output tensors (C, H, W) of each frame, in one process.
 
     ``vlen`` None runs a native program, 0 a riscv64 one on a processor without vectors, otherwise with that VLEN.
+    ``threads``: of a program that was built ``threaded``.
     """
     with TemporaryDirectory() as folder:
         source, sink = Path(folder, "in"), Path(folder, "out")
         ports = [(port.tensor, port.layout, region.types[port.tensor]) for port in artifact.inputs]
         source.write_bytes(b"".join(layout.pack(frame[t], type_) for frame in frames for t, layout, type_ in ports))
+        arguments: list[str | Path] = [source, sink, *([str(threads)] if threads else [])]
         if vlen is None:
-            toolchain.run([program, source, sink], what=program.name)
+            toolchain.run([program, *arguments], what=program.name)
         else:
-            toolchain.run_riscv(program, [source, sink], vlen)
+            toolchain.run_riscv(program, arguments, vlen)
         data = sink.read_bytes()
     results: list[dict[str, Array]] = []
     at = 0

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from cpu_backend.engine import CpuEngine
+from cpu_backend.tiles import threads_of
 from frontend.load import Model, load_model
 from frontend.lower.freeze import Frozen, freeze
 from hls.engine import DataflowEngine
@@ -98,7 +99,8 @@ def manifest_of(compiled: Compiled) -> Manifest:
     return Manifest(
         name=graph.name,
         board=Board(
-            target.name, cpu.isa, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes
+            target.name, cpu.isa, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes,
+            threads_of(cpu),
         ),
         tensors=tuple(Tensor.of(name, graph.types[name]) for name in crossing),
         inputs=tuple(graph.inputs),

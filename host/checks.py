@@ -13,6 +13,7 @@ from ir.records import ClassifierHead, Head, YoloHead
 
 # As many offsets as a command descriptor holds (HC_PORTS_MAX in runtime/hc_ring.h).
 PORTS_MAX = 24
+THREADS_MAX = 256  # HC_THREADS_MAX of runtime/hc_threads.h
 
 # What the package's Makefile has rules for; CPU regions are plain C, compiled for any machine.
 SUFFIXES: Mapping[Side, tuple[str, ...]] = {"cpu": (".c",), "device": (".c", ".cc", ".cpp")}
@@ -60,6 +61,8 @@ def _board(board: Board) -> None:
     line = board.cache_line
     if line < 4 or line & (line - 1) or line > 4096:
         raise PackageError(f"board.cache_line: {line} is no power of two from 4 to 4096")
+    if not 1 <= board.threads <= THREADS_MAX:
+        raise PackageError(f"board.threads: {board.threads} is not in 1..{THREADS_MAX}")
     if board.pool_bytes < 0 or board.pool_bytes >= 1 << 32:
         raise PackageError(f"board.pool_bytes: {board.pool_bytes} is not in 0..2^32-1 (offsets have 32 bits)")
     if (board.isa == "rv64gcv") != (board.vlen > 0):

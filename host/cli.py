@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--deadline", type=seconds, default=60.0, metavar="S", help="seconds a device may take (default: %(default)g)"
     )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="that run CPU regions (default: the board's cores, if they are here)"
+    )
     return parser
 
 
@@ -84,7 +87,7 @@ def _run(options: argparse.Namespace) -> None:
     targets = choose_targets(options.inputs, options.output, manifest) if writes else [None] * len(options.inputs)
     feed = _Feed(options.inputs, manifest)
     clock = _Clock()
-    with Session(package, on=options.on, deadline=options.deadline, bitstream=options.bitstream) as session:
+    with Session(package, options.on, options.deadline, options.bitstream, options.threads) as session:
         start = time.perf_counter()
         for target, outputs in zip(targets, session.run_all(feed.frames()), strict=True):
             item = feed.waiting.popleft()

@@ -33,6 +33,7 @@ class EmulatedTransport:
         self._received = bytearray()
         cpu = f"c908v,vlen={vlen}" if vlen else "c908"
         command = [str(find_qemu()), "-cpu", cpu, str(program), "--deadline", str(setting.deadline_ms)]
+        command += ["--threads", str(setting.threads)]
         if setting.shared_file:
             command += ["--shared", str(setting.shared_file)]
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()

@@ -40,6 +40,7 @@ def plan_c(manifest: Manifest, plan: Plan, plan_hash: str) -> str:
         "const hc_plan hc_package_plan = {",
         f"    .hash = 0x{plan_hash}u,",
         f"    .frames = {plan.frames},",
+        f"    .threads = {manifest.board.threads},",
         f"    .coherent = {int(manifest.board.coherent)},",
         f"    .cache_line = {manifest.board.cache_line},",
         f"    .arena_bytes = {plan.arena_bytes}, /* of one frame */",

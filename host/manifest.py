@@ -16,7 +16,7 @@ from ir.engine import Port
 from ir.records import Dequantise, Head, Picture
 from ir.types import DType, TensorType
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST_NAME = "manifest.json"
 
 Side = Literal["cpu", "device"]
@@ -24,7 +24,8 @@ Side = Literal["cpu", "device"]
 
 @dataclass(frozen=True)
 class Board:
-    """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory."""
+    """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory, ``threads`` how many
+    its CPU regions are made for."""
 
     name: str
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
@@ -33,6 +34,7 @@ class Board:
     coherent: bool
     cache_line: int
     pool_bytes: int
+    threads: int = 1
 
 
 @dataclass(frozen=True)

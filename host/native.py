@@ -29,6 +29,10 @@ class NativeTransport:
         self._session = c_void_p()
         self._open()
         self._library.hc_session_set_deadline(self._session, setting.deadline_ms)
+        status = self._library.hc_session_set_threads(self._session, setting.threads)
+        if status != OK:
+            self.close()
+            raise self._error(status, f"{setting.threads or 'all'} threads")
 
     @property
     def plan_hash(self) -> str:
@@ -96,6 +100,7 @@ def _load(path: Path) -> ctypes.CDLL:
         "hc_session_open": (c_int, (c_char_p, c_uint32, POINTER(c_char_p), POINTER(c_void_p))),
         "hc_session_close": (None, (c_void_p,)),
         "hc_session_set_deadline": (None, (c_void_p, c_uint32)),
+        "hc_session_set_threads": (c_int, (c_void_p, c_uint32)),
         "hc_session_begin": (c_int, (c_void_p, POINTER(c_char_p))),
         "hc_session_advance": (c_int, (c_void_p, c_uint32)),
         "hc_session_finish": (c_int, (c_void_p, POINTER(c_void_p))),

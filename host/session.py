@@ -44,7 +44,8 @@ class Session:
 
     ``deadline`` is how many seconds the device may go without completing a command. Frames and outputs are integer
     arrays (C, H, W) (or (C,)), keyed by tensor; a bare array is the only input. ``bitstream`` is the folder or manifest
-    of the one to load on a board. Raises PackageError (also for a bitstream of another accelerator), RunError and, for
+    of the one to load on a board. ``threads``: how many run CPU regions, at most the board's cores; None for as many of
+    these as there are here. Raises PackageError (also for a bitstream of another accelerator), RunError and, for
     a frame that is not what the network takes, InputError.
     """
 
@@ -54,6 +55,7 @@ class Session:
         on: Where = "sim",
         deadline: float = 10.0,
         bitstream: Path | str | None = None,
+        threads: int | None = None,
     ) -> None:
         self.package = package if isinstance(package, Package) else load_package(package)
         if bitstream is not None:
@@ -61,13 +63,15 @@ class Session:
                 raise RunError("board", f"--on {on} loads no bitstream (only --on board does)")
             check_bitstream(load_bitstream(bitstream), self.package)
         manifest = self.package.manifest
+        if threads is not None and not 1 <= threads <= manifest.board.threads:
+            raise RunError("threads", f"{threads} threads: the package is made for 1..{manifest.board.threads}")
         self._plan = make_plan(manifest)
         self._inputs = [manifest.tensor(name) for name in manifest.inputs]
         self._outputs = [manifest.tensor(name) for name in manifest.outputs]
         self._stack = ExitStack()
         self._closed = False
         try:
-            self._transport = self._start(on, deadline)
+            self._transport = self._start(on, deadline, threads or 0)
         except BaseException:
             self._stack.close()
             raise
@@ -128,7 +132,7 @@ class Session:
             raise RunError("closed", "the session is closed")
         return self._transport
 
-    def _start(self, on: Where, deadline: float) -> Transport:
+    def _start(self, on: Where, deadline: float, threads: int) -> Transport:
         start = STARTERS.get(on)
         if start is None:
             raise RunError(
@@ -145,6 +149,7 @@ class Session:
             output_bytes=tuple(Plain().bytes_of(tensor.type) for tensor in self._outputs),
             steps=len(self._plan.steps),
             frames=self._plan.frames,
+            threads=threads,
             check_device=device.check if device else lambda: None,
         )
         transport = start(self.package, setting)

@@ -14,6 +14,7 @@ class Setting:
 
     ``shared_file`` is the simulated device's, None for a package without device regions; ``deadline`` is in seconds;
     ``output_bytes`` are the sizes of the plain outputs; ``steps`` and ``frames`` (in flight) are the plan's;
+    ``threads`` are at most as many as the package is made for, 0 for as many of these as there are cores;
     ``check_device`` raises RunError if the device is dead.
     """
 
@@ -22,6 +23,7 @@ class Setting:
     output_bytes: tuple[int, ...]
     steps: int
     frames: int
+    threads: int
     check_device: Callable[[], None]
 
     @property

@@ -12,6 +12,7 @@ from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_d
 from cpu_backend.emit.pooling import pool
 from cpu_backend.emit.scalar import conv, conv_scheme
 from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv
+from cpu_backend.emit.spread import CALL, spread
 from cpu_backend.layers import Layer
 from ir.ops import (
     Add,
@@ -61,7 +62,7 @@ CONSTANTS_ALLOWED: tuple[type[Op], ...] = (Add, Concat, Multiply)
 
 
 def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
-    """The function ``name``; OperatorError where the kernels cannot execute the layer."""
+    """The function ``name`` (and a task for its tiles); OperatorError where the kernels cannot execute the layer."""
     kind = type(layer.first.op)
     need(kind in RULES, f"{kind.__name__} has no CPU kernel")
     run_time = [operand.type for operand in layer.first.operands if operand.value is None]
@@ -69,10 +70,11 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    return sparse_conv(layer, name, to) if layer.pruned else RULES[kind](layer, name, to)
+    return spread(layer, name, to, sparse_conv if layer.pruned else RULES[kind])
 
 
 __all__ = [
+    "CALL",
     "ELEMENT_BYTES",
     "RULES",
     "Destination",

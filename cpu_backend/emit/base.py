@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import Requantisation, kernel_type, requantisation
+from cpu_backend.tiles import Tiles, row_tiles, rows
 from ir.ops.base import need
 from ir.types import Array, TensorType
 
@@ -29,10 +30,41 @@ class Destination:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """What a layer's function computes: all of its ``total`` rows (`tiles.rows`), or, with parameters ``first`` and
+    ``rows``, as many from ``first`` on, where ``y`` is the address of that one; at most ``most``."""
+
+    total: int
+    most: int
+
+    @staticmethod
+    def of(layer: Layer) -> Rows:
+        tiles = row_tiles(layer)
+        return Rows(rows(layer), tiles.each if tiles else rows(layer))
+
+    @property
+    def split(self) -> bool:
+        return self.most < self.total
+
+    @property
+    def parameters(self) -> str:
+        return ", uint32_t first, uint32_t rows" if self.split else ""
+
+    def times(self, count: int) -> str:
+        """C: ``count`` for each row."""
+        return f"rows * {count}u" if self.split else str(self.total * count)
+
+    def at(self, operand: str, row_bytes: int) -> str:
+        """C: the address of the first row of an operand whose rows have this many bytes."""
+        return f"(const uint8_t *){operand} + first * {row_bytes}u" if self.split else operand
+
+
+@dataclass(frozen=True)
 class LayerCode:
     """A C function and the constant arrays (C declarations) it reads; bytes of scratch and of zeros it needs.
 
-    ``called`` is False for a layer whose work others do: its function is a comment."""
+    ``called`` is False for a layer whose work others do: its function is a comment. With ``tiles`` there is a task
+    beside the function, and every thread needs the scratch memory for itself."""
 
     function: str
     arrays: tuple[str, ...] = ()
@@ -42,6 +74,7 @@ class LayerCode:
     note: str = ""
     checks: tuple[str, ...] = ()
     called: bool = True
+    tiles: Tiles | None = None
 
 
 def identifier(name: str) -> str:

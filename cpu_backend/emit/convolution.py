@@ -7,6 +7,7 @@ import numpy as np
 from cpu_backend.emit.base import (
     Destination,
     LayerCode,
+    Rows,
     array,
     element_bytes,
     extents,
@@ -45,16 +46,17 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         "zeros": "zeros",
     }
     map_, map_record, map_arrays = layer_map(layer, name)
-    call = f"hck_conv2d(&conv, &map, x, y, {to.stride}, scratch);"
+    conv, part = conv_rows(Rows.of(layer))
+    call = f"hck_conv2d({conv}, &map, x, y, {to.stride}, scratch);"
     if not narrow:
-        call = f"hck_conv2d_wide(&conv, {name}_weights, &map, x, y, {to.stride}, scratch);"
+        call = f"hck_conv2d_wide({conv}, {name}_weights, &map, x, y, {to.stride}, scratch);"
     scratch = BLOCK * (8 * kh * kw + 4 * w.shape[0])
     return LayerCode(
         function(
             layer,
             name,
-            "const void *x, void *y, void *scratch",
-            [*record("hck_conv", "conv", fields), *map_record, call],
+            f"const void *x, void *y, void *scratch{Rows.of(layer).parameters}",
+            [*record("hck_conv", "conv", fields), *map_record, *part, call],
             (*facts(layer, proof), map_.note),
         ),
         (array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
@@ -71,15 +73,17 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     kh, kw = w.shape[2:]
     fields = {**conv_fields(layer, proof), "weights": f"{name}_weights", "zeros": "zeros"}
     map_, map_record, map_arrays = layer_map(layer, name)
-    call = f"hck_gated_conv2d(&conv, {kernel_type(x)}, {name}_threshold, &map, x, y, {to.stride}, scratch);"
+    conv, part = conv_rows(Rows.of(layer))
+    call = f"hck_gated_conv2d({conv}, {kernel_type(x)}, {name}_threshold, &map, x, y, {to.stride}, scratch);"
     scratch = gated_scratch(layer)
-    size = f"HCK_GATED_SCRATCH({x.elements}, {kh}, {kw}, {w.shape[0]})"
+    elements = operand_rows(layer) * x.shape[2] * x.shape[0]
+    size = f"HCK_GATED_SCRATCH({elements}, {kh}, {kw}, {w.shape[0]})"
     return LayerCode(
         function(
             layer,
             name,
-            "const void *x, void *y, void *scratch",
-            [*record("hck_conv", "conv", fields), *map_record, call],
+            f"const void *x, void *y, void *scratch{Rows.of(layer).parameters}",
+            [*record("hck_conv", "conv", fields), *map_record, *part, call],
             (*facts(layer, proof), map_.note),
         ),
         (
@@ -93,6 +97,19 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         proof.note,
         (scratch_check(name, size, scratch),),
     )
+
+
+def conv_rows(rows: Rows) -> tuple[str, list[str]]:
+    """C: the address of the record for the rows that are computed, and what makes it from ``conv``."""
+    if not rows.split:
+        return "&conv", []
+    return "&part", ["hck_conv part = conv;", "x = hck_conv_rows(&part, x, first, rows);"]
+
+
+def operand_rows(layer: Layer) -> int:
+    """The most rows of the operand that a call reads (hck_rows.h)."""
+    reached = (Rows.of(layer).most * (2 if layer.find(MaxPool2d) else 1) - 1) * _convolution(layer).stride[0]
+    return int(min(layer.x.shape[1], reached + weights_of(layer).shape[2]))
 
 
 def weights_of(layer: Layer) -> Array:
@@ -162,7 +179,8 @@ def gate_thresholds(layer: Layer) -> Array:
 def gated_scratch(layer: Layer) -> int:
     """HCK_GATED_SCRATCH: pointers, sums of both planes, the planes."""
     w = weights_of(layer)
-    return int(BLOCK * (8 * w.shape[2] * w.shape[3] + 8 * w.shape[0]) + 2 * layer.x.elements)
+    elements = operand_rows(layer) * layer.x.shape[2] * layer.x.shape[0]
+    return int(BLOCK * (8 * w.shape[2] * w.shape[3] + 8 * w.shape[0]) + 2 * elements)
 
 
 def pack_weights(w: Array, groups: int, narrow: bool) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cpu_backend.emit.base import Destination, LayerCode, array, function, pixels_of, record
+from cpu_backend.emit.base import Destination, LayerCode, Rows, array, element_bytes, function, pixels_of, record
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.layers import Layer, is_map
 from cpu_backend.requantise import kernel_type
@@ -22,9 +22,19 @@ def pair(layer: Layer, name: str, to: Destination) -> LayerCode:
     need(any(o.value is None for o in operands.values()), "computes on constants alone")
     sources = {key: key if o.value is None else f"{name}_{key}" for key, o in operands.items()}
     kernel = "hck_add" if isinstance(layer.first.op, Add) else "hck_multiply"
-    call = f"{kernel}(&pair, {sources['a']}, {sources['b']}, y, {to.stride});"
-    parameters = ", ".join([*(f"const void *{key}" for key, o in operands.items() if o.value is None), "void *y"])
-    body = [*record("hck_pair", "pair", pair_fields(layer, to.stride)), call]
+    rows, fields = Rows.of(layer), pair_fields(layer, to.stride)
+    body = record("hck_pair", "pair", fields)
+    if rows.split:
+        flat = fields["pixels"] == 1
+        extent = "channels" if flat else "pixels"
+        body += ["hck_pair part = pair;", f"part.{extent} = {rows.times(int(fields[extent]) // rows.total)};"]
+        for key, operand in operands.items():
+            steps = operand.type.elements if flat or key == "a" else int(fields["pixels"]) * int(fields["b_pixel"])
+            sources[key] = rows.at(sources[key], steps // rows.total * element_bytes(operand.type))
+    record_name = "part" if rows.split else "pair"
+    body.append(f"{kernel}(&{record_name}, {sources['a']}, {sources['b']}, y, {to.stride});")
+    taken = [f"const void *{key}" for key, o in operands.items() if o.value is None]
+    parameters = ", ".join([*taken, f"void *y{rows.parameters}"])
     arrays = tuple(
         array(f"{name}_{key}", constant(o.value, o.type)) for key, o in operands.items() if o.value is not None
     )

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, array, comment, element_bytes, function, record
+from cpu_backend.emit.base import (
+    ELEMENT_BYTES,
+    Destination,
+    LayerCode,
+    Rows,
+    array,
+    comment,
+    element_bytes,
+    function,
+    record,
+)
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
 from ir.ops import DepthToSpace, Resize, SpaceToDepth, Upsample
@@ -18,35 +28,42 @@ MOVE = ("hck_move.c",)
 def space_to_depth(layer: Layer, name: str, to: Destination) -> LayerCode:
     op, size = layer.first.op, element_bytes(layer.x)
     assert isinstance(op, SpaceToDepth)
-    extent = f"{layer.y.shape[1]}, {layer.y.shape[2]}, {op.block}"
-    body = [f"hck_space_to_depth({layer.x.shape[0] * size}, {extent}, x, y, {to.stride * size});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=MOVE)
+    rows, (c, _, w) = Rows.of(layer), layer.x.shape
+    extent = f"{rows.times(1)}, {layer.y.shape[2]}, {op.block}"
+    x = rows.at("x", op.block * w * c * size)
+    body = [f"hck_space_to_depth({c * size}, {extent}, {x}, y, {to.stride * size});"]
+    return LayerCode(function(layer, name, f"const void *x, void *y{rows.parameters}", body), kernels=MOVE)
 
 
 def depth_to_space(layer: Layer, name: str, to: Destination) -> LayerCode:
-    op, (_, h, w) = layer.first.op, layer.x.shape
+    op, (c, _, w), rows = layer.first.op, layer.x.shape, Rows.of(layer)
     assert isinstance(op, DepthToSpace)
-    extent = f"{kernel_type(layer.x)}, {h}, {w}, {layer.y.shape[0]}, {op.block}"
-    body = [f"hck_depth_to_space_{op.order}({extent}, x, y, {to.stride});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=MOVE)
+    extent = f"{kernel_type(layer.x)}, {rows.times(1)}, {w}, {layer.y.shape[0]}, {op.block}"
+    x = rows.at("x", w * c * element_bytes(layer.x))
+    body = [f"hck_depth_to_space_{op.order}({extent}, {x}, y, {to.stride});"]
+    return LayerCode(function(layer, name, f"const void *x, void *y{rows.parameters}", body), kernels=MOVE)
 
 
 def upsample(layer: Layer, name: str, to: Destination) -> LayerCode:
-    op, size, (c, h, w) = layer.first.op, element_bytes(layer.x), layer.x.shape
+    op, size, (c, _, w), rows = layer.first.op, element_bytes(layer.x), layer.x.shape, Rows.of(layer)
     assert isinstance(op, Upsample)
-    body = [f"hck_upsample({c * size}, {h}, {w}, {op.factor}, x, y, {to.stride * size});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=MOVE)
+    x = rows.at("x", w * c * size)
+    body = [f"hck_upsample({c * size}, {rows.times(1)}, {w}, {op.factor}, {x}, y, {to.stride * size});"]
+    return LayerCode(function(layer, name, f"const void *x, void *y{rows.parameters}", body), kernels=MOVE)
 
 
 def resize(layer: Layer, name: str, to: Destination) -> LayerCode:
     tables = resize_tables(layer)
     fields: dict[str, int | str] = {**resize_fields(layer), **{key: f"{name}_{key}" for key in tables}}
-    body = [
-        *record("hck_resize", "resize", fields),
-        f"hck_resize_bilinear(&resize, (const uint8_t *)x, (uint8_t *)y, {to.stride});",
-    ]
+    rows = Rows.of(layer)
+    body = record("hck_resize", "resize", fields)
+    if rows.split:
+        body += ["hck_resize part = resize;", "part.out_h = rows;", "part.rows += 3 * first;"]
+    resized = "part" if rows.split else "resize"
+    body.append(f"hck_resize_bilinear(&{resized}, (const uint8_t *)x, (uint8_t *)y, {to.stride});")
     arrays = tuple(array(f"{name}_{key}", table) for key, table in tables.items())
-    return LayerCode(function(layer, name, "const void *x, void *y", body), arrays, ("hck_resize.c",))
+    code = function(layer, name, f"const void *x, void *y{rows.parameters}", body)
+    return LayerCode(code, arrays, ("hck_resize.c",))
 
 
 def resize_fields(layer: Layer) -> dict[str, int]:
@@ -75,13 +92,15 @@ def _taps(source: int, target: int) -> Array:
 def concat(layer: Layer, name: str, to: Destination) -> LayerCode:
     y_type, types = kernel_type(layer.y), [operand.type for operand in layer.first.operands]
     need(all(operand.value is None for operand in layer.first.operands), "joins a constant")
-    size, pixels = ELEMENT_BYTES[y_type], layer.y.elements // layer.y.shape[0]
+    size, rows = ELEMENT_BYTES[y_type], Rows.of(layer)
+    width = layer.y.elements // layer.y.shape[0] // rows.total
     body = [
-        f"hck_copy_channels(x{i}, {kernel_type(types[i])}, (uint8_t *)y + {first * size}, {y_type}, {to.stride}, "
-        f"{pixels}, {types[i].shape[0]});"
+        f"hck_copy_channels({rows.at(f'x{i}', width * types[i].shape[0] * element_bytes(types[i]))}, "
+        f"{kernel_type(types[i])}, (uint8_t *)y + {first * size}, {y_type}, {to.stride}, {rows.times(width)}, "
+        f"{types[i].shape[0]});"
         for i, first in to.copied
     ]
-    parameters = ", ".join([*(f"const void *x{i}" for i, _ in to.copied), "void *y"])
+    parameters = ", ".join([*(f"const void *x{i}" for i, _ in to.copied), f"void *y{rows.parameters}"])
     written = len(types) - len(to.copied)
     note = f"{written} of {len(types)} operands are written in place by the layers that compute them"
     if not to.copied:

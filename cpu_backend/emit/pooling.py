@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cpu_backend.emit.base import Destination, LayerCode, extents, function, record
+from cpu_backend.emit.base import Destination, LayerCode, Rows, extents, function, record
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
 from ir.ops import MaxPool2d, Pool
@@ -10,8 +10,15 @@ from ir.ops import MaxPool2d, Pool
 
 def pool(layer: Layer, name: str, to: Destination) -> LayerCode:
     kernel = "hck_max_pool" if isinstance(layer.first.op, MaxPool2d) else "hck_sum_pool"
+    rows = Rows.of(layer)
     body = [*record("hck_pool", "pool", pool_fields(layer)), f"{kernel}(&pool, x, y, {to.stride});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=("hck_pool.c",))
+    if rows.split:
+        body[-1:] = [
+            "hck_pool part = pool;",
+            "x = hck_pool_rows(&part, x, first, rows);",
+            f"{kernel}(&part, x, y, {to.stride});",
+        ]
+    return LayerCode(function(layer, name, f"const void *x, void *y{rows.parameters}", body), kernels=("hck_pool.c",))
 
 
 def pool_fields(layer: Layer) -> dict[str, int | str]:

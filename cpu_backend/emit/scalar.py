@@ -7,7 +7,17 @@ from typing import cast
 import numpy as np
 
 from cpu_backend.emit import convolution
-from cpu_backend.emit.base import Destination, Fields, LayerCode, array, element_bytes, function, layer_map, record
+from cpu_backend.emit.base import (
+    Destination,
+    Fields,
+    LayerCode,
+    Rows,
+    array,
+    element_bytes,
+    function,
+    layer_map,
+    record,
+)
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.requantise import kernel_type
@@ -39,8 +49,7 @@ def conv_scheme(layer: Layer, word: int) -> Scheme | None:
 def tile_of(layer: Layer, chosen: Scheme) -> tuple[str, int]:
     """The tile kernel and its pixels: as many as the result has, up to 8."""
     pool = 2 if layer.find(MaxPool2d) else 1
-    _, h, w = layer.first.type.shape
-    pixels = (h // pool) * (w // pool) * pool * pool
+    pixels = Rows.of(layer).most * (layer.first.type.shape[2] // pool) * pool * pool
     mr = 1 if pixels == 1 else 4 if pixels <= 4 else 8
     type_ = kernel_type(layer.x).removeprefix("HCK_").lower()
     if chosen.kind == "block":
@@ -112,18 +121,20 @@ def _tiles(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCod
         note = f"{w.shape[0]} channels by {w[0].size} products, {chosen.lanes} channels of {chosen.bits} bits a word"
         weights = word_array(f"{name}_weights", packed, note)
     map_, map_record, map_arrays = layer_map(layer, name)
+    conv, part = convolution.conv_rows(Rows.of(layer))
     body = [
         *record("hck_conv", "conv", fields),
         *map_record,
         f"static const hck_tile tile = {{{tile}, {mr}, HCK_I32}};",
-        f"hck_conv2d_tile(&conv, &tile, &map, x, y, {to.stride}, scratch);",
+        *part,
+        f"hck_conv2d_tile({conv}, &tile, &map, x, y, {to.stride}, scratch);",
     ]
     scratch = tile_scratch(layer)
     sizes = (element_bytes(layer.x), *w.shape[2:], w.shape[1], w.shape[0])
     size = f"HCK_SCALAR_SCRATCH({', '.join(f'{n}u' for n in sizes)})"
     kernel = "hck_block.c" if chosen.kind == "block" else f"hck_swar{chosen.word}.c"
     return LayerCode(
-        function(layer, name, "const void *x, void *y, void *scratch", body, (*_facts(layer, chosen), map_.note)),
+        function(layer, name, _parameters(layer), body, (*_facts(layer, chosen), map_.note)),
         (weights, *map_arrays),
         (kernel, *convolution.KERNELS),
         aligned(scratch),
@@ -149,8 +160,10 @@ def _xnor(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode
     inner = ", ".join(f".{key} = {value}" for key, value in convolution.conv_fields(layer).items())
     conv_record.insert(1, f"    .conv = {{{inner}}},")
     map_, map_record, map_arrays = layer_map(layer, name)
-    call = f"hck_conv2d_xnor{chosen.word}(&bits, &map, x, y, {to.stride}, scratch);"
-    sizes = (*layer.x.shape[1:], layer.x.shape[0], *w.shape[2:], w.shape[0])
+    split = Rows.of(layer).split
+    part = ["hck_xnor part = bits;", "x = hck_conv_rows(&part.conv, x, first, rows);"] if split else []
+    call = f"hck_conv2d_xnor{chosen.word}(&{'part' if split else 'bits'}, &map, x, y, {to.stride}, scratch);"
+    sizes = (convolution.operand_rows(layer), layer.x.shape[2], layer.x.shape[0], *w.shape[2:], w.shape[0])
     scratch = xnor_scratch(layer, chosen.word)
     check = f"HCK_XNOR_SCRATCH({chosen.word}u, {', '.join(f'{size}u' for size in sizes)})"
     arrays = [
@@ -163,8 +176,8 @@ def _xnor(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode
         function(
             layer,
             name,
-            "const void *x, void *y, void *scratch",
-            [*conv_record, *map_record, call],
+            _parameters(layer),
+            [*conv_record, *map_record, *part, call],
             (*_facts(layer, chosen), map_.note),
         ),
         tuple(arrays),
@@ -174,6 +187,10 @@ def _xnor(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode
         chosen.note,
         (convolution.scratch_check(name, check, scratch),),
     )
+
+
+def _parameters(layer: Layer) -> str:
+    return f"const void *x, void *y, void *scratch{Rows.of(layer).parameters}"
 
 
 def _facts(layer: Layer, chosen: Scheme) -> tuple[str, str]:
@@ -192,7 +209,7 @@ def tile_scratch(layer: Layer) -> int:
 def xnor_scratch(layer: Layer, word: int) -> int:
     """HCK_XNOR_SCRATCH: pointers and sums of a block; the picture and a block's windows in bits."""
     out, channels, kh, kw = convolution.weights_of(layer).shape
-    _, h, w = layer.x.shape
+    h, w = convolution.operand_rows(layer), layer.x.shape[2]
     block = convolution.BLOCK
     words = -(-channels // word)
     filter_words = -(-kh * kw * words // 2) * 2

@@ -6,7 +6,17 @@ from math import prod
 
 import numpy as np
 
-from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, array, extents, function, layer_map, record
+from cpu_backend.emit.base import (
+    ELEMENT_BYTES,
+    Destination,
+    LayerCode,
+    Rows,
+    array,
+    extents,
+    function,
+    layer_map,
+    record,
+)
 from cpu_backend.emit.convolution import is_narrow, weights_of
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
@@ -47,13 +57,19 @@ def as_columns(weights: Array) -> Array:
 
 
 def plane_shape(layer: Layer) -> tuple[int, int, int, int]:
-    """(channels, rows, phases, columns) of the padded operand: HCK_PLANE_ROWS, HCK_PLANE_COLUMNS."""
-    op, sums = layer.first.op, layer.first.type
+    """(channels, rows, phases, columns) of the padded operand, or of what a tile's rows need of it: HCK_PLANE_ROWS,
+    HCK_PLANE_COLUMNS."""
+    op = layer.first.op
     assert isinstance(op, Conv2d)
     kernel, pool = weights_of(layer).shape[2:], pool_of(layer)
-    height, width = ((sums.shape[1 + k] - 1) * op.stride[k] + kernel[k] for k in (0, 1))
+    height, width = ((extent - 1) * op.stride[k] + kernel[k] for k, extent in enumerate(sums_shape(layer)))
     phases = op.stride[1] * pool
     return layer.x.shape[0], height, phases, (width - 1) // phases + 1
+
+
+def sums_shape(layer: Layer) -> tuple[int, int]:
+    """(rows, columns) of the sums that a call computes."""
+    return Rows.of(layer).most * pool_of(layer), layer.first.type.shape[2]
 
 
 def pool_of(layer: Layer) -> int:
@@ -94,7 +110,7 @@ def sparse_fields(layer: Layer, pruned: Pruned) -> dict[str, int | str]:
         "y_layout": "HCK_HWC",
         "sums": pruned.sums.name,
         **extents("in", (*x.shape[1:], x.shape[0])),
-        **extents("out", (*sums.shape[1:], sums.shape[0])),
+        **extents("out", (*sums_shape(layer), sums.shape[0])),
         **extents("kernel", weights_of(layer).shape[2:]),
         **extents("stride", op.stride),
         "pad_top": op.padding[0],
@@ -124,15 +140,18 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}: {note}",
         f"{pruned.rows.size} columns in panels; runs of {_run_lengths(pruned)} columns fit the accumulator",
     )
+    split = Rows.of(layer)
+    part = ["hck_sparse part = conv;", "x = hck_sparse_rows(&part, x, first, rows);"] if split.split else []
     return LayerCode(
         function(
             layer,
             name,
-            "const void *x, void *y, void *scratch",
+            f"const void *x, void *y, void *scratch{split.parameters}",
             [
                 *record("hck_sparse", "conv", fields),
                 *map_record,
-                f"hck_sparse_conv2d(&conv, &map, x, y, {to.stride}, scratch);",
+                *part,
+                f"hck_sparse_conv2d(&{'part' if part else 'conv'}, &map, x, y, {to.stride}, scratch);",
             ],
             (*facts, map_.note),
         ),

@@ -1,11 +1,15 @@
 /*
  * Runs one region over frames: region_main INPUT OUTPUT, with -DHC_REGION=hc_region_<name> at compile time.
+ * With -DHC_THREADS it takes a third argument, the number of threads.
  * INPUT holds, frame by frame, the region's input ports one after another; OUTPUT gets the output ports likewise.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "hc_region.h"
+#ifdef HC_THREADS
+#include "hc_threads.h"
+#endif
 
 extern const hc_region HC_REGION;
 
@@ -21,6 +25,10 @@ static void *buffer(uint32_t bytes) {
 
 int main(int argc, char **argv) {
     const hc_region *region = &HC_REGION;
+#ifdef HC_THREADS
+    if (argc == 4 && hc_threads_open((uint32_t)atoi(argv[3])) != HC_OK) return 3;
+    argc = 3;
+#endif
     if (argc != 3) return fprintf(stderr, "usage: %s INPUT OUTPUT\n", argv[0]), 2;
     FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");
     if (!in || !out) return fprintf(stderr, "cannot open %s or %s\n", argv[1], argv[2]), 2;

@@ -128,8 +128,24 @@ static size_t gather(const hck_conv *c, const void *x, size_t mr, const int32_t 
     return c->kernel_h * taps;
 }
 
+/* Windows are the pixels themselves, one after another. */
+static int is_pointwise(const hck_conv *c) {
+    return c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pool == 1 &&
+           c->groups == 1 && c->out_h == c->in_h && c->out_w == c->in_w;
+}
+
 size_t hck_conv_windows(const hck_conv *c, size_t mr, const void *x, size_t first, size_t count, const void **pixels,
                         size_t *run) {
+    if (is_pointwise(c)) {
+        const size_t pixel_bytes = c->in_c * hck_size(c->x_type);
+        const uint8_t *at = (const uint8_t *)x + first * pixel_bytes;
+        for (size_t m = 0; m < mr; m++) {
+            pixels[m] = at;
+            if (m + 1 < count) at += pixel_bytes; /* a short block repeats its last pixel */
+        }
+        *run = c->in_c;
+        return 1;
+    }
     int32_t top[HCK_BLOCK], left[HCK_BLOCK];
     corners(c, first, count, mr, top, left);
     return gather(c, x, mr, top, left, pixels, run);

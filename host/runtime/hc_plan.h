@@ -39,6 +39,7 @@ typedef struct hc_step {
 typedef struct hc_plan {
     uint64_t hash;
     uint32_t frames; /* in flight */
+    uint32_t threads; /* that CPU regions are made for */
     uint32_t coherent;
     uint32_t cache_line;
     uint32_t arena_bytes;

@@ -3,7 +3,8 @@
  *
  * Frames enter with `hc_schedule_begin` and leave, in the same order, with `hc_schedule_finish`; in between
  * `hc_schedule_advance` does the work: it submits device steps as soon as their inputs are there and uses the time
- * until they complete for CPU steps of the same and of other frames. One thread, no allocation after opening.
+ * until they complete for CPU steps of the same and of other frames. One step at a time (its CPU
+ * region may have the help of hc_threads.h), no allocation after opening.
  */
 #ifndef HC_SCHEDULE_H
 #define HC_SCHEDULE_H

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 
 #include "hc_clock.h"
+#include "hc_threads.h"
 
 struct hc_session {
     hc_device *device;
     hc_scheduler *scheduler;
+    int has_threads;
 };
 
 static uint64_t in_ms(uint32_t ms) { return hc_now_ns() + (uint64_t)ms * 1000000u; }
@@ -34,6 +36,9 @@ hc_status hc_session_open(const char *shared_file, uint32_t timeout_ms, const ch
 }
 
 void hc_session_close(hc_session *s) {
+    if (s->has_threads) {
+        hc_threads_close();
+    }
     if (s->scheduler) {
         hc_schedule_close(s->scheduler);
     }
@@ -41,6 +46,16 @@ void hc_session_close(hc_session *s) {
         s->device->ops->close(s->device);
     }
     free(s);
+}
+
+hc_status hc_session_set_threads(hc_session *s, uint32_t threads) {
+    const uint32_t most = hc_package_plan.threads, cores = hc_threads_available();
+    if (s->has_threads || threads > most) {
+        return HC_E_ARGUMENT;
+    }
+    const hc_status status = hc_threads_open(threads ? threads : most < cores ? most : cores);
+    s->has_threads = status == HC_OK;
+    return status;
 }
 
 void hc_session_set_deadline(hc_session *s, uint32_t deadline_ms) {

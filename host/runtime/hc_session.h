@@ -19,6 +19,13 @@ uint64_t hc_session_plan_hash(void);
 hc_status hc_session_open(const char *shared_file, uint32_t timeout_ms, const char **name, hc_session **session);
 void hc_session_close(hc_session *session);
 
+/*
+ * How many threads run CPU regions from now on, before the first frame and once: up to the plan's, or 0 for as many of
+ * these as the system has cores. Sessions of one process share theirs: the first one's number counts. Without this call
+ * everything runs in the caller's thread. HC_E_ARGUMENT, HC_E_THREADS.
+ */
+hc_status hc_session_set_threads(hc_session *session, uint32_t threads);
+
 /* As the functions of hc_schedule.h; times in milliseconds. */
 void hc_session_set_deadline(hc_session *session, uint32_t deadline_ms);
 hc_status hc_session_begin(hc_session *session, const void *const *inputs);

@@ -18,6 +18,7 @@ static const struct {
     [HC_E_RUN] = {"run", "a region failed"},
     [HC_E_BAD_DESCRIPTOR] = {"bad_descriptor", "the device refused a damaged command"},
     [HC_E_BAD_STATUS] = {"bad_status", "the device answered with a damaged completion"},
+    [HC_E_THREADS] = {"threads", "the system gave no thread: ask for fewer"},
 };
 
 static int known(hc_status status) { return (int)status >= 0 && status < HC_STATUS_COUNT; }

@@ -22,6 +22,7 @@ typedef enum hc_status {
     HC_E_RUN,            /* a region returned a code other than zero */
     HC_E_BAD_DESCRIPTOR, /* the device was given a damaged or impossible command */
     HC_E_BAD_STATUS,     /* the device answered with something that is no completion */
+    HC_E_THREADS,        /* the system gave no thread */
     HC_STATUS_COUNT
 } hc_status;
 

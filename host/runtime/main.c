@@ -1,7 +1,7 @@
 /*
  * The standalone program: the runtime with its CPU regions, for a RISC-V Linux (under qemu or on a board).
  *
- *     hetero [--shared FILE] [--deadline MILLISECONDS] < frames > outputs
+ *     hetero [--shared FILE] [--deadline MILLISECONDS] [--threads N] < frames > outputs
  *
  * hc_wire.h has the format of both streams. Errors are one line "hetero: CODE: text" on standard error and exit
  * status 2.
@@ -156,14 +156,16 @@ static int serve(program *p) {
 int main(int argc, char **argv) {
     program p = {.plan = &hc_package_plan};
     const char *shared = NULL, *name = "";
-    long deadline_ms = 0;
+    long deadline_ms = 0, threads = 0;
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 < argc && strcmp(argv[i], "--shared") == 0) {
             shared = argv[i + 1];
         } else if (i + 1 < argc && strcmp(argv[i], "--deadline") == 0) {
             deadline_ms = atol(argv[i + 1]);
+        } else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0) {
+            threads = atol(argv[i + 1]);
         } else {
-            return fail("usage", "hetero [--shared FILE] [--deadline MILLISECONDS] < frames > outputs", "");
+            return fail("usage", "hetero [--shared FILE] [--deadline MILLISECONDS] [--threads N] < frames > outputs", "");
         }
     }
     p.input_bytes = total_bytes(p.plan, p.plan->input_count, p.plan->inputs);
@@ -180,7 +182,8 @@ int main(int argc, char **argv) {
     if (deadline_ms > 0) {
         hc_session_set_deadline(p.session, (uint32_t)deadline_ms);
     }
-    const int result = serve(&p);
+    status = hc_session_set_threads(p.session, (uint32_t)threads);
+    const int result = status == HC_OK ? serve(&p) : fail_status(status, "threads");
     hc_session_close(p.session);
     free(p.input);
     free(p.output);

@@ -1,0 +1,98 @@
+"""How a layer's work is cut for several cores: tiles of rows, or of channels where there is a single row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cpu_backend.layers import Layer, layers_of
+from cpu_backend.requantise import kernel_type
+from ir.graph import Graph, Node
+from ir.ops import Conv2d, DepthToSpace, Upsample
+from ir.target import Cpu
+
+TILES_PER_THREAD = 2
+"""So that a core that is late leaves less undone."""
+CHANNELS = 32
+"""Output channels of the narrowest tile: vectors of fewer lanes waste what another core would save."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """``count`` tiles of ``each`` of the ``units``, the last one of what is left, for up to ``threads`` threads."""
+
+    units: int
+    each: int
+    threads: int
+
+    @property
+    def count(self) -> int:
+        return -(-self.units // self.each)
+
+    @property
+    def longest(self) -> float:
+        """The share of the work that falls to the busiest thread, if all tiles take the same time."""
+        rounds = -(-self.count // self.threads)
+        return min(rounds * self.each / self.units, 1.0)
+
+
+def threads_of(cpu: Cpu) -> int:
+    """Threads that a region may use: a core each where Linux runs on them; a coprocessor has no threads."""
+    return cpu.cores if cpu.role == "host" else 1
+
+
+def rows(layer: Layer) -> int:
+    """Rows that can be computed by themselves: of the result, of the operand where each makes several."""
+    shape = layer.x.shape if isinstance(layer.first.op, (DepthToSpace, Upsample)) else layer.y.shape
+    return shape[1] if len(shape) == 3 else 1
+
+
+def row_tiles(layer: Layer) -> Tiles | None:
+    """None where one thread does the whole layer, or it has only one row.
+
+    The kernel for pruned columns has tables for one number of rows, which has to divide the layer's.
+    """
+    total = rows(layer)
+    if layer.threads == 1 or total == 1:
+        return None
+    each = -(-total // min(total, layer.threads * TILES_PER_THREAD))
+    if layer.pruned:
+        each = next(n for n in range(each, total + 1) if total % n == 0)
+    return Tiles(total, each, layer.threads) if each < total else None
+
+
+def channel_tiles(layer: Layer) -> Tiles | None:
+    """For a convolution with one row of results, a fully connected layer above all; None as in `row_tiles`."""
+    op, channels = layer.first.op, layer.y.shape[0]
+    if layer.threads == 1 or rows(layer) > 1 or layer.pruned or not isinstance(op, Conv2d) or op.groups > 1:
+        return None
+    each = max(-(-channels // (layer.threads * CHANNELS)) * CHANNELS, CHANNELS)
+    tiles = Tiles(channels, each, layer.threads)
+    same = all(kernel_type(part.y) == kernel_type(layer.y) for part in channel_parts(layer, tiles))
+    return tiles if tiles.count > 1 and same else None
+
+
+def tiles_of(layer: Layer) -> Tiles | None:
+    return row_tiles(layer) or channel_tiles(layer)
+
+
+def channel_parts(layer: Layer, tiles: Tiles) -> tuple[Layer, ...]:
+    """Each tile's channels as a layer of its own, which no longer is shared."""
+    return tuple(_part(layer, slice(at, at + tiles.each)) for at in range(0, tiles.units, tiles.each))
+
+
+def _part(layer: Layer, channels: slice) -> Layer:
+    """The constants of all nodes have the output channels in front."""
+    (x,) = layer.inputs
+    nodes: list[Node] = []
+    constants = {}
+    for view in layer.nodes:
+        for name, operand in zip(view.node.inputs, view.operands, strict=True):
+            if operand.value is not None:
+                constants[f"{view.name}.{name}"] = operand.value[channels]
+        inputs = tuple(
+            f"{view.name}.{name}" if f"{view.name}.{name}" in constants else name for name in view.node.inputs
+        )
+        nodes.append(Node(view.name, view.op, inputs))
+    graph = Graph("part", {x: layer.x}, tuple(nodes), (layer.name,), constants)
+    (part,) = layers_of(graph)
+    return part
