@@ -24,6 +24,8 @@ INCLUDED = {
         "hck_conv_rvv32_all.inc",
         "hck_conv_rvv32.inc",
     ),
+    "hck_bits.c": ("hck_bits.h",),
+    "hck_bits_rvv.c": ("hck_bits.h", "hck_rvv.h", "hck_bits_rvv.inc"),
     "hck_block.c": ("hck_scalar.h",),
     "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
     "hck_few_rvv.c": (

@@ -17,7 +17,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
-from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
+from cpu_backend.emit import (
+    bit_planes,
+    conv_accumulator,
+    conv_scheme,
+    extent,
+    has_pruned_columns,
+    plane_shape,
+    pruned_weights,
+    words_of,
+)
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
 from cpu_backend.layers import Layer
@@ -114,6 +123,8 @@ narrowing the result back three quarters together."""
 GATE_ELEMENT = {True: (2.4, 2.0), False: (5.0, 8.0)}
 """A gated convolution beside its two convolutions, with vectors and without: cycles per element of the operand, which
 is split into two planes, and per element of the result, where the gate picks a sum."""
+BITS_CYCLES, PACK_CYCLES = 0.38, 0.8
+"""Convolutions of bits: vector cycles per element of 16 products (three operations on 16 bits), and to pack one."""
 PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
 """Column-pruned convolutions: cycles per element of the padded planes and of a panel, at REFERENCE_VLEN."""
 LONGEST_VLEN = 512
@@ -123,14 +134,17 @@ STRIDED = 5
 
 
 def cheapest(layer: Layer, cpu: Cpu) -> Layer:
-    """The layer, executed by the kernel for column-pruned weights where that is estimated to take fewer cycles.
+    """The layer, executed by that of the kernels which take it that is estimated to need the fewest cycles.
 
-    That kernel lives from vectors; without them it reads and writes its sums in memory for every product.
+    The kernel for column-pruned weights lives from vectors: without them it reads and writes its sums in memory for
+    every product. The one for bits needs Zvbb.
     """
-    if cpu.vlen == 0 or not has_pruned_columns(layer) or pruned_weights(layer) is None:
-        return layer
-    pruned = replace(layer, pruned=True)
-    return pruned if layer_cycles(pruned, cpu) < layer_cycles(layer, cpu) else layer
+    forms = [layer]
+    if cpu.vlen and has_pruned_columns(layer) and pruned_weights(layer) is not None:
+        forms.append(replace(layer, pruned=True))
+    if "zvbb" in cpu.extensions and bit_planes(layer):
+        forms.append(replace(layer, bits=True))
+    return min(forms, key=lambda form: layer_cycles(form, cpu))
 
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
@@ -142,7 +156,9 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     vector = cpu.vlen > 0
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
-        return _pruned_cycles(layer, view, cpu) if layer.pruned else _conv_cycles(layer, view, cpu)
+        if layer.pruned:
+            return _pruned_cycles(layer, view, cpu)
+        return _bits_cycles(layer, view, cpu) if layer.bits else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
         beside = layer.x.elements * operand + view.type.elements * result
@@ -202,6 +218,19 @@ def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     computed = -(-pixels // panel) * panel * pruned.beats
     moved = prod(plane_shape(layer)) * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
     return (computed + moved) * REFERENCE_VLEN / cpu.vlen
+
+
+def _bits_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    """Vectors of elements that hold 16 channels of bits each, and the planes that are packed first."""
+    lanes, planes = weights_of(layer).shape[0], bit_planes(layer)
+    # the smallest vector that the channels fit, of one register to four
+    width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
+    filled = -(-lanes // width) * width
+    products = prod(weights_of(layer).shape[2:]) * words_of(layer) * planes
+    packed = prod(extent(layer)) * words_of(layer) * planes
+    pixels = prod(view.type.shape[1:])
+    cycles = pixels * filled * products * BITS_CYCLES + packed * PACK_CYCLES
+    return float(cycles) * REFERENCE_VLEN / cpu.vlen
 
 
 def _window(view: NodeView) -> int:

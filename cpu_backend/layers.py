@@ -17,11 +17,13 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
-    ``pruned``: the kernel for column-pruned weights executes it (`cost.cheapest` chooses)."""
+    ``pruned``: the kernel for column-pruned weights executes it; ``bits``: that which counts bits (`cost.cheapest`
+    chooses, at most one)."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]
     pruned: bool = False
+    bits: bool = False
 
     @property
     def name(self) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+Extension = Literal["zvbb"]
+"""zvbb: bit manipulation in vectors, of which kernels use the count of bits."""
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -43,7 +46,8 @@ class Fabric:
 class Cpu:
     """The RISC-V side. ``vlen`` is 0 without the vector extension; ``isa`` is rv64gc, rv64gcv or rv32im.
 
-    ``machine``: the model that turns counted instructions into cycles (known to cpu_backend.meter).
+    ``machine``: the model that turns counted instructions into cycles (known to cpu_backend.meter). ``extensions``:
+    optional ones beside the isa's, in lower case.
     """
 
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
@@ -52,6 +56,7 @@ class Cpu:
     clock_mhz: float
     role: Literal["host", "coprocessor"]
     machine: str = "generic"
+    extensions: tuple[Extension, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, identifier, pixels_of
+from cpu_backend.emit.bits import bit_planes, bits_conv, extent, words_of
 from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
 from cpu_backend.emit.maps import map_rows
@@ -69,7 +70,9 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    return sparse_conv(layer, name, to) if layer.pruned else RULES[kind](layer, name, to)
+    if layer.pruned:
+        return sparse_conv(layer, name, to)
+    return (bits_conv if layer.bits else RULES[kind])(layer, name, to)
 
 
 __all__ = [
@@ -78,11 +81,14 @@ __all__ = [
     "Destination",
     "LayerCode",
     "Rule",
+    "bit_planes",
     "conv_accumulator",
     "conv_scheme",
     "emit",
+    "extent",
     "has_pruned_columns",
     "identifier",
     "plane_shape",
     "pruned_weights",
+    "words_of",
 ]
