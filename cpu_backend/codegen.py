@@ -19,6 +19,7 @@ ALWAYS = ("hck.h", "hck_element.h")
 INCLUDED = {
     "hck_conv_rvv.c": (
         "hck_conv_rvv8.inc",
+        "hck_conv_rvv8_long.inc",
         "hck_conv_rvv16_all.inc",
         "hck_conv_rvv16.inc",
         "hck_conv_rvv32_all.inc",

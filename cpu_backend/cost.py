@@ -188,6 +188,8 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     lanes = weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
+    if proof.bits == 8 and proof.flush == WHOLE_SUM and (lanes - 1) % (cpu.vlen // 2) >= cpu.vlen // 4:
+        width = cpu.vlen // 2  # tile8_x8_m4
     filled = lanes / (-(-lanes // width) * width)
     flushes = 0 if proof.bits == 32 or proof.flush == WHOLE_SUM else products // proof.flush + 1
     # on shorter vectors the kernels (worth_8_bits) take 16-bit sums

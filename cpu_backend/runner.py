@@ -37,11 +37,17 @@ def build_region(
 
 
 def run_region(
-    program: Path, artifact: Artifact, region: Graph, frames: Sequence[Mapping[str, Array]], vlen: int | None = None
+    program: Path,
+    artifact: Artifact,
+    region: Graph,
+    frames: Sequence[Mapping[str, Array]],
+    vlen: int | None = None,
+    zvbb: bool = False,
 ) -> list[dict[str, Array]]:
     """The output tensors (C, H, W) of each frame, in one process.
 
-    ``vlen`` None runs a native program, 0 a riscv64 one on a processor without vectors, otherwise with that VLEN.
+    ``vlen`` None runs a native program, 0 a riscv64 one on a processor without vectors, otherwise with that VLEN and,
+    if told so, Zvbb.
     """
     with TemporaryDirectory() as folder:
         source, sink = Path(folder, "in"), Path(folder, "out")
@@ -50,7 +56,7 @@ def run_region(
         if vlen is None:
             toolchain.run([program, source, sink], what=program.name)
         else:
-            toolchain.run_riscv(program, [source, sink], vlen)
+            toolchain.run_riscv(program, [source, sink], vlen, zvbb=zvbb)
         data = sink.read_bytes()
     results: list[dict[str, Array]] = []
     at = 0

@@ -86,8 +86,8 @@ def zvbb_emulator() -> Path:
         if found and version and int(version[1]) >= FIRST_WITH_ZVBB:
             return Path(found)
     raise ToolError(
-        f"an emulator with Zvbb is missing: qemu-riscv64 of version {FIRST_WITH_ZVBB} or later on PATH, by this name or "
-        "as qemu-riscv64-zvbb (Debian 12: package qemu-user of bookworm-backports)"
+        f"an emulator with Zvbb is missing: qemu-riscv64 of version {FIRST_WITH_ZVBB} or later on PATH, so named or "
+        "qemu-riscv64-zvbb (Debian 12: package qemu-user of bookworm-backports)"
     )
 
 
@@ -179,25 +179,18 @@ def build_native(
     return output
 
 
-def emulated(executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0) -> list[str | Path]:
-    """The command that runs a riscv64 executable; ``vlen`` is 0 for a processor without the vector extension."""
-    return _on(emulator(), VECTOR if vlen else SCALAR, vlen, executable, arguments)
-
-
-def emulated_bits(executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0) -> list[str | Path]:
-    """The same on a processor with Zvbb."""
-    return _on(zvbb_emulator(), BITS, vlen, executable, arguments)
-
-
-def _on(
-    program: Path, feature: Feature, vlen: int, executable: Path, arguments: Sequence[str | Path]
+def emulated(
+    executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0, zvbb: bool = False
 ) -> list[str | Path]:
+    """The command that runs a riscv64 executable; ``vlen`` is 0 for a processor without the vector extension."""
+    feature = BITS if zvbb else VECTOR if vlen else SCALAR
     assert feature.processor is not None
+    program = zvbb_emulator() if zvbb else emulator()
     return [program, "-cpu", feature.processor.format(vlen=vlen), executable, *arguments]
 
 
 def run_riscv(
-    executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0, timeout: float = 600.0
+    executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0, timeout: float = 600.0, zvbb: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Runs a riscv64 executable under the emulator."""
-    return run(emulated(executable, arguments, vlen), timeout, what=f"{executable.name} under qemu (VLEN {vlen})")
+    return run(emulated(executable, arguments, vlen, zvbb), timeout, what=f"{executable.name} under qemu (VLEN {vlen})")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ir.engine import Port
 from ir.records import Dequantise, Head, Picture
+from ir.target import March
 from ir.types import DType, TensorType
 
 FORMAT = 2
@@ -24,10 +25,12 @@ Side = Literal["cpu", "device"]
 
 @dataclass(frozen=True)
 class Board:
-    """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory."""
+    """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory.
+
+    ``isa``: with its extensions, as `ir.target.Cpu.march`."""
 
     name: str
-    isa: Literal["rv64gc", "rv64gcv", "rv32im"]
+    isa: March
     vlen: int
     role: Literal["host", "coprocessor"]
     coherent: bool

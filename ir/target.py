@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, cast
 
 Extension = Literal["zvbb"]
 """zvbb: bit manipulation in vectors, of which kernels use the count of bits."""
+March = Literal["rv64gc", "rv64gcv", "rv64gcv_zvbb", "rv32im"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Cpu:
     role: Literal["host", "coprocessor"]
     machine: str = "generic"
     extensions: tuple[Extension, ...] = ()
+
+    @property
+    def march(self) -> March:
+        """The isa with its extensions, as RISC-V names them."""
+        return cast(March, "_".join((self.isa, *self.extensions)))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from cpu_backend.emit.bits import bit_arrays, bit_planes, pack_weight_bits
 from cpu_backend.emit.convolution import weights_of
 from cpu_backend.layers import layers_of
 from ir.graph import Graph, GraphError, Node
-from ir.ops import Conv2d, OperatorError
-from ir.types import DType, TensorType
+from ir.ops import Conv2d, MaxPool2d, OperatorError, Sign, Thresholds
+from ir.types import Array, DType, TensorType
 
 TYPES = ("w1a1", "w1a1u", "w1a2")
 """Of cpu_scalar.TYPES."""
@@ -47,6 +47,30 @@ def bits_case(one: Graph, plain: Case) -> Case:
     )
     parameters = (*plain.parameters, planes, shift)
     return replace(plain, operator=BITS, parameters=parameters, blobs=(*plain.blobs[:7], *blobs))
+
+
+def network(seed: int) -> Graph:
+    """Bipolar -> sign -> two bits -> sums: padding, a stride, a 2x2 max-pool, channels that fill no vector."""
+    rng = np.random.default_rng(seed)
+    x = TensorType.of_dtype((19, 12, 14), DType("bipolar", 1))
+    constants: dict[str, Array] = {
+        "w1": rng.choice([-1, 1], (70, 19, 3, 3)),
+        "t1": rng.integers(-9, 9, 70),
+        "r1": rng.integers(0, 2, 70),
+        "w2": rng.choice([-1, 1], (33, 70, 3, 3)),
+        "t2": np.sort(rng.integers(-20, 20, (33, 3)), axis=1),
+        "r2": np.ones(33, np.int64),
+        "w3": rng.choice([-1, 1], (10, 33, 1, 1)),
+    }
+    nodes = (
+        Node("one", Conv2d(padding=(1, 1, 1, 1)), ("x", "w1")),
+        Node("pool", MaxPool2d(), ("one",)),
+        Node("sign", Sign(), ("pool", "t1", "r1")),
+        Node("two", Conv2d((2, 1), (1, 0, 1, 2)), ("sign", "w2")),
+        Node("levels", Thresholds(), ("two", "t2", "r2")),
+        Node("three", Conv2d(), ("levels", "w3")),
+    )
+    return Graph("bits", {"x": x}, nodes, ("three", "sign"), constants).verify()
 
 
 def fullest_sums() -> list[Case]:
