@@ -78,6 +78,9 @@ SCHEME_CYCLES_PER_MAC = {
 """By (bits of a word, kind, bits of a field); without moving sums to wider fields."""
 MOVE_CYCLES = 12
 """Per word of sums and chunk of products."""
+ISSUED, PIXEL_ISSUED = 3.0, 280
+"""Instructions per product and vector of output channels of a pixel, and per pixel: what a core of single issue takes
+where vectors are short or few products wait for them."""
 FLUSH_CYCLES = 0.6
 """Vector cycles per 16-bit sum added to its 32-bit total: load, widening add, store at REFERENCE_VLEN."""
 WIDENING_CYCLES = 0.125
@@ -124,7 +127,9 @@ GATE_ELEMENT = {True: (2.4, 2.0), False: (5.0, 8.0)}
 """A gated convolution beside its two convolutions, with vectors and without: cycles per element of the operand, which
 is split into two planes, and per element of the result, where the gate picks a sum."""
 BITS_CYCLES, PACK_CYCLES = 0.38, 0.8
-"""Convolutions of bits: vector cycles per element of 16 products (three operations on 16 bits), and to pack one."""
+BITS_ISSUED, BITS_PIXEL_ISSUED = 4.6, 220
+"""Convolutions of bits: vector cycles per element of 16 products (three operations on 16 bits) and to pack one; as
+above, instructions per vector of elements and per pixel."""
 PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
 """Column-pruned convolutions: cycles per element of the padded planes and of a panel, at REFERENCE_VLEN."""
 LONGEST_VLEN = 512
@@ -193,13 +198,16 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     filled = lanes / (-(-lanes // width) * width)
     flushes = 0 if proof.bits == 32 or proof.flush == WHOLE_SUM else products // proof.flush + 1
     # on shorter vectors the kernels (worth_8_bits) take 16-bit sums
-    narrowest = proof.bits == 8 and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
+    single = view.type.elements == weights[0]
+    narrowest = proof.bits == 8 and not single and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
     widenings = -(-products // proof.flush8) if narrowest else 0
     per_mac = VECTOR_CYCLES_PER_MAC[8 if narrowest else max(proof.bits, 16)]
-    if view.type.elements == weights[0] and proof.bits == 32 and short_period(layer) < 2:
+    if single and proof.bits == 32 and short_period(layer) < 2:
         per_mac = WIDENED_CYCLES_PER_MAC
     each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
-    return view.type.elements * each / filled * REFERENCE_VLEN / cpu.vlen
+    beats = view.type.elements * each / filled * REFERENCE_VLEN / cpu.vlen
+    issued = products * view.op.groups * -(-lanes // width) * ISSUED + PIXEL_ISSUED
+    return max(beats, issued * prod(view.type.shape[1:]))
 
 
 def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int) -> float:
@@ -231,8 +239,9 @@ def _bits_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     products = prod(weights_of(layer).shape[2:]) * words_of(layer) * planes
     packed = prod(extent(layer)) * words_of(layer) * planes
     pixels = prod(view.type.shape[1:])
-    cycles = pixels * filled * products * BITS_CYCLES + packed * PACK_CYCLES
-    return float(cycles) * REFERENCE_VLEN / cpu.vlen
+    beats = (pixels * filled * products * BITS_CYCLES + packed * PACK_CYCLES) * REFERENCE_VLEN / cpu.vlen
+    issued = pixels * (products * filled // width * BITS_ISSUED + BITS_PIXEL_ISSUED)
+    return float(max(beats, issued))
 
 
 def _window(view: NodeView) -> int:
