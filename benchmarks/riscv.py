@@ -26,12 +26,12 @@ from cpu_backend import runner, toolchain
 from cpu_backend.emit import identifier
 from cpu_backend.engine import CpuEngine
 from cpu_backend.meter.counts import MeterError
-from cpu_backend.meter.layers import RegionSources, build_program, measure_region
+from cpu_backend.meter.layers import STAND_INS, RegionSources, build_program, measure_region
 from cpu_backend.meter.machine import Machine, MachineError, load_machine
 from cpu_backend.meter.meter import Meter, build_meter
 from ir.engine import Artifact
 from ir.graph import Graph, Node
-from ir.ops import Conv2d, MultiplyShift
+from ir.ops import Conv2d, MultiplyShift, Sign
 from ir.target import Cpu, SharedMemory, Target
 from ir.types import DType, TensorType
 
@@ -44,6 +44,11 @@ TYPES = {"w8a8": (8, DType("int", 8)), "w8a4": (8, DType("uint", 4)), "w4a4": (4
     "w2a2": (2, DType("uint", 2))
 }
 """Bits of the weights (symmetric: -127..127, -7..7, -1..1), type of the activations."""
+FEW_BITS = {"w3a3": (3, DType("uint", 3)), "w1a2": (1, DType("uint", 2)), "w1a1": (1, DType("bipolar", 1))}
+"""Further types, of the first shape; one bit of a weight: -1 or +1."""
+ZVBB = ("w1a2", "w1a1")
+"""Types that are measured with Zvbb too, by a stand-in."""
+NOTE = f"zvbb: {STAND_INS['rv64gcv_zvbb'][2]}"
 
 
 @dataclass(frozen=True)
@@ -65,34 +70,42 @@ class Row:
 def layer_graph(shape: Shape, types: str) -> Graph:
     """The convolution with its requantisation to the activations' type."""
     rng = np.random.default_rng(SEED)
-    bits, activation = TYPES[types]
+    bits, activation = (TYPES | FEW_BITS)[types]
     top = (1 << bits - 1) - 1
     x = TensorType.of_dtype((shape.channels, *(shape.size * shape.stride,) * 2), activation)
     per_filter = 1 if shape.depthwise else shape.channels
     pad = shape.kernel // 2
-    constants = {
-        "w": rng.integers(-top, top + 1, (shape.filters, per_filter, shape.kernel, shape.kernel)),
-        "mul": rng.integers(100, 200, shape.filters),
-        "add": rng.integers(-1000, 1000, shape.filters),
-    }
+    size = (shape.filters, per_filter, shape.kernel, shape.kernel)
+    constants = {"w": rng.integers(-top, top + 1, size) if top else rng.choice([-1, 1], size)}
+    if activation.kind == "bipolar":
+        constants |= {"threshold": rng.integers(-30, 30, shape.filters), "rising": np.ones(shape.filters, np.int64)}
+        last = Node("y", Sign(), ("sums", "threshold", "rising"))
+    else:
+        constants |= {"mul": rng.integers(100, 200, shape.filters), "add": rng.integers(-1000, 1000, shape.filters)}
+        last = Node("y", MultiplyShift(16, x.lo, x.hi), ("sums", "mul", "add"))
     groups = shape.channels if shape.depthwise else 1
-    nodes = (
-        Node("sums", Conv2d((shape.stride, shape.stride), (pad, pad, pad, pad), groups=groups), ("x", "w")),
-        Node("y", MultiplyShift(16, x.lo, x.hi), ("sums", "mul", "add")),
-    )
+    sums = Conv2d((shape.stride, shape.stride), (pad, pad, pad, pad), groups=groups)
+    nodes = (Node("sums", sums, ("x", "w")), last)
     return Graph(identifier(f"{shape.name} {types}"), {"x": x}, nodes, ("y",), constants).verify()
 
 
 def measure(
-    meter: Meter, machine: Machine, shape: Shape, types: str, folder: Path, vlens: Sequence[int] = VLENS
+    meter: Meter,
+    machine: Machine,
+    shape: Shape,
+    types: str,
+    folder: Path,
+    vlens: Sequence[int] = VLENS,
+    zvbb: bool = False,
 ) -> list[Row]:
     """A row per VLEN; ``relative`` is 0 until `rows` compares."""
     graph = layer_graph(shape, types)
-    cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", machine.name)
+    cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", machine.name, ("zvbb",) if zvbb else ())
     artifact = CpuEngine().lower(graph, {}, Target("benchmark", cpu, SharedMemory(1 << 26, 4.0, 64, True)))
     sources = runner.write_files(artifact, folder)
     region = RegionSources(identifier(graph.name), tuple(sources), toolchain.RUNTIME)
-    program = build_program(region, "rv64gcv", _frame(graph, artifact), folder)
+    program = build_program(region, cpu.march, _frame(graph, artifact), folder)
+    name = f"{types} zvbb" if zvbb else types
     found = []
     for vlen in vlens:
         if machine.vlens and vlen not in machine.vlens:
@@ -102,7 +115,7 @@ def measure(
         assert machine.dlen is not None
         parts = (counts.total, counts.arithmetic_beats(vlen, machine.dlen), counts.memory_beats(vlen, machine.dlen))
         each = [n / shape.macs for n in (*parts, cycles.total - cycles.stalls, cycles.total)]
-        found.append(Row(shape.name, types, vlen, artifact.stages[0].note, *each, relative=0.0))
+        found.append(Row(shape.name, name, vlen, artifact.stages[0].note, *each, relative=0.0))
     return found
 
 
@@ -113,15 +126,16 @@ def _frame(graph: Graph, artifact: Artifact) -> bytes:
 
 
 def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int] = VLENS) -> list[Row]:
-    """Every shape with every type. MeterError, ToolError."""
+    """Every shape with every type of `TYPES`, the first with those of `FEW_BITS` too. MeterError, ToolError."""
     found: list[Row] = []
     with TemporaryDirectory() as scratch:
         meter = build_meter(Path(scratch))
         for shape in shapes:
-            for types in TYPES:
-                folder = Path(scratch, identifier(f"{shape.name} {types}"))
+            few = FEW_BITS if shape == shapes[0] else {}
+            for types, zvbb in [*((name, False) for name in (*TYPES, *few)), *((name, True) for name in ZVBB if few)]:
+                folder = Path(scratch, identifier(f"{shape.name} {types} {zvbb}"))
                 folder.mkdir()
-                found += measure(meter, machine, shape, types, folder, vlens)
+                found += measure(meter, machine, shape, types, folder, vlens, zvbb)
     base = {(row.layer, row.vlen): row.cycles for row in found if row.types == BASE}
     return [Row(**{**asdict(row), "relative": base[row.layer, row.vlen] / row.cycles}) for row in found]
 
@@ -142,7 +156,7 @@ class Tables:
     rows: list[Row]
     peers: list[table.Found]
     networks: list[network.NetworkRow]
-    notes: tuple[str, ...] = (table.NOTE, network.NOTE)
+    notes: tuple[str, ...] = (NOTE, table.NOTE, network.NOTE)
 
 
 def tables(machine: Machine, python: str) -> Tables:
@@ -172,15 +186,16 @@ def main() -> int:
         print(json.dumps(asdict(found), indent=1))
         return 0
     print(
-        "layer                       types  VLEN  instr/MAC  arith/MAC  mem/MAC  cycles/MAC  with misses      x  sums"
+        "layer                       types      VLEN  instr/MAC  arith/MAC  mem/MAC  cycles/MAC  with misses      x"
+        "  sums"
     )
     for row in found.rows:
         print(
-            f"{row.layer:27} {row.types:5} {row.vlen:5} {row.instructions:10.4f} {row.arithmetic_beats:10.4f} "
+            f"{row.layer:27} {row.types:9} {row.vlen:5} {row.instructions:10.4f} {row.arithmetic_beats:10.4f} "
             f"{row.memory_beats:8.4f} {row.cycles:11.4f} {row.cycles_with_misses:12.4f} {row.relative:6.2f}  "
             f"{row.accumulator}"
         )
-    for line in ("", *table.lines(found.peers, COMPARED), "", *network.lines(found.networks)):
+    for line in (NOTE, "", *table.lines(found.peers, COMPARED), "", *network.lines(found.networks)):
         print(line)
     return 0
 

@@ -21,11 +21,14 @@ SHARED = ("hck_rows.h", "hck_sparse.h")
 INCLUDED = {
     "hck_conv_rvv.c": (
         "hck_conv_rvv8.inc",
+        "hck_conv_rvv8_long.inc",
         "hck_conv_rvv16_all.inc",
         "hck_conv_rvv16.inc",
         "hck_conv_rvv32_all.inc",
         "hck_conv_rvv32.inc",
     ),
+    "hck_bits.c": ("hck_bits.h",),
+    "hck_bits_rvv.c": ("hck_bits.h", "hck_rvv.h", "hck_bits_rvv.inc"),
     "hck_block.c": ("hck_scalar.h",),
     "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
     "hck_few_rvv.c": (

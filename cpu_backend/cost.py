@@ -19,7 +19,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
-from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
+from cpu_backend.emit import (
+    bit_planes,
+    conv_accumulator,
+    conv_scheme,
+    extent,
+    has_pruned_columns,
+    plane_shape,
+    pruned_weights,
+    words_of,
+)
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
 from cpu_backend.layers import Layer
@@ -72,6 +81,9 @@ SCHEME_CYCLES_PER_MAC = {
 """By (bits of a word, kind, bits of a field); without moving sums to wider fields."""
 MOVE_CYCLES = 12
 """Per word of sums and chunk of products."""
+ISSUED, PIXEL_ISSUED = 3.0, 280
+"""Instructions per product and vector of output channels of a pixel, and per pixel: what a core of single issue takes
+where vectors are short or few products wait for them."""
 FLUSH_CYCLES = 0.6
 """Vector cycles per 16-bit sum added to its 32-bit total: load, widening add, store at REFERENCE_VLEN."""
 WIDENING_CYCLES = 0.125
@@ -117,6 +129,10 @@ narrowing the result back three quarters together."""
 GATE_ELEMENT = {True: (2.4, 2.0), False: (5.0, 8.0)}
 """A gated convolution beside its two convolutions, with vectors and without: cycles per element of the operand, which
 is split into two planes, and per element of the result, where the gate picks a sum."""
+BITS_CYCLES, PACK_CYCLES = 0.38, 0.8
+BITS_ISSUED, BITS_PIXEL_ISSUED = 4.6, 220
+"""Convolutions of bits: vector cycles per element of 16 products (three operations on 16 bits) and to pack one; as
+above, instructions per vector of elements and per pixel."""
 PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
 """Column-pruned convolutions: cycles per element of the padded planes and of a panel, at REFERENCE_VLEN."""
 LONGEST_VLEN = 512
@@ -130,14 +146,17 @@ STRIDED = 5
 
 
 def cheapest(layer: Layer, cpu: Cpu) -> Layer:
-    """The layer, executed by the kernel for column-pruned weights where that is estimated to take fewer cycles.
+    """The layer, executed by that of the kernels which take it that is estimated to need the fewest cycles.
 
-    That kernel lives from vectors; without them it reads and writes its sums in memory for every product.
+    The kernel for column-pruned weights lives from vectors: without them it reads and writes its sums in memory for
+    every product. The one for bits needs Zvbb.
     """
-    if cpu.vlen == 0 or not has_pruned_columns(layer) or pruned_weights(layer) is None:
-        return layer
-    pruned = replace(layer, pruned=True)
-    return pruned if layer_cycles(pruned, cpu) < layer_cycles(layer, cpu) else layer
+    forms = [layer]
+    if cpu.vlen and has_pruned_columns(layer) and pruned_weights(layer) is not None:
+        forms.append(replace(layer, pruned=True))
+    if "zvbb" in cpu.extensions and bit_planes(layer):
+        forms.append(replace(layer, bits=True))
+    return min(forms, key=lambda form: layer_cycles(form, cpu))
 
 
 def shared(layer: Layer, cpu: Cpu) -> Layer:
@@ -160,7 +179,9 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     vector = cpu.vlen > 0
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
-        return _pruned_cycles(layer, view, cpu) if layer.pruned else _conv_cycles(layer, view, cpu)
+        if layer.pruned:
+            return _pruned_cycles(layer, view, cpu)
+        return _bits_cycles(layer, view, cpu) if layer.bits else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
         beside = layer.x.elements * operand + view.type.elements * result
@@ -190,16 +211,21 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     lanes = weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
+    if proof.bits == 8 and proof.flush == WHOLE_SUM and (lanes - 1) % (cpu.vlen // 2) >= cpu.vlen // 4:
+        width = cpu.vlen // 2  # tile8_x8_m4
     filled = lanes / (-(-lanes // width) * width)
     flushes = 0 if proof.bits == 32 or proof.flush == WHOLE_SUM else products // proof.flush + 1
     # on shorter vectors the kernels (worth_8_bits) take 16-bit sums
-    narrowest = proof.bits == 8 and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
+    single = view.type.elements == weights[0]
+    narrowest = proof.bits == 8 and not single and (width >= 64 or (width >= 32 and proof.flush8 >= 12))
     widenings = -(-products // proof.flush8) if narrowest else 0
     per_mac = VECTOR_CYCLES_PER_MAC[8 if narrowest else max(proof.bits, 16)]
-    if view.type.elements == weights[0] and proof.bits == 32 and short_period(layer) < 2:
+    if single and proof.bits == 32 and short_period(layer) < 2:
         per_mac = WIDENED_CYCLES_PER_MAC
     each = products * per_mac + flushes * FLUSH_CYCLES + widenings * WIDENING_CYCLES
-    return view.type.elements * each / filled * REFERENCE_VLEN / cpu.vlen
+    beats = view.type.elements * each / filled * REFERENCE_VLEN / cpu.vlen
+    issued = products * view.op.groups * -(-lanes // width) * ISSUED + PIXEL_ISSUED
+    return max(beats, issued * prod(view.type.shape[1:]))
 
 
 def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int) -> float:
@@ -222,6 +248,20 @@ def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     planes = prod(plane_shape(layer)) * (tiles.count if tiles else 1)
     moved = planes * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
     return (computed + moved) * REFERENCE_VLEN / cpu.vlen
+
+
+def _bits_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    """Vectors of elements that hold 16 channels of bits each, and the planes that are packed first."""
+    lanes, planes = weights_of(layer).shape[0], bit_planes(layer)
+    # the smallest vector that the channels fit, of one register to four
+    width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
+    filled = -(-lanes // width) * width
+    products = prod(weights_of(layer).shape[2:]) * words_of(layer) * planes
+    packed = prod(extent(layer)) * words_of(layer) * planes
+    pixels = prod(view.type.shape[1:])
+    beats = (pixels * filled * products * BITS_CYCLES + packed * PACK_CYCLES) * REFERENCE_VLEN / cpu.vlen
+    issued = pixels * (products * filled // width * BITS_ISSUED + BITS_PIXEL_ISSUED)
+    return float(max(beats, issued))
 
 
 def _window(view: NodeView) -> int:

@@ -17,12 +17,13 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
-    ``pruned``: the kernel for column-pruned weights executes it (`cost.cheapest` chooses). ``threads``: how many share
-    it (`cost.shared` decides)."""
+    ``pruned``: the kernel for column-pruned weights executes it; ``bits``: that which counts bits (`cost.cheapest`
+    chooses, at most one). ``threads``: how many share it (`cost.shared` decides)."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]
     pruned: bool = False
+    bits: bool = False
     threads: int = 1
 
     @property

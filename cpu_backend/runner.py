@@ -52,11 +52,12 @@ def run_region(
     frames: Sequence[Mapping[str, Array]],
     vlen: int | None = None,
     threads: int = 0,
+    zvbb: bool = False,
 ) -> list[dict[str, Array]]:
     """The output tensors (C, H, W) of each frame, in one process.
 
-    ``vlen`` None runs a native program, 0 a riscv64 one on a processor without vectors, otherwise with that VLEN.
-    ``threads``: of a program that was built ``threaded``.
+    ``vlen`` None runs a native program, 0 a riscv64 one on a processor without vectors, otherwise with that VLEN and,
+    if told so, Zvbb. ``threads``: of a program that was built ``threaded``.
     """
     with TemporaryDirectory() as folder:
         source, sink = Path(folder, "in"), Path(folder, "out")
@@ -66,7 +67,7 @@ def run_region(
         if vlen is None:
             toolchain.run([program, *arguments], what=program.name)
         else:
-            toolchain.run_riscv(program, arguments, vlen)
+            toolchain.run_riscv(program, arguments, vlen, zvbb=zvbb)
         data = sink.read_bytes()
     results: list[dict[str, Array]] = []
     at = 0

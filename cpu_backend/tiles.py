@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
@@ -95,4 +95,4 @@ def _part(layer: Layer, channels: slice) -> Layer:
         nodes.append(Node(view.name, view.op, inputs))
     graph = Graph("part", {x: layer.x}, tuple(nodes), (layer.name,), constants)
     (part,) = layers_of(graph)
-    return part
+    return replace(part, bits=layer.bits)

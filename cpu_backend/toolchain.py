@@ -7,6 +7,7 @@ builds a C library for every new link target, which takes up to two minutes (``p
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -40,9 +41,12 @@ class Feature:
 
 EVERY_REGISTER = ("-fomit-frame-pointer",)
 VECTOR = Feature("rv64gcv", LINK_TARGET, "baseline_rv64+v", "c908v,vlen={vlen}")
+BITS = Feature(
+    "rv64gcv_zvbb", LINK_TARGET, "baseline_rv64+v+zvbb", "rv64,v=true,vlen={vlen},elen=64,vext_spec=v1.0,zvbb=true"
+)
 SCALAR = Feature("rv64gc", LINK_TARGET, "baseline_rv64", "rv64", EVERY_REGISTER)
 SOFT_CORE = Feature("rv32im", "riscv32-freestanding", "generic_rv32+m", None, EVERY_REGISTER)
-FEATURES = {feature.name: feature for feature in (VECTOR, SCALAR, SOFT_CORE)}
+FEATURES = {feature.name: feature for feature in (VECTOR, BITS, SCALAR, SOFT_CORE)}
 
 
 def native_compiler() -> str:
@@ -68,6 +72,23 @@ def emulator() -> Path:
     if found is None:
         raise ToolError("the RISC-V emulator is missing: pip install xuantie-qemu")
     return found
+
+
+FIRST_WITH_ZVBB = 9
+"""The version of qemu."""
+
+
+def zvbb_emulator() -> Path:
+    """A qemu-riscv64 that executes Zvbb, from the system; ToolError where there is none (the wheel's does not)."""
+    for name in ("qemu-riscv64-zvbb", "qemu-riscv64"):
+        found = shutil.which(name)
+        version = re.search(r"version (\d+)", run([found, "--version"]).stdout) if found else None
+        if found and version and int(version[1]) >= FIRST_WITH_ZVBB:
+            return Path(found)
+    raise ToolError(
+        f"an emulator with Zvbb is missing: qemu-riscv64 of version {FIRST_WITH_ZVBB} or later on PATH, so named or "
+        "qemu-riscv64-zvbb (Debian 12: package qemu-user of bookworm-backports)"
+    )
 
 
 def run(
@@ -158,15 +179,18 @@ def build_native(
     return output
 
 
-def emulated(executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0) -> list[str | Path]:
+def emulated(
+    executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0, zvbb: bool = False
+) -> list[str | Path]:
     """The command that runs a riscv64 executable; ``vlen`` is 0 for a processor without the vector extension."""
-    processor = (VECTOR if vlen else SCALAR).processor
-    assert processor is not None
-    return [emulator(), "-cpu", processor.format(vlen=vlen), executable, *arguments]
+    feature = BITS if zvbb else VECTOR if vlen else SCALAR
+    assert feature.processor is not None
+    program = zvbb_emulator() if zvbb else emulator()
+    return [program, "-cpu", feature.processor.format(vlen=vlen), executable, *arguments]
 
 
 def run_riscv(
-    executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0, timeout: float = 600.0
+    executable: Path, arguments: Sequence[str | Path] = (), vlen: int = 0, timeout: float = 600.0, zvbb: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Runs a riscv64 executable under the emulator."""
-    return run(emulated(executable, arguments, vlen), timeout, what=f"{executable.name} under qemu (VLEN {vlen})")
+    return run(emulated(executable, arguments, vlen, zvbb), timeout, what=f"{executable.name} under qemu (VLEN {vlen})")

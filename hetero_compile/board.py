@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cpu_backend.meter.machine import DEFAULTS, load_machine, shipped_machines
-from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
+from ir.target import Cpu, Extension, Fabric, Resources, SharedMemory, Target
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 FLIP_FLOPS_PER_LUT = {"dsp48e1": 2, "dsp48e2": 2, "dsp58": 2, "macc18": 1}
@@ -49,7 +49,8 @@ class FabricModel(_Strict):
 
 class CpuModel(_Strict):
     """``vlen`` in bits, with the V extension only. ``machine``: a model of cpu_backend/meter/machines, by default the
-    usual one for the isa; it has to run that isa and vlen."""
+    usual one for the isa; it has to run that isa and vlen. ``extensions``: optional ones that the cores have; with
+    zvbb (which goes with V), binary convolutions count bits."""
 
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
     vlen: Literal[0, 128, 256, 512, 1024] = 0
@@ -57,11 +58,20 @@ class CpuModel(_Strict):
     clock_mhz: Megahertz
     role: Literal["host", "coprocessor"]
     machine: str | None = None
+    extensions: list[Extension] = []
 
     @model_validator(mode="after")
     def _vlen_goes_with_v(self) -> Self:
         if (self.isa == "rv64gcv") != (self.vlen > 0):
             raise ValueError(f"vlen {self.vlen} does not go with isa {self.isa} (rv64gcv needs 128 or more, others 0)")
+        return self
+
+    @model_validator(mode="after")
+    def _extensions_go_with_the_isa(self) -> Self:
+        if len(set(self.extensions)) < len(self.extensions):
+            raise ValueError("extensions names one twice")
+        if self.extensions and not self.vlen:
+            raise ValueError(f"extension {self.extensions[0]} does not go with isa {self.isa} (it needs rv64gcv)")
         return self
 
     @model_validator(mode="after")
@@ -74,6 +84,10 @@ class CpuModel(_Strict):
     @property
     def model(self) -> str:
         return self.machine or DEFAULTS[self.isa]
+
+    def facts(self) -> Cpu:
+        extensions = tuple(sorted(self.extensions))
+        return Cpu(self.isa, self.vlen, self.cores, self.clock_mhz, self.role, self.model, extensions)
 
 
 class MemoryModel(_Strict):
@@ -104,7 +118,7 @@ class BoardModel(_Strict):
         m = self.memory
         return Target(
             self.name,
-            Cpu(self.cpu.isa, self.cpu.vlen, self.cpu.cores, self.cpu.clock_mhz, self.cpu.role, self.cpu.model),
+            self.cpu.facts(),
             SharedMemory(m.dma_pool_mib << 20, m.bandwidth_gb_s, m.cache_line_bytes, m.coherent),
             fabric,
             self.objective,

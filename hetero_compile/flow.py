@@ -99,7 +99,7 @@ def manifest_of(compiled: Compiled) -> Manifest:
     return Manifest(
         name=graph.name,
         board=Board(
-            target.name, cpu.isa, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes,
+            target.name, cpu.march, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes,
             threads_of(cpu),
         ),
         tensors=tuple(Tensor.of(name, graph.types[name]) for name in crossing),

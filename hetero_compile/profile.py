@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cpu_backend.meter.layers import LayerCost, RegionSources, build_program, emulator_for, measure_region
+from cpu_backend.meter.layers import STAND_INS, LayerCost, RegionSources, build_program, emulator_for, measure_region
 from cpu_backend.meter.machine import Machine, load_machine
 from cpu_backend.meter.meter import build_meter
 from cpu_backend.sizes import Sizes, region_sizes
@@ -55,6 +55,11 @@ class Profile:
     def cycles(self) -> int:
         return sum(layer.cycles.total for region in self.regions for layer in region.layers)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What readers of the counts have to know."""
+        return (STAND_INS[self.processor.isa][2],) if self.processor.isa in STAND_INS else ()
+
     def milliseconds(self, cycles: int) -> float | None:
         """At the board's clock; None where no board says what it is."""
         clock = self.processor.clock_mhz
@@ -70,6 +75,7 @@ class Profile:
             "clock_mhz": cpu.clock_mhz,
             "cycles": self.cycles,
             "ms": self.milliseconds(self.cycles),
+            "notes": list(self.notes),
             "regions": [
                 {
                     "name": region.name,
@@ -117,11 +123,11 @@ def _processor(manifest: Manifest, board: str | None, machine: str | None, vlen:
             f"the package's board '{manifest.board.name}' is none of the shipped ones: give its file with --board, "
             "or a machine model with --machine"
         )
-    isa, own = (cpu.isa, cpu.vlen) if cpu else (manifest.board.isa, manifest.board.vlen)
+    isa, own = (cpu.march, cpu.vlen) if cpu else (manifest.board.isa, manifest.board.vlen)
     if vlen and not own:
         raise ProfileError(f"a vector length of {vlen} does not go with {isa}")
     model = load_machine(machine or (cpu.machine if cpu else ""))
-    model.check(isa, vlen or own)
+    model.check(isa.split("_")[0], vlen or own)
     return Processor(isa, vlen or own, model, cpu.clock_mhz if cpu else None)
 
 
@@ -131,7 +137,7 @@ def _own_cpu(manifest: Manifest) -> Cpu | None:
     if own.name not in shipped_boards():
         return None
     cpu = load_board(own.name).cpu
-    return cpu if (cpu.isa, cpu.vlen, cpu.role) == (own.isa, own.vlen, own.role) else None
+    return cpu if (cpu.march, cpu.vlen, cpu.role) == (own.isa, own.vlen, own.role) else None
 
 
 def _measured(package: Package, regions: list[Region], cpu: Processor) -> tuple[RegionProfile, ...]:

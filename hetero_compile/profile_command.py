@@ -78,6 +78,8 @@ def _print(result: Profile, console: Console) -> None:
     ms = result.milliseconds(result.cycles)
     time = f", {ms:.3f} ms at {cpu.clock_mhz:g} MHz" if ms is not None else ""
     console.print(f"together {result.cycles:,} cycles{time}")
+    for note in result.notes:
+        console.print(note)
 
 
 def _row(layer: LayerCost, total: int) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from host.manifest import Manifest, Program
 ZIG_FLAGS: Mapping[str, str] = {
     "rv64gc": "-target riscv64-linux-musl -mcpu=baseline_rv64",
     "rv64gcv": "-target riscv64-linux-musl -mcpu=baseline_rv64+v",
+    "rv64gcv_zvbb": "-target riscv64-linux-musl -mcpu=baseline_rv64+v+zvbb",
 }
 ZIG_LINK = "-target riscv64-linux-musl -static"
 

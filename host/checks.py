@@ -65,7 +65,7 @@ def _board(board: Board) -> None:
         raise PackageError(f"board.threads: {board.threads} is not in 1..{THREADS_MAX}")
     if board.pool_bytes < 0 or board.pool_bytes >= 1 << 32:
         raise PackageError(f"board.pool_bytes: {board.pool_bytes} is not in 0..2^32-1 (offsets have 32 bits)")
-    if (board.isa == "rv64gcv") != (board.vlen > 0):
+    if board.isa.startswith("rv64gcv") != (board.vlen > 0):
         raise PackageError(f"board.vlen: {board.vlen} does not go with {board.isa} (0 means no vector extension)")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import select
 import shutil
 import struct
@@ -24,15 +25,14 @@ SLICE_SECONDS = 0.1
 
 
 class EmulatedTransport:
-    """A `host.transport.Transport`; ``vlen`` is 0 without the vector extension."""
+    """A `host.transport.Transport`; ``isa`` and ``vlen`` are those of `host.manifest.Board`."""
 
-    def __init__(self, program: Path, vlen: int, setting: Setting) -> None:
+    def __init__(self, program: Path, isa: str, vlen: int, setting: Setting) -> None:
         self._setting = setting
         self._in_flight = 0
         self._unsent = bytearray()
         self._received = bytearray()
-        cpu = f"c908v,vlen={vlen}" if vlen else "c908"
-        command = [str(find_qemu()), "-cpu", cpu, str(program), "--deadline", str(setting.deadline_ms)]
+        command = [*emulator(isa, vlen), str(program), "--deadline", str(setting.deadline_ms)]
         command += ["--threads", str(setting.threads)]
         if setting.shared_file:
             command += ["--shared", str(setting.shared_file)]
@@ -114,6 +114,30 @@ class EmulatedTransport:
         if program == "hetero":
             return RunError(code, text)
         return RunError("system", f"the emulated program ended with status {status}{f': {last}' if last else ''}")
+
+
+def emulator(isa: str, vlen: int) -> list[str]:
+    """The emulator with its processor; RunError where none executes this instruction set."""
+    if isa.endswith("_zvbb"):
+        return [str(find_qemu_with_zvbb()), "-cpu", f"rv64,v=true,vlen={vlen},elen=64,vext_spec=v1.0,zvbb=true"]
+    return [str(find_qemu()), "-cpu", f"c908v,vlen={vlen}" if vlen else "c908"]
+
+
+def find_qemu_with_zvbb() -> Path:
+    """qemu-riscv64-zvbb or qemu-riscv64 of PATH, from version 9 on; RunError where there is none."""
+    for name in ("qemu-riscv64-zvbb", "qemu-riscv64"):
+        found = shutil.which(name)
+        if found is None:
+            continue
+        answer = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        version = re.search(r"version (\d+)", answer)
+        if version and int(version[1]) >= 9:
+            return Path(found)
+    raise RunError(
+        "system",
+        "the package's programs use Zvbb, which the emulator of the xuantie-qemu wheel lacks: put qemu-riscv64 of "
+        "version 9 or later on PATH, so named or qemu-riscv64-zvbb",
+    )
 
 
 def find_qemu() -> Path:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ir.engine import Port
 from ir.records import Dequantise, Head, Picture
+from ir.target import March
 from ir.types import DType, TensorType
 
 FORMAT = 3
@@ -25,10 +26,12 @@ Side = Literal["cpu", "device"]
 @dataclass(frozen=True)
 class Board:
     """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory, ``threads`` how many
-    its CPU regions are made for."""
+    its CPU regions are made for.
+
+    ``isa``: with its extensions, as `ir.target.Cpu.march`."""
 
     name: str
-    isa: Literal["rv64gc", "rv64gcv", "rv32im"]
+    isa: March
     vlen: int
     role: Literal["host", "coprocessor"]
     coherent: bool

@@ -187,7 +187,8 @@ def _native(package: Package, setting: Setting) -> Transport:
 
 
 def _emulated(package: Package, setting: Setting) -> Transport:
-    return EmulatedTransport(package.program("standalone", "riscv64"), package.manifest.board.vlen, setting)
+    board = package.manifest.board
+    return EmulatedTransport(package.program("standalone", "riscv64"), board.isa, board.vlen, setting)
 
 
 STARTERS: Mapping[str, Callable[[Package, Setting], Transport]] = {"sim": _native, "qemu": _emulated}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, cast
+
+Extension = Literal["zvbb"]
+"""zvbb: bit manipulation in vectors, of which kernels use the count of bits."""
+March = Literal["rv64gc", "rv64gcv", "rv64gcv_zvbb", "rv32im"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Fabric:
 class Cpu:
     """The RISC-V side. ``vlen`` is 0 without the vector extension; ``isa`` is rv64gc, rv64gcv or rv32im.
 
-    ``machine``: the model that turns counted instructions into cycles (known to cpu_backend.meter).
+    ``machine``: the model that turns counted instructions into cycles (known to cpu_backend.meter). ``extensions``:
+    optional ones beside the isa's, in lower case.
     """
 
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
@@ -58,6 +63,12 @@ class Cpu:
     clock_mhz: float
     role: Literal["host", "coprocessor"]
     machine: str = "generic"
+    extensions: tuple[Extension, ...] = ()
+
+    @property
+    def march(self) -> March:
+        """The isa with its extensions, as RISC-V names them."""
+        return cast(March, "_".join((self.isa, *self.extensions)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, identifier, pixels_of
+from cpu_backend.emit.bits import bit_planes, bits_conv, extent, words_of
 from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
 from cpu_backend.emit.maps import map_rows
@@ -70,7 +71,8 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    return spread(layer, name, to, sparse_conv if layer.pruned else RULES[kind])
+    kernel = sparse_conv if layer.pruned else bits_conv if layer.bits else RULES[kind]
+    return spread(layer, name, to, kernel)
 
 
 __all__ = [
@@ -80,11 +82,14 @@ __all__ = [
     "Destination",
     "LayerCode",
     "Rule",
+    "bit_planes",
     "conv_accumulator",
     "conv_scheme",
     "emit",
+    "extent",
     "has_pruned_columns",
     "identifier",
     "plane_shape",
     "pruned_weights",
+    "words_of",
 ]

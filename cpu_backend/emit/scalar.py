@@ -77,17 +77,22 @@ def pack_tiles(w: Array, chosen: Scheme) -> Array:
 
 
 def pack_bits(w: Array, word: int) -> Array:
-    """(O, I, KH, KW) of -1 and +1 -> [O / 2][KH x KW x words, made even][2] words, input channels from bit 0 on."""
-    bits = (w.transpose(0, 2, 3, 1) > 0).astype(f"uint{word}")
-    bits = np.pad(bits, ((0, 0), (0, 0), (0, 0), (0, -bits.shape[3] % word)))
-    split = bits.reshape(*bits.shape[:3], -1, word)
-    words = (split << np.arange(word, dtype=split.dtype)).sum(4, dtype=split.dtype).reshape(w.shape[0], -1)
+    """(O, I, KH, KW) of -1 and +1 -> [O / 2][KH x KW x words, made even][2] words."""
+    words = bit_words(w, word).reshape(w.shape[0], -1)
     words = np.pad(words, ((0, words.shape[0] % 2), (0, words.shape[1] % 2)))
     return np.ascontiguousarray(words.reshape(-1, 2, words.shape[1]).transpose(0, 2, 1))
 
 
+def bit_words(w: Array, word: int) -> Array:
+    """(O, I, KH, KW) of -1 and +1 -> (O, KH, KW, words) of ``word`` bits, input channels from bit 0 on, then zeros."""
+    bits = (w.transpose(0, 2, 3, 1) > 0).astype(f"uint{word}")
+    bits = np.pad(bits, ((0, 0), (0, 0), (0, 0), (0, -bits.shape[3] % word)))
+    split = bits.reshape(*bits.shape[:3], -1, word)
+    return np.asarray((split << np.arange(word, dtype=split.dtype)).sum(4, dtype=split.dtype))
+
+
 def bit_sums(layer: Layer) -> tuple[int, Array, Array | None]:
-    """``shift``, ``base`` and ``beside`` of hck_xnor."""
+    """``shift``, ``base`` and ``beside`` of hck_xnor, int32."""
     w = convolution.weights_of(layer)
     if layer.x.dtype.kind != "bipolar":
         return 0, (w > 0).sum((1, 2, 3)).astype(np.int32), None
@@ -99,9 +104,9 @@ def bit_sums(layer: Layer) -> tuple[int, Array, Array | None]:
 def word_array(name: str, values: Array, note: str) -> str:
     """A static const array of unsigned words in hexadecimal."""
     digits = 2 * values.dtype.itemsize
-    suffix = "u" if digits == 8 else "ull"
+    suffix = "ull" if digits == 16 else "u"
     words = [f"0x{int(v):0{digits}x}{suffix}" for v in values.ravel()]
-    row = 8 if digits == 8 else 5
+    row = 40 // (digits // 2 + 2)
     lines = "\n".join(f"    {', '.join(words[i : i + row])}," for i in range(0, len(words), row))
     return f"/* {note} */\nstatic const {values.dtype}_t {name}[{values.size}] = {{\n{lines}\n}};\n"
 

@@ -115,6 +115,10 @@ void hck_conv_sums(const hck_conv *c, const hck_tile *kernel, const void *x, siz
 void hck_conv2d_tile(const hck_conv *c, const hck_tile *kernel, const hck_requantise *q, const void *x, void *y,
                      size_t y_stride, void *scratch);
 
+/* The upper left corners, in input pixels, of the `mr` windows of `count` output pixels from `first` on: a pooled pixel
+ * has four; a short block repeats its last. */
+void hck_conv_corners(const hck_conv *c, size_t first, size_t count, size_t mr, int32_t *top, int32_t *left);
+
 /* What lies under the windows of `count` output pixels from `first` on, as runs for a tile kernel of `mr` pixels;
  * returns their number, and in `run` their length. A run beside the picture is c->zeros. */
 size_t hck_conv_windows(const hck_conv *c, size_t mr, const void *x, size_t first, size_t count, const void **pixels,

@@ -83,8 +83,7 @@ hck_tile hck_conv_tile(const hck_conv *c, size_t rows) {
     return portable;
 }
 
-/* The windows' upper left corners, in input pixels; a pooled block holds the four pixels of each pooling window. */
-static void corners(const hck_conv *c, size_t first, size_t count, size_t mr, int32_t *top, int32_t *left) {
+void hck_conv_corners(const hck_conv *c, size_t first, size_t count, size_t mr, int32_t *top, int32_t *left) {
     const size_t pooled_w = c->out_w / c->pool;
     size_t row = first / pooled_w, column = first % pooled_w;
     for (size_t m = 0; m < mr;) {
@@ -147,7 +146,7 @@ size_t hck_conv_windows(const hck_conv *c, size_t mr, const void *x, size_t firs
         return 1;
     }
     int32_t top[HCK_BLOCK], left[HCK_BLOCK];
-    corners(c, first, count, mr, top, left);
+    hck_conv_corners(c, first, count, mr, top, left);
     return gather(c, x, mr, top, left, pixels, run);
 }
 
@@ -198,7 +197,7 @@ void hck_conv2d_wide(const hck_conv *c, const int32_t *weights, const hck_requan
     const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
     for (size_t p = 0; p < total; p++) {
         int32_t top[4], left[4];
-        corners(c, p, 1, per, top, left);
+        hck_conv_corners(c, p, 1, per, top, left);
         for (size_t m = 0; m < per; m++)
             for (size_t o = 0; o < c->out_c; o++) {
                 const size_t g = o / out;

@@ -10,7 +10,8 @@
  * load them all first).
  *
  * Registers: mr * EMUL(sums) + EMUL(weights) + temporaries <= 32; with 8-bit sums, mr * (EMUL(8-bit sums) + EMUL(16-bit
- * sums)), at LMUL 1 and 2 eight pixels and at 2 and 4 four: 24, and 2 for weights or 4 for a flush. In the name of a kernel, the LMUL is that of the
+ * sums)), at LMUL 1 and 2 eight pixels and at 2 and 4 four: 24, and 2 for weights or 4 for a flush; at LMUL 4 there is no
+ * room for 16-bit sums (hck_conv_rvv8_long.inc). In the name of a kernel, the LMUL is that of the
  * 8-bit weights: the smallest that holds all channels in one vector, to waste no beats on empty lanes.
  */
 #include "hck.h"
@@ -41,6 +42,14 @@ HCK_INLINE void flush_m4(int32_t *row, vint16m4_t sum, int first, size_t vl) {
     const size_t half = __riscv_vsetvlmax_e16m2(), low = HCK_MIN(vl, half); /* in halves: eight registers fewer */
     flush_m2(row, __riscv_vget_i16m2(sum, 0), first, low);
     flush_m2(row + low, __riscv_vget_i16m2(sum, 1), first, vl - low);
+}
+
+/* Adds 8-bit sums to 16-bit ones in the tile. */
+HCK_INLINE void flush_bytes(int16_t *row, vint8m4_t sum, int first, size_t vl) {
+    if (first)
+        __riscv_vse16(row, __riscv_vsext_vf2(sum, vl), vl);
+    else
+        __riscv_vse16(row, __riscv_vwadd_wv(__riscv_vle16_v_i16m8(row, vl), sum, vl), vl);
 }
 
 /* Products of a vector of elements and one of weights, added to 32-bit sums. */
@@ -110,6 +119,8 @@ HCK_INLINE vint32m4_t multiply_add_i16(vint32m4_t sum, const int16_t *x, vint16m
 #undef MR
 #undef UNROLL
 
+#include "hck_conv_rvv8_long.inc"
+
 /* 32-bit sums: weights are widened to 16 bits, so elements of either width serve. */
 #define SCALAR int16_t
 #define MULTIPLY_ADD __riscv_vwmacc
@@ -145,6 +156,7 @@ static int worth_8_bits(size_t vector_bytes, uint32_t products) {
 hck_tile hck_tile_rvv(const hck_conv *c) {
     static const hck_tile narrowest[3] = {
         {tile8_x8_mf2, 8, HCK_I16}, {tile8_x8_m1, 8, HCK_I16}, {tile8_x8_m2, 4, HCK_I16}};
+    static const hck_tile longest = {tile8_x8_m4, 4, HCK_I16};
     static const hck_tile narrow[2][3] = {
         {{tile16_u8_mf2, 8, HCK_I16}, {tile16_u8_m1, 8, HCK_I16}, {tile16_u8_m2, 4, HCK_I16}},
         {{tile16_i8_mf2, 8, HCK_I16}, {tile16_i8_m1, 8, HCK_I16}, {tile16_i8_m2, 4, HCK_I16}}};
@@ -158,10 +170,12 @@ hck_tile hck_tile_rvv(const hck_conv *c) {
                                           {depthwise_i16, 4, HCK_I32}};
     const size_t in = c->in_c / c->groups, lanes = c->out_c / c->groups, one = __riscv_vsetvlmax_e8m1();
     if (c->groups > 1 && in == 1 && lanes == 1) return depthwise[c->x_type];
+    const int whole = c->flush >= c->kernel_h * c->kernel_w * in;
     if (!c->flush || c->x_type > HCK_I8) return wide[c->x_type][2 * lanes > one];
+    if (c->flush8 && whole && (lanes - 1) % (4 * one) >= 2 * one) return longest;
     const size_t size = 2 * lanes <= one ? 0 : lanes <= one ? 1 : 2;
     hck_tile kernel = worth_8_bits((one << size) / 2, c->flush8) ? narrowest[size] : narrow[c->x_type][size];
-    if (c->flush < c->kernel_h * c->kernel_w * in) kernel.sums = HCK_I32;
+    if (!whole) kernel.sums = HCK_I32;
     return kernel;
 }
 

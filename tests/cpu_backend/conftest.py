@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cpu_programs import Programs
 
 from cpu_backend import toolchain
 from ir.target import Cpu, SharedMemory, Target
@@ -16,6 +17,12 @@ def riscv_tools() -> None:
         toolchain.emulator()
     except toolchain.ToolError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def driver_programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """driver.c for every kind of machine."""
+    return Programs(tmp_path_factory.mktemp("driver"))
 
 
 @pytest.fixture(scope="session")

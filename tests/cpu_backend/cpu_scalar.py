@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,11 +35,14 @@ TYPES: dict[str, tuple[str, str]] = {
 """Types of the weights and of the activations."""
 
 
-def graph(rng: np.random.Generator, types: str) -> Graph:
+OUTPUTS = (1, 3, 4, 8, 16, 17, 34)
+
+
+def graph(rng: np.random.Generator, types: str, outputs: Sequence[int] = OUTPUTS) -> Graph:
     """Conv2d [+ 2x2 max-pool] [+ map]: kernels of 1 to 5, any stride and padding, channels around the block sizes."""
     weight, activation = (DType.parse(name) for name in TYPES[types])
     kh, kw = [(1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (2, 2)][rng.integers(7)]
-    inner, outer = int(rng.choice([1, 2, 3, 16, 31, 32, 64, 70])), int(rng.choice([1, 3, 4, 8, 16, 17, 34]))
+    inner, outer = int(rng.choice([1, 2, 3, 16, 31, 32, 64, 70])), int(rng.choice(outputs))
     h, w = (int(v) for v in rng.integers(max(kh, kw), 9, 2)) if rng.integers(4) else (kh, kw)
     op = Conv2d((int(rng.integers(1, 3)), int(rng.integers(1, 3))), tuple(int(v) for v in rng.integers(0, 3, 4)))
     x = TensorType.of_dtype((inner, h, w), activation)

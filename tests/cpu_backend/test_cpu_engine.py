@@ -99,12 +99,14 @@ def test_cost_follows_accumulator_width_and_vector_length(board: Target) -> None
 
 
 def test_cost_of_8_bit_sums(board: Target) -> None:
-    """8 products of -1 and up to 15 a widening: cheaper than 16-bit sums on long vectors, which short ones keep."""
+    """8 products of -1 and up to 15 a widening: cheaper than 16-bit sums, which few channels on short vectors keep."""
     narrowest, narrow = conv(np.full((64, 64, 3, 3), -1)), conv(np.full((64, 64, 3, 3), -3))
     ratio = candidate(narrowest, board).cycles / candidate(narrow, board).cycles
     assert ratio == pytest.approx((0.064 + 0.125 / 8) / 0.128, rel=1e-3)
     shorter = replace(board, cpu=replace(board.cpu, vlen=128))
-    assert candidate(narrowest, shorter) == candidate(narrow, shorter)
+    assert candidate(narrowest, shorter).cycles / candidate(narrow, shorter).cycles == pytest.approx(ratio, rel=1e-3)
+    few = [conv(np.full((32, 64, 3, 3), weight)) for weight in (-1, -3)]
+    assert candidate(few[0], shorter) == candidate(few[1], shorter)
 
 
 def test_cost_of_a_single_pixel_whose_weights_have_to_be_widened(board: Target) -> None:
@@ -131,6 +133,28 @@ def test_cost_of_depthwise_convolutions(board: Target) -> None:
     assert cycles(1, kernel=2) / cycles(1) == pytest.approx(0.8 * 64 * 4 / (0.14 * 49 * 9), rel=1e-2)
 
 
+def test_bits_are_counted_where_the_processor_can(board: Target) -> None:
+    """And where that is cheaper: not for a single channel, of which an element of 16 leaves 15 bits empty."""
+    with_zvbb = replace(board, cpu=replace(board.cpu, extensions=("zvbb",)))
+    binary, bipolar = np.full((64, 64, 3, 3), -1), DType("bipolar", 1)
+    slow, fast = (candidate(conv(binary, bipolar), target).cycles for target in (board, with_zvbb))
+    assert slow / fast > 2
+    for weights, x, counted in (
+        (binary, bipolar, True),
+        (binary, DType("uint", 1), True),
+        (binary, DType("uint", 2), True),
+        (binary, DType("uint", 3), False),
+        (binary, DType("int", 2), False),
+        (np.zeros_like(binary), bipolar, False),
+        (binary[:, :1], bipolar, False),
+        (np.ones((1, 4000, 3, 3), np.int64), bipolar, False),  # 36,000 products leave 16 bits
+    ):
+        for target in (board, with_zvbb):
+            prepared = ENGINE.prepare(conv(weights, x).view("c"), target)
+            assert isinstance(prepared, Prepared)
+            assert prepared.note.startswith("bits") == (counted and target is with_zvbb), (weights.shape, x)
+
+
 def test_a_missing_tool_is_named_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(toolchain.shutil, "which", lambda _: None)
@@ -138,6 +162,8 @@ def test_a_missing_tool_is_named_with_the_line_that_installs_it(monkeypatch: pyt
         toolchain.riscv_compiler()
     with pytest.raises(toolchain.ToolError, match="pip install xuantie-qemu"):
         toolchain.emulator()
+    with pytest.raises(toolchain.ToolError, match="qemu-riscv64 of version 9 or later"):
+        toolchain.zvbb_emulator()
     with pytest.raises(toolchain.ToolError, match="apt-get install gcc"):
         toolchain.native_compiler()
 

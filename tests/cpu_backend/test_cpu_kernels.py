@@ -10,11 +10,8 @@ import cpu_cases
 import cpu_encode
 import cpu_sketches
 import pytest
+from cpu_programs import Programs, results
 
-from cpu_backend import toolchain
-
-HERE = Path(__file__).parent
-SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 SEED = 20240607
 OPERATORS = [kind for kind in cpu_sketches.GRAPHS if kind not in ("conv", "low_bits", "map", "spatial")]
 GRAPHS = {**cpu_sketches.GRAPHS, **cpu_blocks.GRAPHS}
@@ -42,24 +39,12 @@ MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen51
 
 
 @pytest.fixture(scope="module")
-def programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One binary for this machine with sanitizers, one per RISC-V feature set."""
-    folder = tmp_path_factory.mktemp("driver")
-    include = [toolchain.KERNELS]
-    scalar = toolchain.build_riscv(SOURCES, folder / "scalar", toolchain.SCALAR, include)
-    vector = toolchain.build_riscv(SOURCES, folder / "vector", toolchain.VECTOR, include)
-    native = toolchain.build_native(SOURCES, folder / "native", include, toolchain.SANITIZE)
-    return {name: native if vlen is None else vector if vlen else scalar for name, vlen in MACHINES.items()}
+def programs(driver_programs: Programs) -> dict[str, Path]:
+    return {name: driver_programs.program(vlen) for name, vlen in MACHINES.items()}
 
 
 def run_cases(program: Path, cases: list[cpu_cases.Case], vlen: int | None, folder: Path) -> None:
-    (folder / "cases").write_bytes(cpu_cases.encode(cases))
-    files = [folder / "cases", folder / "results"]
-    if vlen is None:
-        toolchain.run([program, *files])
-    else:
-        toolchain.run_riscv(program, files, vlen)
-    cpu_cases.check(cases, (folder / "results").read_bytes())
+    cpu_cases.check(cases, results(program, cases, vlen, folder))
 
 
 @pytest.fixture(scope="module", params=COUNTS)

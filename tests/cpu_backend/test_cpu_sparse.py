@@ -8,35 +8,16 @@ import cpu_cases
 import cpu_sparse
 import numpy as np
 import pytest
+from cpu_programs import Programs, results
 
-from cpu_backend import toolchain
-
-HERE = Path(__file__).parent
-SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 SEED = 20261128
 SAMPLE, MATRIX = 15, 120
 MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512, "vlen1024": 1024}
 
 
 @pytest.fixture(scope="module")
-def programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One binary for this machine with sanitizers, one per RISC-V feature set."""
-    folder = tmp_path_factory.mktemp("driver")
-    include = [toolchain.KERNELS]
-    scalar = toolchain.build_riscv(SOURCES, folder / "scalar", toolchain.SCALAR, include)
-    vector = toolchain.build_riscv(SOURCES, folder / "vector", toolchain.VECTOR, include)
-    native = toolchain.build_native(SOURCES, folder / "native", include, toolchain.SANITIZE)
-    return {name: native if vlen is None else vector if vlen else scalar for name, vlen in MACHINES.items()}
-
-
-def results(program: Path, cases: list[cpu_cases.Case], vlen: int | None, folder: Path) -> bytes:
-    (folder / "cases").write_bytes(cpu_cases.encode(cases))
-    files = [folder / "cases", folder / "results"]
-    if vlen is None:
-        toolchain.run([program, *files])
-    else:
-        toolchain.run_riscv(program, files, vlen)
-    return (folder / "results").read_bytes()
+def programs(driver_programs: Programs) -> dict[str, Path]:
+    return {name: driver_programs.program(vlen) for name, vlen in MACHINES.items()}
 
 
 def check_floats(cases: list[cpu_sparse.FloatCase], data: bytes) -> None:

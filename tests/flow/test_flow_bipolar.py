@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from cpu_backend.engine import CpuEngine
 from hetero_compile.board import load_board
 from hls.engine import DataflowEngine
 from host.build import Toolchain
+from host.emulated import find_qemu_with_zvbb
+from host.errors import RunError
 from host.manifest import Board, Manifest, Region, Tensor
-from host.package import write_package
+from host.package import Package, write_package
 from host.session import Session
 from ir.engine import Engine, Prepared
 from ir.executor import execute
@@ -63,10 +67,8 @@ def region(
     return Region(name, engine.side, artifact.inputs, artifact.outputs, artifact.sources), dict(artifact.files)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("devices", [(), ("conv1", "sign1")], ids=["cpu", "both"])
-def test_bits_cross_the_edges(devices: tuple[str, ...], tmp_path: Path) -> None:
-    graph, target = network(), load_board("zu3eg-rvv")
+def packaged(graph: Graph, devices: tuple[str, ...], target: Target, path: Path) -> Package:
+    """The network with these nodes on the device, and the others on the CPU."""
     rest = tuple(node.name for node in graph.nodes if node.name not in devices)
     made = [region(graph, "cpu0", rest, CpuEngine(), target)]
     if devices:
@@ -75,7 +77,7 @@ def test_bits_cross_the_edges(devices: tuple[str, ...], tmp_path: Path) -> None:
     cpu, memory = target.cpu, target.memory
     manifest = Manifest(
         "binary",
-        Board(target.name, cpu.isa, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes),
+        Board(target.name, cpu.march, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes),
         tuple(Tensor.of(name, graph.types[name]) for name in crossing),
         tuple(graph.inputs),
         graph.outputs,
@@ -83,15 +85,41 @@ def test_bits_cross_the_edges(devices: tuple[str, ...], tmp_path: Path) -> None:
     )
     files = {path: text for _, contents in made for path, text in contents.items()}
     toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=f"{sys.executable} -m ziglang cc")
-    package = write_package(tmp_path / "p", manifest, files, toolchain.build)
+    return write_package(path, manifest, files, toolchain.build)
+
+
+def check_frames(package: Package, graph: Graph, on: Literal["sim", "qemu"]) -> None:
     rng = np.random.default_rng(5)
     frames = [
         {"x": rng.integers(0, 4, (8, 6, 5)), "bits": rng.choice([-1, 1], (4, 6, 5))},
         {"x": np.full((8, 6, 5), 3), "bits": np.full((4, 6, 5), -1)},
         {"x": np.zeros((8, 6, 5), int), "bits": np.full((4, 6, 5), 1)},
     ]
-    with Session(package, on="sim", deadline=300.0) as session:
+    with Session(package, on=on, deadline=300.0) as session:
         for frame, outputs in zip(frames, session.run_all(frames), strict=True):
             reference = execute(graph, frame)
             for name in graph.outputs:
                 assert np.array_equal(outputs[name], reference[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [(), ("conv1", "sign1")], ids=["cpu", "both"])
+def test_bits_cross_the_edges(devices: tuple[str, ...], tmp_path: Path) -> None:
+    graph = network()
+    check_frames(packaged(graph, devices, load_board("zu3eg-rvv"), tmp_path / "p"), graph, "sim")
+
+
+@pytest.mark.slow
+def test_a_board_with_zvbb(tmp_path: Path) -> None:
+    """The package's RISC-V program counts bits; so does the emulator, if it can."""
+    graph, target = network(), load_board("zu3eg-rvv")
+    target = replace(target, cpu=replace(target.cpu, extensions=("zvbb",)))
+    package = packaged(graph, (), target, tmp_path / "p")
+    assert "hck_conv2d_bits(" in (package.root / "cpu" / "cpu0.c").read_text()
+    check_frames(package, graph, "sim")
+    try:
+        find_qemu_with_zvbb()
+    except RunError as error:
+        assert error.code == "system" and "Zvbb" in str(error)
+        pytest.skip(str(error))
+    check_frames(package, graph, "qemu")

@@ -70,6 +70,16 @@ def test_every_board_has_a_machine_model(tmp_path: Path) -> None:
     assert load_board(str(file)).cpu.machine == "vexriscv"  # the isa's usual one
 
 
+def test_extensions(tmp_path: Path) -> None:
+    file = tmp_path / "board.yml"
+    file.write_text(changed("cpu.extensions", ["zvbb"]))
+    cpu = load_board(str(file)).cpu
+    assert (cpu.extensions, cpu.march) == (("zvbb",), "rv64gcv_zvbb")
+    scalar = {"isa": "rv64gc", "cores": 1, "clock_mhz": 100, "role": "host", "extensions": ["zvbb"]}
+    problem = "key 'cpu': extension zvbb does not go with isa rv64gc (it needs rv64gcv)"
+    assert error(tmp_path, changed("cpu", scalar)) == problem
+
+
 def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None:
     file = tmp_path / "board.yml"
     file.write_text(GOOD)
@@ -86,7 +96,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
     ("key", "value", "expected"),
     [
         ("speed", 3, "unknown key 'speed' (allowed: name, description, hypothetical, objective, fabric, cpu, memory)"),
-        ("cpu.clock_ghz", 1.6, "unknown key 'cpu.clock_ghz' (allowed: isa, vlen, cores, clock_mhz, role, machine)"),
+        ("cpu.clock_ghz", 1.6, "unknown key 'cpu.clock_ghz' (allowed: isa, vlen, cores, clock_mhz, role, machine, "),
         ("memory.dma_pool_kib", 1, "unknown key 'memory.dma_pool_kib' (allowed: dma_pool_mib, bandwidth_gb_s, "),
         ("fabric.dsps", 9, "unknown key 'fabric.dsps' (allowed: part, dsp, dsp_count, lut_count, bram18_count, "),
         ("cpu.clock_mhz", "1600 MHz", "key 'cpu.clock_mhz': Input should be a valid number, is '1600 MHz'"),
@@ -106,6 +116,9 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
             "x60",
             "key 'cpu': machine 'x60' is unknown (allowed: generic, sifive-x280, spacemit-x60, u54, ",
         ),
+        ("cpu.extensions", ["zvfh"], "key 'cpu.extensions.0': Input should be 'zvbb', is 'zvfh'"),
+        ("cpu.extensions", "zvbb", "key 'cpu.extensions': Input should be a valid list, is 'zvbb'"),
+        ("cpu.extensions", ["zvbb", "zvbb"], "key 'cpu': extensions names one twice"),
         ("cpu.machine", "u54", "key 'cpu': machine 'u54' does not run rv64gcv (it runs rv64gc)"),
         ("cpu.machine", "sifive-x280", "key 'cpu': machine 'sifive-x280' does not exist with VLEN 256 (with 512)"),
         ("cpu.machine", "../generic", "key 'cpu': machine '../generic' is unknown (allowed: "),

@@ -1,0 +1,88 @@
+"""Seeded convolutions of bits, as calls for driver.c."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cpu_scalar
+import numpy as np
+from cpu_cases import Case
+from cpu_encode import BITS, build
+
+from cpu_backend.emit.bits import bit_arrays, bit_planes, pack_weight_bits
+from cpu_backend.emit.convolution import weights_of
+from cpu_backend.layers import layers_of
+from ir.graph import Graph, GraphError, Node
+from ir.ops import Conv2d, MaxPool2d, OperatorError, Sign, Thresholds
+from ir.types import Array, DType, TensorType
+
+TYPES = ("w1a1", "w1a1u", "w1a2")
+"""Of cpu_scalar.TYPES."""
+OUTPUTS = (1, 3, 8, 9, 16, 17, 33, 64, 65, 130)
+"""Around the vectors of 16-bit elements, one register to four, at VLEN 128 to 512."""
+
+
+def cases(types: str, count: int, seed: int) -> list[Case]:
+    rng = np.random.default_rng(seed)
+    made: list[Case] = []
+    while len(made) < count:
+        try:
+            one = cpu_scalar.graph(rng, types, OUTPUTS)
+            made.append(bits_case(one, build(one, rng)))
+        except (GraphError, OperatorError):
+            continue  # wider than the kernels take
+    return made
+
+
+def bits_case(one: Graph, plain: Case) -> Case:
+    """The same data and expectation for the kernel of bits."""
+    (layer,) = layers_of(one)
+    planes = bit_planes(layer)
+    assert planes
+    shift, base, beside = bit_arrays(layer)
+    blobs = (
+        pack_weight_bits(weights_of(layer)).tobytes(),
+        base.tobytes(),
+        b"" if beside is None else beside.tobytes(),
+    )
+    parameters = (*plain.parameters, planes, shift)
+    return replace(plain, operator=BITS, parameters=parameters, blobs=(*plain.blobs[:7], *blobs))
+
+
+def network(seed: int) -> Graph:
+    """Bipolar -> sign -> two bits -> sums: padding, a stride, a 2x2 max-pool, channels that fill no vector."""
+    rng = np.random.default_rng(seed)
+    x = TensorType.of_dtype((19, 12, 14), DType("bipolar", 1))
+    constants: dict[str, Array] = {
+        "w1": rng.choice([-1, 1], (70, 19, 3, 3)),
+        "t1": rng.integers(-9, 9, 70),
+        "r1": rng.integers(0, 2, 70),
+        "w2": rng.choice([-1, 1], (33, 70, 3, 3)),
+        "t2": np.sort(rng.integers(-20, 20, (33, 3)), axis=1),
+        "r2": np.ones(33, np.int64),
+        "w3": rng.choice([-1, 1], (10, 33, 1, 1)),
+    }
+    nodes = (
+        Node("one", Conv2d(padding=(1, 1, 1, 1)), ("x", "w1")),
+        Node("pool", MaxPool2d(), ("one",)),
+        Node("sign", Sign(), ("pool", "t1", "r1")),
+        Node("two", Conv2d((2, 1), (1, 0, 1, 2)), ("sign", "w2")),
+        Node("levels", Thresholds(), ("two", "t2", "r2")),
+        Node("three", Conv2d(), ("levels", "w3")),
+    )
+    return Graph("bits", {"x": x}, nodes, ("three", "sign"), constants).verify()
+
+
+def fullest_sums() -> list[Case]:
+    """As many products as 16 bits hold, all of one sign: one pixel, and nine windows over a padded picture."""
+    rng = np.random.default_rng(0)
+    made: list[Case] = []
+    for element, most in (("bipolar", 32767), ("uint1", 32767), ("uint2", 10922)):
+        for weight in (-1, 1):
+            for channels, kernel, pad in ((most, 1, 0), (most // 9, 3, 1)):
+                x = TensorType.of_dtype((channels, kernel, kernel), DType.parse(element))
+                w = np.full((9, channels, kernel, kernel), weight)
+                node = Node("y", Conv2d(padding=(pad,) * 4), ("x", "w"))
+                graph = Graph("case", {"x": x}, (node,), ("y",), {"w": w}).verify()
+                made += [bits_case(graph, build(graph, rng, {"x": np.full(x.shape, v)})) for v in (x.lo, x.hi)]
+    return made
