@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cpu_backend.variants import Variant
 from ir.graph import Graph, NodeView
 from ir.ops import Add, Clip, Conv2d, GatedConv2d, MaxPool2d, MultiplyShift, Op, PRelu, RPRelu, Sign, Thresholds
 from ir.types import TensorType
@@ -17,11 +18,13 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
-    ``pruned``: the kernel for column-pruned weights executes it (`cost.cheapest` chooses)."""
+    ``pruned``: the kernel for column-pruned weights executes it (`cost.cheapest` chooses). ``choice``: the kernel that a
+    tuner chose; None leaves it to the rules."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]
     pruned: bool = False
+    choice: Variant | None = None
 
     @property
     def name(self) -> str:
