@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cpu_backend.variants import Variant
 from ir.graph import Graph, NodeView
 from ir.ops import Add, Clip, Conv2d, GatedConv2d, MaxPool2d, MultiplyShift, Op, PRelu, RPRelu, Sign, Thresholds
 from ir.types import TensorType
@@ -18,13 +19,15 @@ class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
     ``pruned``: the kernel for column-pruned weights executes it; ``bits``: that which counts bits (`cost.cheapest`
-    chooses, at most one). ``threads``: how many share it (`cost.shared` decides)."""
+    chooses, at most one). ``threads``: how many share it (`cost.shared` decides). ``choice``: the kernel that a tuner
+    chose; None leaves it to the rules."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]
     pruned: bool = False
     bits: bool = False
     threads: int = 1
+    choice: Variant | None = None
 
     @property
     def name(self) -> str:

@@ -44,6 +44,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         **conv_fields(layer, proof),
         "weights": f"{name}_weights" if narrow else "NULL",
         "zeros": "zeros",
+        **kernel_field(layer),
     }
     map_, map_record, map_arrays = layer_map(layer, name)
     conv, part = conv_rows(Rows.of(layer))
@@ -72,6 +73,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     w, x, proof = weights_of(layer), layer.x, conv_accumulator(layer)
     kh, kw = w.shape[2:]
     fields = {**conv_fields(layer, proof), "weights": f"{name}_weights", "zeros": "zeros"}
+    fields |= kernel_field(layer)
     map_, map_record, map_arrays = layer_map(layer, name)
     conv, part = conv_rows(Rows.of(layer))
     call = f"hck_gated_conv2d({conv}, {kernel_type(x)}, {name}_threshold, &map, x, y, {to.stride}, scratch);"
@@ -139,6 +141,11 @@ def conv_fields(layer: Layer, proof: Accumulator | None = None) -> dict[str, int
         "run16": f"{short_period(layer)}u" if proof else 0,
         "pool": 2 if layer.find(MaxPool2d) else 1,
     }
+
+
+def kernel_field(layer: Layer) -> dict[str, int | str]:
+    """The kernel of ``hck_conv`` where one was chosen."""
+    return {"kernel": layer.choice.initialiser} if layer.choice else {}
 
 
 def conv_accumulator(layer: Layer) -> Accumulator:

@@ -63,6 +63,22 @@ void hck_requantise_rows(const hck_requantise *q, const void *x, hck_type x_type
 
 #define HCK_BLOCK 8u /* most pixels that a convolution works on at a time */
 
+/* Which vector kernel: by the rules in hck_conv_rvv.c, or one of its own choosing (cpu_backend/variants.py says what there
+ * is). Of the pixels that do not fill a block, a kernel for few takes care. Without vectors it means nothing. */
+typedef enum {
+    HCK_USUAL,
+    HCK_BLOCKS,   /* sums, lmul and pixels say which tile kernel of hck_conv_rvv.c */
+    HCK_FEW,      /* of hck_few_rvv.c, by pixels (1..4); sums of 32 bits: weights are widened */
+    HCK_DEPTHWISE /* of hck_depthwise_rvv.c, by pixels (4 or 8) */
+} hck_family;
+
+typedef struct {
+    hck_family family;
+    uint32_t sums;   /* bits of the sums in registers: 8, 16, 32 */
+    uint32_t lmul;   /* of the 8-bit weights' vector, in eighths: 4, 8, 16 */
+    uint32_t pixels; /* of a block */
+} hck_choice;
+
 typedef struct {
     hck_type x_type;
     uint32_t in_h, in_w, in_c;
@@ -77,6 +93,7 @@ typedef struct {
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
     const void *zeros; /* kernel_w * in_c elements: what lies beside the picture */
+    hck_choice kernel;
 } hck_conv;
 
 /* Bytes of scratch memory, 8-byte aligned: pointers to the pixels under a block's windows, then its accumulators. */

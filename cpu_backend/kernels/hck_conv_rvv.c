@@ -20,8 +20,8 @@
 #include <riscv_vector.h>
 
 #define EACH_4(M) M(0) M(1) M(2) M(3)
-#define EACH_6(M) EACH_4(M) M(4) M(5)
-#define EACH_8(M) EACH_6(M) M(6) M(7)
+#define EACH_7(M) EACH_4(M) M(4) M(5) M(6)
+#define EACH_8(M) EACH_7(M) M(7)
 
 /* Adds 16-bit sums to a row of the tile (sets it the first time). */
 HCK_INLINE void flush_m1(int32_t *row, vint16m1_t sum, int first, size_t vl) {
@@ -153,29 +153,47 @@ static int worth_8_bits(size_t vector_bytes, uint32_t products) {
     return products && (vector_bytes >= 64 || (vector_bytes >= 32 && products >= 12));
 }
 
+/* The kernels, by the bits of their sums (8, 16, 32) and then by their vectors: LMUL of the weights in eighths. Those that
+ * hold more pixels than the rules ask for come last. */
+typedef struct {
+    uint32_t lmul, pixels;
+    hck_tile_fn tile[4]; /* by type of elements */
+} shape;
+
+#define ANY(NAME) {NAME, NAME}
+#define BYTES(SIZE) {tile16_u8_##SIZE, tile16_i8_##SIZE}
+#define ALL(SIZE) {tile32_u8_##SIZE, tile32_i8_##SIZE, tile32_u16_##SIZE, tile32_i16_##SIZE}
+
+static const shape shapes[3][4] = {
+    {{4, 8, ANY(tile8_x8_mf2)}, {8, 8, ANY(tile8_x8_m1)}, {16, 4, ANY(tile8_x8_m2)}, {32, 4, ANY(tile8_x8_m4)}},
+    {{4, 8, BYTES(mf2)}, {8, 8, BYTES(m1)}, {16, 4, BYTES(m2)}, {16, 7, BYTES(m2x7)}},
+    {{4, 8, ALL(mf2)}, {8, 4, ALL(m1)}, {8, 7, ALL(m1x7)}},
+};
+
 hck_tile hck_tile_rvv(const hck_conv *c) {
-    static const hck_tile narrowest[3] = {
-        {tile8_x8_mf2, 8, HCK_I16}, {tile8_x8_m1, 8, HCK_I16}, {tile8_x8_m2, 4, HCK_I16}};
-    static const hck_tile longest = {tile8_x8_m4, 4, HCK_I16};
-    static const hck_tile narrow[2][3] = {
-        {{tile16_u8_mf2, 8, HCK_I16}, {tile16_u8_m1, 8, HCK_I16}, {tile16_u8_m2, 4, HCK_I16}},
-        {{tile16_i8_mf2, 8, HCK_I16}, {tile16_i8_m1, 8, HCK_I16}, {tile16_i8_m2, 4, HCK_I16}}};
-    static const hck_tile wide[4][2] = {{{tile32_u8_mf2, 8, HCK_I32}, {tile32_u8_m1, 4, HCK_I32}},
-                                        {{tile32_i8_mf2, 8, HCK_I32}, {tile32_i8_m1, 4, HCK_I32}},
-                                        {{tile32_u16_mf2, 8, HCK_I32}, {tile32_u16_m1, 4, HCK_I32}},
-                                        {{tile32_i16_mf2, 8, HCK_I32}, {tile32_i16_m1, 4, HCK_I32}}};
     static const hck_tile depthwise[4] = {{depthwise_u8, 4, HCK_I32},
                                           {depthwise_i8, 4, HCK_I32},
                                           {depthwise_u16, 4, HCK_I32},
                                           {depthwise_i16, 4, HCK_I32}};
     const size_t in = c->in_c / c->groups, lanes = c->out_c / c->groups, one = __riscv_vsetvlmax_e8m1();
     if (c->groups > 1 && in == 1 && lanes == 1) return depthwise[c->x_type];
-    const int whole = c->flush >= c->kernel_h * c->kernel_w * in;
-    if (!c->flush || c->x_type > HCK_I8) return wide[c->x_type][2 * lanes > one];
-    if (c->flush8 && whole && (lanes - 1) % (4 * one) >= 2 * one) return longest;
-    const size_t size = 2 * lanes <= one ? 0 : lanes <= one ? 1 : 2;
-    hck_tile kernel = worth_8_bits((one << size) / 2, c->flush8) ? narrowest[size] : narrow[c->x_type][size];
-    if (!whole) kernel.sums = HCK_I32;
+    const hck_choice *chosen = &c->kernel;
+    if (chosen->family == HCK_FEW) return hck_tile_rvv_few(c, chosen->pixels);
+    size_t sums = !c->flush || c->x_type > HCK_I8 ? 2 : 1, size = 0;
+    const int fits = c->flush >= c->kernel_h * c->kernel_w * in;
+    if (chosen->family == HCK_BLOCKS) {
+        sums = chosen->sums / 16;
+        while (size < 3 && (shapes[sums][size].lmul != chosen->lmul || shapes[sums][size].pixels != chosen->pixels)) size++;
+    } else if (sums == 1 && c->flush8 && fits && (lanes - 1) % (4 * one) >= 2 * one) {
+        sums = 0; /* vectors of LMUL 4 are filled for the most part */
+        size = 3;
+    } else {
+        const size_t most = sums == 2 ? 1 : 2; /* sums of LMUL 4, or as 8-bit ones of 2 with 16-bit ones of 4 */
+        size = HCK_MIN(2 * lanes <= one ? 0u : lanes <= one ? 1u : 2u, most);
+        if (sums == 1 && worth_8_bits((one << size) / 2, c->flush8)) sums = 0;
+    }
+    const int whole = sums < 2 && fits;
+    const hck_tile kernel = {shapes[sums][size].tile[c->x_type], shapes[sums][size].pixels, whole ? HCK_I16 : HCK_I32};
     return kernel;
 }
 

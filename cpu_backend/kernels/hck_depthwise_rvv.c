@@ -82,9 +82,10 @@ int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x,
     const int fits = c->flush >= c->kernel_h * c->kernel_w;
     if (c->x_type > HCK_I8 || (c->kernel_w != 3 && c->kernel_w != 5) || c->stride_w > 2 || c->pool > 1) return 0;
     uint8_t *to = (uint8_t *)y;
+    const uint32_t most = c->kernel.family == HCK_DEPTHWISE ? c->kernel.pixels : 8;
     for (uint32_t row = 0; row < c->out_h; row++)
         for (uint32_t column = 0, count; column < c->out_w; column += count) {
-            const uint32_t left = c->out_w - column;
+            const uint32_t left = HCK_MIN(c->out_w - column, most);
             const row_fn sums = rows[fits][c->x_type == HCK_I8][left > 4][c->kernel_w == 5][c->stride_w == 2];
             count = HCK_MIN(left, left > 4 ? 8 : 4);
             sums(c, x, (int32_t)(row * c->stride_h) - (int32_t)c->pad_top,

@@ -113,7 +113,7 @@ hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows) {
     static const hck_tile_fn flushed[2][4] = {PIXELS(flushed, u8), PIXELS(flushed, i8)};
     static const hck_tile_fn wide[4][4] = {PIXELS(wide, u8), PIXELS(wide, i8), PIXELS(wide, u16), PIXELS(wide, i16)};
     const uint32_t mr = (uint32_t)HCK_MIN(rows, 4), products = c->kernel_h * c->kernel_w * (c->in_c / c->groups);
-    const int bytes = c->x_type <= HCK_I8;
+    const int bytes = c->x_type <= HCK_I8 && c->kernel.sums != 32;
     const hck_tile_fn tile = bytes && c->flush >= products ? whole[c->x_type][mr - 1]
                              : bytes && c->run16 >= 2      ? flushed[c->x_type][mr - 1]
                                                            : wide[c->x_type][mr - 1];

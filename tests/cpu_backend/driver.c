@@ -16,7 +16,7 @@
 
 enum {
     CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
-    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS
+    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN
 };
 enum { PARAMETERS = 40, BLOBS = 16, GUARD = 64 };
 enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 18 };
@@ -79,7 +79,7 @@ static hck_conv conv_of(const int64_t *p, const void *weights, const void *zeros
     uint32_t u[CONV_PARAMETERS];
     for (int i = 1; i < CONV_PARAMETERS; i++) u[i] = (uint32_t)p[i];
     hck_conv c = {(hck_type)p[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
-                  u[14], u[15], u[16], u[17], weights, zeros};
+                  u[14], u[15], u[16], u[17], weights, zeros, {HCK_USUAL, 0, 0, 0}};
     return c;
 }
 
@@ -87,12 +87,17 @@ static void convolve(uint64_t operator, const int64_t *p, void **b, void *y) {
     const hck_requantise q = map_of(p, b);
     const size_t stride = (size_t)p[MAP_PARAMETERS - 1], zeros = (size_t)p[MAP_PARAMETERS + CONV_PARAMETERS];
     const int64_t levels = p[MAP_PARAMETERS + CONV_PARAMETERS + 1];
-    const hck_conv c = conv_of(p + MAP_PARAMETERS, b[WEIGHTS], exactly(zeros));
+    hck_conv c = conv_of(p + MAP_PARAMETERS, b[WEIGHTS], exactly(zeros));
     size_t bytes = HCK_CONV_SCRATCH(c.kernel_h, c.kernel_w, c.out_c);
     if (operator == GATED) bytes = HCK_GATED_SCRATCH(c.in_h * c.in_w * c.in_c, c.kernel_h, c.kernel_w, c.out_c);
     bytes = (bytes + 7) / 8 * 8;
     void *scratch = exactly(bytes);
-    if (operator == CONV)
+    if (operator == CHOSEN) { /* after a convolution's parameters: family, sums, lmul, pixels of its kernel */
+        const int64_t *k = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
+        const hck_choice kernel = {(hck_family)k[0], (uint32_t)k[1], (uint32_t)k[2], (uint32_t)k[3]};
+        c.kernel = kernel;
+    }
+    if (operator == CONV || operator == CHOSEN)
         hck_conv2d(&c, &q, b[X], y, stride, scratch);
     else if (operator == CONV_WIDE)
         hck_conv2d_wide(&c, b[WEIGHTS], &q, b[X], y, stride, scratch);
@@ -178,7 +183,8 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
     switch (operator) {
         case CONV:
         case CONV_WIDE:
-        case GATED: convolve(operator, p, b, y); break;
+        case GATED:
+        case CHOSEN: convolve(operator, p, b, y); break;
         case SPARSE:
         case SPARSE_FLOAT: convolve_pruned(operator, p, b, y); break;
         case TILE:
