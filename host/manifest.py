@@ -16,7 +16,7 @@ from ir.engine import Port
 from ir.records import Dequantise, Head, Picture
 from ir.types import DType, TensorType
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST_NAME = "manifest.json"
 
 Side = Literal["cpu", "device"]
@@ -24,7 +24,11 @@ Side = Literal["cpu", "device"]
 
 @dataclass(frozen=True)
 class Board:
-    """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory."""
+    """The facts of a board that matter at run time.
+
+    ``pool_bytes`` is its contiguous DMA memory; ``driver`` what reaches its accelerator (none: nothing that is known);
+    ``completion`` how the host learns that a command is done.
+    """
 
     name: str
     isa: Literal["rv64gc", "rv64gcv", "rv32im"]
@@ -33,6 +37,8 @@ class Board:
     coherent: bool
     cache_line: int
     pool_bytes: int
+    driver: Literal["none", "uio", "pynq"] = "none"
+    completion: Literal["polling", "interrupt"] = "polling"
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ class Region:
     ``name`` is a C identifier: the sources define ``const hc_region hc_region_<name>`` (runtime/hc_region.h). Ports are
     in the order of that ABI. ``sources`` are the C or C++ files of the package to compile for it: the code itself on
     the CPU, the bit-exact simulator of a device region. ``hardware`` are the files that a bitstream of the region is
-    made from. ``clock_mhz`` is 0 where the engine states none.
+    made from. ``clock_mhz`` is 0 where the engine states none. ``failover`` are the C files of a device region's
+    ``const hc_region hc_region_<name>_cpu``, which computes the same on plain buffers when the device fails.
     """
 
     name: str
@@ -95,6 +102,7 @@ class Region:
     stages: tuple[Stage, ...] = ()
     clock_mhz: float = 0.0
     hardware: tuple[str, ...] = ()
+    failover: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,11 @@ class Manifest:
     @property
     def uses_device(self) -> bool:
         return any(region.side == "device" for region in self.regions)
+
+    @property
+    def has_failover(self) -> bool:
+        """Whether the CPU can compute everything."""
+        return all(region.failover for region in self.regions if region.side == "device")
 
 
 @dataclass(frozen=True)
