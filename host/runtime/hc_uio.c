@@ -45,7 +45,7 @@ static int open_node(const char *root, const char *folder, const char *name, con
         errno = ENAMETOOLONG;
         return -1;
     }
-    return open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+    return open(path, flags | O_CLOEXEC | O_NOCTTY);
 }
 
 /* A sysfs attribute's text without its end of line; 0 if there is none. */
