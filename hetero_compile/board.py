@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cpu_backend.meter.machine import DEFAULTS, load_machine, shipped_machines
-from ir.target import Cpu, Extension, Fabric, Resources, SharedMemory, Target
+from ir.target import Cpu, Extension, Fabric, HostLink, Resources, SharedMemory, Target
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 FLIP_FLOPS_PER_LUT = {"dsp48e1": 2, "dsp48e2": 2, "dsp58": 2, "macc18": 1}
@@ -99,6 +99,19 @@ class MemoryModel(_Strict):
     coherent: bool
 
 
+class RuntimeModel(_Strict):
+    """How ``hetero-run --on board`` reaches the accelerator: through UIO and u-dma-buf nodes, PYNQ, or not at all."""
+
+    driver: Literal["none", "uio", "pynq"] = "none"
+    completion: Literal["polling", "interrupt"] = "polling"
+
+    @model_validator(mode="after")
+    def _interrupts_need_uio(self) -> Self:
+        if self.completion == "interrupt" and self.driver != "uio":
+            raise ValueError(f"completion interrupt needs driver uio, not {self.driver}")
+        return self
+
+
 class BoardModel(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
@@ -107,6 +120,7 @@ class BoardModel(_Strict):
     fabric: FabricModel | None = None
     cpu: CpuModel
     memory: MemoryModel
+    runtime: RuntimeModel = RuntimeModel()
 
     def target(self) -> Target:
         fabric = None
@@ -123,6 +137,7 @@ class BoardModel(_Strict):
             fabric,
             self.objective,
             self.hypothetical,
+            HostLink(self.runtime.driver, self.runtime.completion),
         )
 
 
@@ -171,6 +186,11 @@ def _first(error: ValidationError) -> str:
 
 def _keys_beside(path: list[str]) -> list[str]:
     """The keys of the section in which the last part of the path stands."""
-    sections: dict[str, type[BaseModel]] = {"fabric": FabricModel, "cpu": CpuModel, "memory": MemoryModel}
+    sections: dict[str, type[BaseModel]] = {
+        "fabric": FabricModel,
+        "cpu": CpuModel,
+        "memory": MemoryModel,
+        "runtime": RuntimeModel,
+    }
     section = sections[path[0]] if len(path) > 1 and path[0] in sections else BoardModel
     return list(section.model_fields)

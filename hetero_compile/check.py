@@ -15,7 +15,8 @@ from hls.csim import CSimulation
 from host.errors import InputError
 from host.inputs import check_input, load_input
 from host.package import Package
-from host.session import Session, Where
+from host.places import Where
+from host.session import Session
 from ir.executor import execute
 from ir.types import Array
 
@@ -134,13 +135,14 @@ Run = Callable[[Values, Values], Values]
 PLACES: Mapping[str, Where] = {
     "simulated accelerator with portable C": "sim",
     "simulated accelerator with RISC-V C under qemu": "qemu",
+    "portable C in place of the accelerator": "cpu",
 }
 
 
 def _executors(compiled: Compiled, built: Package) -> Generator[tuple[str, Run], None, None]:
     """What can run here: the package on both places, and the Vitis C++ of every device region under ap_int."""
     for name, place in PLACES.items():
-        if place == "qemu" and compiled.target.cpu.isa == "rv32im":
+        if (place == "qemu" and compiled.target.cpu.isa == "rv32im") or (place == "cpu" and not compiled.failover):
             continue
         with Session(built, on=place, deadline=600.0) as session:
             yield name, lambda frame, reference, session=session: session.run(frame)  # type: ignore[misc]

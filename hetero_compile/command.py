@@ -28,6 +28,7 @@ from host.package import Package, check_destination
 @click.option("--board", required=True, metavar="NAME|FILE", help="A shipped board, or a board file (.yaml).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
 @click.option("--arch", metavar="NAME|FILE:FACTORY", help="The network of a bare checkpoint; recognised if left out.")
+@click.option("--no-failover", is_flag=True, help="Without CPU code for when the accelerator fails: a smaller package.")
 @click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
     "--check", "checks", type=click.Path(path_type=Path), multiple=True, metavar="INPUT",
@@ -48,6 +49,7 @@ def command(
     board: str,
     output: Path,
     arch: str | None,
+    no_failover: bool,
     thresholds: bool,
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
@@ -57,7 +59,9 @@ def command(
     """Compile MODEL (a PyTorch checkpoint, its state dict as .npz, or a torch.export archive .pt2) for a board."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
-        return _compile(model, board, output, Options(arch, thresholds), checks, expected, exports, console)
+        return _compile(
+            model, board, output, Options(arch, thresholds, not no_failover), checks, expected, exports, console
+        )
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)
         return 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
 from host.package import Package, write_package
-from ir.engine import Artifact, Engine
+from ir.engine import Artifact, Engine, Reason
 from ir.graph import Graph
 from ir.ops import MultiplyShift, Sign, Thresholds
 from ir.passes.base import Pass, run_passes
@@ -24,6 +24,7 @@ from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
 from ir.target import Target
 from partition import Plan, partition
+from partition import Region as PlanRegion
 
 Progress = Callable[[str], None]
 
@@ -36,21 +37,25 @@ def engines() -> tuple[Engine, ...]:
 
 @dataclass(frozen=True)
 class Options:
-    """``thresholds``: requantise by thresholds instead of multiply-shift."""
+    """``thresholds``: requantise by thresholds instead of multiply-shift. ``failover``: the package also gets CPU code
+    for the accelerator's regions, for when it fails."""
 
     arch: str | None = None
     thresholds: bool = False
+    failover: bool = True
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A network ready to be packaged: what it is, where it runs, and the lowered regions by name."""
+    """A network ready to be packaged: what it is, where it runs, and the lowered regions by name; ``failover`` has the
+    CPU code of those on a device, of all of them or of none."""
 
     model: Model
     frozen: Frozen
     plan: Plan
     target: Target
     artifacts: Mapping[str, Artifact]
+    failover: Mapping[str, Artifact] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
@@ -75,7 +80,28 @@ def compile_model(path: Path, target: Target, options: Options, progress: Progre
     for region in plan.regions:
         progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
         artifacts[region.name] = region.engine.lower(region.graph, region.choices, target)
-    return Compiled(model, frozen, plan, target, artifacts)
+    failover = spare_code(plan.regions, target, progress) if options.failover else {}
+    return Compiled(model, frozen, plan, target, artifacts, failover)
+
+
+def spare_code(regions: Sequence[PlanRegion], target: Target, progress: Progress) -> dict[str, Artifact]:
+    """CPU code for every region on a device, by region; for none, and that is said, where the CPU cannot run one."""
+    cpu = next(engine for engine in engines() if engine.side == "cpu")
+    spare = {}
+    for region in regions:
+        if region.engine.side == "cpu":
+            continue
+        progress(f"generating CPU code for {region.name}, in case the accelerator fails")
+        graph = replace(region.graph, name=f"{region.name}_cpu")
+        choices = {}
+        for node in graph.views():
+            prepared = cpu.objection(node, target) or cpu.prepare(node, target)
+            if isinstance(prepared, Reason):
+                progress(f"no CPU code for {region.name}: node '{node.name}': {prepared.text}")
+                return {}
+            choices[node.name] = min(cpu.candidates(prepared, target), key=lambda candidate: candidate.cycles)
+        spare[region.name] = cpu.lower(graph, choices, target)
+    return spare
 
 
 def manifest_of(compiled: Compiled) -> Manifest:
@@ -92,7 +118,7 @@ def manifest_of(compiled: Compiled) -> Manifest:
         regions.append(
             Region(
                 region.name, region.engine.side, artifact.inputs, artifact.outputs, artifact.sources, stages, clock,
-                artifact.hardware,
+                artifact.hardware, compiled.failover[region.name].sources if region.name in compiled.failover else (),
             )
         )  # fmt: skip
     cpu, memory = target.cpu, target.memory
@@ -100,7 +126,7 @@ def manifest_of(compiled: Compiled) -> Manifest:
         name=graph.name,
         board=Board(
             target.name, cpu.march, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes,
-            threads_of(cpu),
+            threads_of(cpu), target.link.driver, target.link.completion,
         ),
         tensors=tuple(Tensor.of(name, graph.types[name]) for name in crossing),
         inputs=tuple(graph.inputs),
@@ -124,7 +150,7 @@ def package(
     ``accept`` sees the package before it is put in place; what it raises keeps it from being written.
     """
     files: dict[str, str] = dict(extra)
-    for artifact in compiled.artifacts.values():
+    for artifact in (*compiled.artifacts.values(), *compiled.failover.values()):
         files.update(artifact.files)
     progress(f"compiling the programs for this machine and for {compiled.target.cpu.isa}")
     toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=f"{sys.executable} -m ziglang cc")
@@ -153,4 +179,5 @@ def observed(compiled: Compiled, progress: Progress) -> Compiled:
     frozen = Frozen(watched, compiled.frozen.dequantise)
     headless = replace(compiled.model, head=None)  # a head decodes one output
     plan = replace(compiled.plan, regions=regions)
-    return replace(compiled, model=headless, frozen=frozen, plan=plan, artifacts=artifacts)
+    spare = spare_code(regions, compiled.target, progress) if compiled.failover else {}
+    return replace(compiled, model=headless, frozen=frozen, plan=plan, artifacts=artifacts, failover=spare)

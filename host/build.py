@@ -48,11 +48,14 @@ class Toolchain:
         """Builds in ``directory`` and names what was built; BuildError with the first line of the compiler's error."""
         machine = platform.machine()
         self._make(directory, "native", (self.cc, self.cxx), f"CC={self.cc}", f"CXX={self.cxx}", f"MACHINE={machine}")
-        programs = [Program("library", machine, f"bin/{machine}/libhetero.so")]
+        programs = [
+            Program("library", machine, f"bin/{machine}/libhetero.so"),
+            Program("standalone", machine, f"bin/{machine}/hetero"),
+        ]
         if manifest.uses_device:
             programs.append(Program("device", machine, f"bin/{machine}/device"))
         flags = self.riscv_cflags.get(manifest.board.isa)
-        if self.cc_riscv and flags:
+        if self.cc_riscv and flags and machine != "riscv64":
             compiler = (f"CC_RISCV={self.cc_riscv}", f"RISCV_CFLAGS={flags}", f"RISCV_LDFLAGS={self.riscv_ldflags}")
             self._make(directory, "riscv", (self.cc_riscv,), *compiler)
             programs.append(Program("standalone", "riscv64", "bin/riscv64/hetero"))

@@ -26,11 +26,11 @@ def check(manifest: Manifest) -> None:
     for tensor in manifest.tensors:
         _tensor(tensor)
     _unique((tensor.name for tensor in manifest.tensors), "tensors")
-    _unique((region.name for region in manifest.regions), "regions")
     _unique(manifest.inputs, "inputs")
     _unique(manifest.outputs, "outputs")
     for region in manifest.regions:
         _region(region, manifest.tensor_table)
+    _unique((name for region in manifest.regions for name in _symbols(region)), "regions")
     _order(manifest)
     _picture(manifest)
     _dequantise(manifest)
@@ -55,6 +55,11 @@ def _unique(names: Iterable[str], where: str) -> None:
         if name in seen:
             raise PackageError(f"{where}: '{name}' appears twice")
         seen.add(name)
+
+
+def _symbols(region: Region) -> tuple[str, ...]:
+    """What the region's C entries are called, without their common prefix."""
+    return (region.name, f"{region.name}_cpu") if region.failover else (region.name,)
 
 
 def _board(board: Board) -> None:
@@ -93,6 +98,10 @@ def _region(region: Region, tensors: Mapping[str, Tensor]) -> None:
         if PurePosixPath(source).suffix not in SUFFIXES[region.side]:
             allowed = ", ".join(SUFFIXES[region.side])
             raise PackageError(f"{where}: source '{source}' cannot be compiled on the {region.side} side ({allowed})")
+    for source in region.failover:
+        check_path(source, f"{where}, failover")
+        if PurePosixPath(source).suffix not in SUFFIXES["cpu"] or region.side != "device":
+            raise PackageError(f"{where}: failover source '{source}' is no C for a region of the device")
     for path in region.hardware:
         check_path(path, f"{where}, hardware")
     if region.hardware and region.side != "device":

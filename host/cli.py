@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -13,13 +14,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from host.errors import HostError
-from host.inputs import Item, check_input, load_input
+from host.errors import HostError, InputError
+from host.inputs import Item, check_input, listed, load_input
 from host.manifest import Manifest
 from host.package import load_package
-from host.results import choose_targets, json_line, text_line, write_result
-from host.session import PLACES, Frame, Session
+from host.places import NAMES
+from host.progress import Progress
+from host.results import choose_targets, json_line, text_line, whole_file, write_result
+from host.session import Frame, Session
 from host.timing import Extra, table
+from host.trace import Span, write_trace
 from host.vision.heads import Findings, decode, dequantise
 
 FAILED, INTERRUPTED = 2, 130
@@ -51,14 +55,17 @@ def _parser() -> argparse.ArgumentParser:
         "PHOTO.labels.png, raw outputs of networks without a head as NAME.outputs.npz.",
     )
     parser.add_argument("package", type=Path, help="folder written by hetero-compile")
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="PHOTO", help="photos, .npy or .npz files")
-    parser.add_argument("--on", choices=PLACES, default="sim", help="where the CPU regions run (default: %(default)s)")
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="PHOTO", help="photos, .npy or .npz files, or folders")
+    parser.add_argument("--on", choices=NAMES, default="sim", help="where the network runs (default: %(default)s)")
     parser.add_argument(
         "--bitstream",
         type=Path,
         metavar="MANIFEST",
-        help="what --on board loads: a bitstream's manifest.json or folder",
+        help="what --on pynq configures: a bitstream's manifest.json or folder",
     )
+    parser.add_argument("--nodes", type=Path, metavar="ROOT", help="the folder above dev/ and sys/ of a uio device: /")
+    parser.add_argument("--remote", metavar="[USER@]HOST", help="the machine for --on ssh")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="write a time line for chrome://tracing or Perfetto")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="result file; for several photos a folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object per photo and nothing else")
     parser.add_argument(
@@ -81,13 +88,20 @@ def seconds(text: str) -> float:
 def _run(options: argparse.Namespace) -> None:
     package = load_package(options.package)
     manifest = package.manifest
-    for path in options.inputs:
+    paths = listed(options.inputs, manifest)
+    for path in paths:
         check_input(path, manifest)
+    if options.trace is not None and not options.trace.parent.is_dir():
+        raise InputError(f"{options.trace}: the folder {options.trace.parent} does not exist")
     writes = options.output is not None or not options.json
-    targets = choose_targets(options.inputs, options.output, manifest) if writes else [None] * len(options.inputs)
-    feed = _Feed(options.inputs, manifest)
+    targets = choose_targets(paths, options.output, manifest) if writes else [None] * len(paths)
+    feed = _Feed(paths, manifest)
     clock = _Clock()
-    with Session(package, options.on, options.deadline, options.bitstream, options.threads) as session:
+    spans: list[Span] = []
+    with Session(
+        package, on=options.on, deadline=options.deadline, bitstream=options.bitstream, nodes=options.nodes,
+        remote=options.remote, trace=options.trace is not None, threads=options.threads, notify=_notify,
+    ) as session, Progress(len(paths)) as progress:  # fmt: skip
         start = time.perf_counter()
         for target, outputs in zip(targets, session.run_all(feed.frames()), strict=True):
             item = feed.waiting.popleft()
@@ -95,14 +109,23 @@ def _run(options: argparse.Namespace) -> None:
                 findings = _findings(item, outputs, manifest)
                 if target is not None:
                     write_result(target, item.photo, findings, outputs)
-            if options.json:
-                print(json_line(item.path, findings, outputs, manifest), flush=True)
-            else:
-                print(f"{item.path}: {text_line(findings)}{' -> ' if findings else ''}{target}")
+            spans += session.spans()
+            with progress.paused():
+                if options.json:
+                    print(json_line(item.path, findings, outputs, manifest), flush=True)
+                else:
+                    print(f"{item.path}: {text_line(findings)}{' -> ' if findings else ''}{target}")
         wall = time.perf_counter() - start
+        if options.trace is not None:
+            with whole_file(options.trace) as stream, io.TextIOWrapper(stream, "utf-8") as text:
+                write_trace(text, spans, f"{manifest.name} on {options.on}")
         if not options.json:
             extras = (Extra("read and resize", feed.clock.seconds), Extra("decode and draw", clock.seconds))
             print(table(manifest, session.times(), extras, len(targets), wall, options.on))
+
+
+def _notify(text: str) -> None:
+    print(f"hetero-run: {text}", file=sys.stderr)
 
 
 class _Clock:

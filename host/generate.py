@@ -34,6 +34,7 @@ def plan_c(manifest: Manifest, plan: Plan, plan_hash: str) -> str:
         "/* Every tensor in every form it is needed in, at its place in one frame's share of the arena or DMA pool. */",
         _table("hc_buffer", "buffers", map(_buffer, plan.buffers)),
         *(_list(f"step{i}_{field}", items) for i, step in enumerate(plan.steps) for field, items in _lists(step)),
+        *(_ports(f"step{i}_ports", step, plan, manifest) for i, step in enumerate(plan.steps) if step.kind == "device"),
         _table("hc_step", "steps", (_step(i, step, plan, manifest) for i, step in enumerate(plan.steps))),
         _list("inputs", plan.inputs),
         _list("outputs", plan.outputs),
@@ -56,19 +57,26 @@ def plan_c(manifest: Manifest, plan: Plan, plan_hash: str) -> str:
 
 
 def regions_c(regions: Sequence[Region], side: Side) -> str:
-    """The regions linked into the programs of one side, in the manifest's order, NULL for those of the other."""
-    here = [region.name for region in regions if region.side == side]
+    """The regions linked into the programs of one side, in the manifest's order, NULL for those of the other.
+
+    On the CPU side also the code that computes device regions when the device fails.
+    """
+    here = {region.name: region.name for region in regions if region.side == side}
+    spare = {region.name: f"{region.name}_cpu" for region in regions if region.failover}
+    tables = {"hc_package_regions": here} | ({"hc_package_failover": spare} if side == "cpu" else {})
     lines = [
         f"/* The regions that run on this side: {side}. */",
         "#include <stddef.h>\n",
         '#include "hc_plan.h"\n',
-        *(f"extern const hc_region hc_region_{name};" for name in here),
-        "",
-        "const hc_region *const hc_package_regions[] = {",
-        *(f"    &hc_region_{r.name}," if r.side == side else f"    NULL, /* {r.name} */" for r in regions),
-        "};\n",
+        *(f"extern const hc_region hc_region_{symbol};" for table in tables.values() for symbol in table.values()),
     ]
-    return "\n".join(lines)
+    for name, symbols in tables.items():
+        lines += ["", f"const hc_region *const {name}[] = {{"]
+        lines += [
+            f"    &hc_region_{symbols[r.name]}," if r.name in symbols else f"    NULL, /* {r.name} */" for r in regions
+        ]
+        lines += ["};"]
+    return "\n".join(lines) + "\n"
 
 
 def sources_mk(manifest: Manifest) -> str:
@@ -76,6 +84,7 @@ def sources_mk(manifest: Manifest) -> str:
     sides: dict[Side, list[str]] = {"cpu": [], "device": []}
     for region in manifest.regions:
         sides[region.side] += [source for source in region.sources if source not in sides[region.side]]
+        sides["cpu"] += [source for source in region.failover if source not in sides["cpu"]]
     lines = [
         f"# What '{manifest.name}' consists of.",
         f"CPU_SOURCES := {' '.join(sides['cpu'])}",
@@ -118,14 +127,25 @@ def _step(index: int, step: Step, plan: Plan, manifest: Manifest) -> str:
     if step.kind in ("pack", "unpack"):
         fields.append(_conversion(plan.buffers[(step.writes if step.kind == "pack" else step.reads)[0]], manifest))
     else:
-        fields.append("{0, 0, 0, 0, 0, 0, 0}")
+        fields.append(NO_CONVERSION)
+    fields.append(f"step{index}_ports" if step.kind == "device" else "0")
     return "{" + ", ".join(fields) + "}"
 
 
-def _conversion(words: Buffer, manifest: Manifest) -> str:
-    type_ = manifest.tensor(words.tensor).type
-    layout = words.layout
-    assert isinstance(layout, Words)
+NO_CONVERSION = "{0, 0, 0, 0, 0, 0, 0}"
+
+
+def _ports(name: str, step: Step, plan: Plan, manifest: Manifest) -> str:
+    """The conversions between a device step's buffers and plain ones."""
+    rows = [_conversion(plan.buffers[i], manifest) for i in (*step.reads, *step.writes)]
+    return _table("hc_conversion", name, rows)
+
+
+def _conversion(buffer: Buffer, manifest: Manifest) -> str:
+    type_ = manifest.tensor(buffer.tensor).type
+    layout = buffer.layout
+    if not isinstance(layout, Words):
+        return NO_CONVERSION
     width, signed, bipolar = type_.dtype.container.itemsize, type_.dtype.signed, type_.dtype.kind == "bipolar"
     fields = (type_.elements, width, int(signed), layout.lanes, layout.bits, layout.word_bytes, int(bipolar))
     return "{" + ", ".join(map(str, fields)) + "}"

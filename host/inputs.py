@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,30 @@ class Item:
     path: Path
     frame: Mapping[str, Array]
     photo: Image.Image | None
+
+
+def listed(paths: Sequence[Path], manifest: Manifest) -> list[Path]:
+    """The paths with every folder replaced by what the network takes in it, in the order of names.
+
+    Files that are no pictures (or, for networks without pictures, no tensors) are passed over; InputError where a
+    folder holds nothing else.
+    """
+    pictures = Image.registered_extensions() if manifest.picture else {}
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [
+            entry
+            for entry in sorted(path.iterdir())
+            if entry.is_file() and entry.suffix.lower() in (*pictures, *TENSOR_SUFFIXES)
+        ]
+        if not inside:
+            kinds = "pictures, .npy or .npz files" if manifest.picture else ".npy or .npz files"
+            raise InputError(f"{path}: the folder holds no {kinds}")
+        found += inside
+    return found
 
 
 def check_input(path: Path, manifest: Manifest) -> None:

@@ -17,7 +17,7 @@ from ir.records import Dequantise, Head, Picture
 from ir.target import March
 from ir.types import DType, TensorType
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST_NAME = "manifest.json"
 
 Side = Literal["cpu", "device"]
@@ -25,10 +25,12 @@ Side = Literal["cpu", "device"]
 
 @dataclass(frozen=True)
 class Board:
-    """The facts of a board that matter at run time; ``pool_bytes`` is its contiguous DMA memory, ``threads`` how many
-    its CPU regions are made for.
+    """The facts of a board that matter at run time.
 
-    ``isa``: with its extensions, as `ir.target.Cpu.march`."""
+    ``isa``: with its extensions, as `ir.target.Cpu.march`; ``pool_bytes``: of its contiguous DMA memory; ``threads``:
+    how many its CPU regions are made for; ``driver``: what reaches its accelerator (none: nothing that is known);
+    ``completion``: how the host learns that a command is done.
+    """
 
     name: str
     isa: March
@@ -38,6 +40,8 @@ class Board:
     cache_line: int
     pool_bytes: int
     threads: int = 1
+    driver: Literal["none", "uio", "pynq"] = "none"
+    completion: Literal["polling", "interrupt"] = "polling"
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ class Region:
     ``name`` is a C identifier: the sources define ``const hc_region hc_region_<name>`` (runtime/hc_region.h). Ports are
     in the order of that ABI. ``sources`` are the C or C++ files of the package to compile for it: the code itself on
     the CPU, the bit-exact simulator of a device region. ``hardware`` are the files that a bitstream of the region is
-    made from. ``clock_mhz`` is 0 where the engine states none.
+    made from. ``clock_mhz`` is 0 where the engine states none. ``failover`` are the C files of a device region's
+    ``const hc_region hc_region_<name>_cpu``, which computes the same on plain buffers when the device fails.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Region:
     stages: tuple[Stage, ...] = ()
     clock_mhz: float = 0.0
     hardware: tuple[str, ...] = ()
+    failover: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,11 @@ class Manifest:
     @property
     def uses_device(self) -> bool:
         return any(region.side == "device" for region in self.regions)
+
+    @property
+    def has_failover(self) -> bool:
+        """Whether the CPU can compute everything."""
+        return all(region.failover for region in self.regions if region.side == "device")
 
 
 @dataclass(frozen=True)

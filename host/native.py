@@ -5,19 +5,44 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Sequence
-from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_uint32, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int, c_int32, c_uint32, c_uint64, c_void_p, pointer
 from pathlib import Path
 
+from host.device import Link, Mapping
 from host.errors import RunError
-from host.transport import Setting
+from host.transport import SPAN, RawSpan, Setting
 
 OK, PENDING, BUSY = 0, 1, 2
 SLICE_MS = 100
 OPEN_SECONDS = 30.0
+TEXT_BYTES = 512
+"""HC_TEXT_BYTES of runtime/hc_failure.h."""
+
+_Sync = CFUNCTYPE(None, c_void_p, c_uint64, c_uint64, c_int32)
 
 
 class _StepTime(ctypes.Structure):
     _fields_ = (("runs", c_uint64), ("busy_ns", c_uint64))
+
+
+class _Mapping(ctypes.Structure):
+    _fields_ = (
+        ("registers", c_void_p),
+        ("memory", c_void_p),
+        ("bus_address", c_uint64),
+        ("bytes", c_uint64),
+        ("sync", _Sync),
+        ("context", c_void_p),
+    )
+
+
+class _Link(ctypes.Structure):
+    _fields_ = (
+        ("shared", c_char_p),
+        ("nodes", c_char_p),
+        ("mapping", POINTER(_Mapping)),
+        ("interrupt", c_int32),
+    )
 
 
 class NativeTransport:
@@ -27,12 +52,16 @@ class NativeTransport:
         self._library = _load(library)
         self._setting = setting
         self._session = c_void_p()
+        self._link = _link(setting.device.link)  # kept: the library holds on to the callback
         self._open()
         self._library.hc_session_set_deadline(self._session, setting.deadline_ms)
+        if setting.trace:
+            self._raise_unless_ok(self._library.hc_session_trace(self._session))
         status = self._library.hc_session_set_threads(self._session, setting.threads)
         if status != OK:
+            name, text = self._name(status), self._library.hc_status_text(status).decode()
             self.close()
-            raise self._error(status, f"{setting.threads or 'all'} threads")
+            raise RunError(name, f"{setting.threads or 'all'} threads: {text}")
 
     @property
     def plan_hash(self) -> str:
@@ -41,6 +70,7 @@ class NativeTransport:
     def begin(self, inputs: Sequence[bytes]) -> bool:
         pointers = (c_char_p * len(inputs))(*inputs)
         status = self._library.hc_session_begin(self._session, pointers)
+        self._tell()
         if status == BUSY:
             return False
         self._raise_unless_ok(status)
@@ -48,12 +78,18 @@ class NativeTransport:
 
     def finish(self) -> list[bytes]:
         while (status := self._library.hc_session_advance(self._session, SLICE_MS)) == PENDING:
-            self._setting.check_device()
+            self._tell()
+        self._tell()
         self._raise_unless_ok(status)
         buffers = [ctypes.create_string_buffer(size) for size in self._setting.output_bytes]
         pointers = (c_void_p * len(buffers))(*(ctypes.addressof(buffer) for buffer in buffers))
         self._raise_unless_ok(self._library.hc_session_finish(self._session, pointers))
         return [buffer.raw for buffer in buffers]
+
+    def spans(self) -> list[RawSpan]:
+        count = c_uint32()
+        first = self._library.hc_session_spans(self._session, byref(count))
+        return [RawSpan(*fields) for fields in SPAN.iter_unpack(ctypes.string_at(first, count.value * SPAN.size))]
 
     def times(self) -> list[tuple[int, int]]:
         times = self._library.hc_session_times(self._session)
@@ -65,29 +101,44 @@ class NativeTransport:
             self._session = c_void_p()
 
     def _open(self) -> None:
-        shared_file = self._setting.shared_file
-        name, path = c_char_p(b""), str(shared_file).encode() if shared_file else None
+        about = ctypes.create_string_buffer(TEXT_BYTES)
         end = time.monotonic() + OPEN_SECONDS
         while True:
-            status = self._library.hc_session_open(path, SLICE_MS, byref(name), byref(self._session))
+            status = self._library.hc_session_open(byref(self._link), SLICE_MS, about, byref(self._session))
             if status == OK:
                 return
-            self._setting.check_device()
+            if ended := self._setting.device.ended():
+                raise RunError("device_lost", ended)
             if status != PENDING:
-                raise self._error(status, (name.value or b"").decode())
+                more = about.value.decode(errors="replace")
+                text = self._library.hc_status_text(status).decode()
+                raise RunError(self._name(status), f"{text}{f': {more}' if more else ''}")
             if time.monotonic() > end:
                 raise RunError("deadline", f"the device was not ready within {OPEN_SECONDS:g} s")
 
+    def _tell(self) -> None:
+        if notice := self._library.hc_session_notice(self._session):
+            self._setting.notify(notice.decode())
+
     def _raise_unless_ok(self, status: int) -> None:
         if status != OK:
-            code = c_int32()
-            step = self._library.hc_session_failed_step(self._session, byref(code)).decode()
-            self._setting.check_device()
-            raise self._error(status, f"{step} returned {code.value}" if code.value else step)
+            ended = self._setting.device.ended()
+            text = self._library.hc_session_failure(self._session).decode()
+            raise RunError(self._name(status), f"{text}{f' ({ended})' if ended else ''}")
 
-    def _error(self, status: int, about: str) -> RunError:
-        text = self._library.hc_status_text(status).decode()
-        return RunError(self._library.hc_status_name(status).decode(), f"{text}{f': {about}' if about else ''}")
+    def _name(self, status: int) -> str:
+        return str(self._library.hc_status_name(status).decode())
+
+
+def _link(link: Link) -> _Link:
+    paths = (str(path).encode() if path else None for path in (link.shared, link.nodes))
+    return _Link(*paths, pointer(_mapping(link.mapping)) if link.mapping else None, int(link.interrupt))
+
+
+def _mapping(mapping: Mapping) -> _Mapping:
+    sync = mapping.sync
+    callback = _Sync(lambda _, offset, size, way: sync(offset, size, bool(way))) if sync else _Sync()
+    return _Mapping(mapping.registers, mapping.memory, mapping.bus_address, mapping.bytes, callback, None)
 
 
 def _load(path: Path) -> ctypes.CDLL:
@@ -97,7 +148,7 @@ def _load(path: Path) -> ctypes.CDLL:
         raise RunError("system", f"{path}: cannot be loaded ({error})") from None
     signatures: dict[str, tuple[object, tuple[object, ...]]] = {
         "hc_session_plan_hash": (c_uint64, ()),
-        "hc_session_open": (c_int, (c_char_p, c_uint32, POINTER(c_char_p), POINTER(c_void_p))),
+        "hc_session_open": (c_int, (POINTER(_Link), c_uint32, c_char_p, POINTER(c_void_p))),
         "hc_session_close": (None, (c_void_p,)),
         "hc_session_set_deadline": (None, (c_void_p, c_uint32)),
         "hc_session_set_threads": (c_int, (c_void_p, c_uint32)),
@@ -105,7 +156,10 @@ def _load(path: Path) -> ctypes.CDLL:
         "hc_session_advance": (c_int, (c_void_p, c_uint32)),
         "hc_session_finish": (c_int, (c_void_p, POINTER(c_void_p))),
         "hc_session_times": (POINTER(_StepTime), (c_void_p,)),
-        "hc_session_failed_step": (c_char_p, (c_void_p, POINTER(c_int32))),
+        "hc_session_trace": (c_int, (c_void_p,)),
+        "hc_session_spans": (c_void_p, (c_void_p, POINTER(c_uint32))),
+        "hc_session_failure": (c_char_p, (c_void_p,)),
+        "hc_session_notice": (c_char_p, (c_void_p,)),
         "hc_status_name": (c_char_p, (c_int,)),
         "hc_status_text": (c_char_p, (c_int,)),
     }

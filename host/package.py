@@ -7,7 +7,7 @@
     runtime/          this package's copy of the C runtime
     plan.c ...        the scheduler's tables, generated from the manifest (host.plan)
     Makefile          builds bin/ from the above (host.build says how)
-    bin/MACHINE/      libhetero.so and device (this machine), hetero (a RISC-V Linux)
+    bin/MACHINE/      libhetero.so, device (this machine), hetero (this machine and a RISC-V Linux)
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _check_files(manifest: Manifest, files: Mapping[str, Content]) -> None:
         if name in generate.RESERVED or name.split("/")[0] in generate.RESERVED:
             raise PackageError(f"files: '{name}' is a name that packages keep for themselves")
     for region in manifest.regions:
-        for source in region.sources:
+        for source in (*region.sources, *region.failover):
             if source not in files:
                 raise PackageError(f"region '{region.name}': source '{source}' is not among the files")
     _accelerators(manifest, dict.fromkeys(files, ""))

@@ -1,32 +1,34 @@
-"""Runs a package: `Session` feeds frames to the C scheduler, here (``sim``) or in a RISC-V program (``qemu``)."""
+"""Runs a package: `Session` feeds frames to the C scheduler, wherever that runs (`host.places`)."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from host.bitstream import check_bitstream, load_bitstream
-from host.device import SimulatedDevice
-from host.emulated import EmulatedTransport
 from host.errors import InputError, RunError
 from host.manifest import Tensor
-from host.native import NativeTransport
 from host.package import Package, load_package
+from host.places import Request, Where, resolve
 from host.plan import StepKind, make_plan
+from host.trace import Span, named_spans
 from host.transport import Setting, Transport
 from ir.layouts import Plain
 
 Array = npt.NDArray[Any]
 Frame = Mapping[str, Array] | Array
-Where = Literal["sim", "qemu", "board"]
-PLACES: tuple[Where, ...] = ("sim", "qemu", "board")
+
+
+class FailoverWarning(UserWarning):
+    """The device failed and the CPU computes its regions, or it serves again; the text says which, where and why."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,23 @@ class StepTime:
     seconds: float
 
 
+def warn(text: str) -> None:
+    """What a session does by default with what it has to say."""
+    warnings.warn(text, FailoverWarning, stacklevel=4)
+
+
 class Session:
     """A running network; a context manager, for one thread at a time.
 
-    ``deadline`` is how many seconds the device may go without completing a command. Frames and outputs are integer
-    arrays (C, H, W) (or (C,)), keyed by tensor; a bare array is the only input. ``bitstream`` is the folder or manifest
-    of the one to load on a board. ``threads``: how many run CPU regions, at most the board's cores; None for as many of
-    these as there are here. Raises PackageError (also for a bitstream of another accelerator), RunError and, for
-    a frame that is not what the network takes, InputError.
+    ``on`` is one of `host.places`; ``bitstream`` (folder or manifest), ``nodes`` and ``remote`` are what some of these
+    need. ``deadline`` is how many seconds the device may go without completing a command. When the device fails and the
+    package has CPU code for its regions, no frame is lost: the CPU goes on, ``notify`` is told why, and once the device
+    answers again it gets the frames that begin then. ``trace`` keeps the `spans` of every frame.
+    ``threads``: how many run CPU regions, at most the board's cores; None for as many of these as there are here.
+
+    Frames and outputs are integer arrays (C, H, W) (or (C,)), keyed by tensor; a bare array is the only input. Raises
+    PackageError (also for a bitstream of another accelerator), RunError, naming region, frame and cause, and, for a
+    frame that is not what the network takes, InputError.
     """
 
     def __init__(
@@ -56,22 +67,42 @@ class Session:
         deadline: float = 10.0,
         bitstream: Path | str | None = None,
         threads: int | None = None,
+        nodes: Path | None = None,
+        remote: str | None = None,
+        trace: bool = False,
+        notify: Callable[[str], None] = warn,
     ) -> None:
         self.package = package if isinstance(package, Package) else load_package(package)
-        if bitstream is not None:
-            if on != "board":
-                raise RunError("board", f"--on {on} loads no bitstream (only --on board does)")
-            check_bitstream(load_bitstream(bitstream), self.package)
         manifest = self.package.manifest
         if threads is not None and not 1 <= threads <= manifest.board.threads:
             raise RunError("threads", f"{threads} threads: the package is made for 1..{manifest.board.threads}")
+        request = Request(on, Path(bitstream) if bitstream is not None else None, nodes, remote)
+        request, place = resolve(request, self.package)
+        if request.bitstream is not None:
+            check_bitstream(load_bitstream(request.bitstream), self.package)
         self._plan = make_plan(manifest)
         self._inputs = [manifest.tensor(name) for name in manifest.inputs]
         self._outputs = [manifest.tensor(name) for name in manifest.outputs]
+        self._spans: list[Span] = []
+        self._finished = 0
+        self._trace = trace
         self._stack = ExitStack()
         self._closed = False
         try:
-            self._transport = self._start(on, deadline, threads or 0)
+            device = place.device(self.package, request)
+            self._stack.callback(device.close)
+            setting = Setting(
+                device=device,
+                deadline=deadline,
+                threads=threads or 0,
+                output_bytes=tuple(Plain().bytes_of(tensor.type) for tensor in self._outputs),
+                steps=len(self._plan.steps),
+                frames=self._plan.frames,
+                trace=trace,
+                notify=notify,
+            )
+            self._transport = place.transport(self.package, request, setting)
+            self._stack.callback(self._transport.close)
         except BaseException:
             self._stack.close()
             raise
@@ -93,6 +124,20 @@ class Session:
         """One frame."""
         return next(self.run_all([frame]))
 
+    def run_batch(self, frames: Array | Mapping[str, Array]) -> dict[str, Array]:
+        """Frames stacked along a first axis, to outputs stacked likewise; as many as there are, also none."""
+        arrays = frames if isinstance(frames, Mapping) else {self._inputs[0].name: frames}
+        counts = {len(array) for array in arrays.values()}
+        if len(counts) != 1:
+            raise InputError(f"a batch holds as many frames of every input, not {sorted(counts)}")
+        cut = ({name: array[i] for name, array in arrays.items()} for i in range(counts.pop()))
+        answers = list(self.run_all(cut))
+        empty = [np.empty((0, *tensor.shape), tensor.dtype.container) for tensor in self._outputs]
+        return {
+            tensor.name: np.stack([answer[tensor.name] for answer in answers]) if answers else none
+            for tensor, none in zip(self._outputs, empty, strict=True)
+        }
+
     def run_all(self, frames: Iterable[Frame]) -> Iterator[dict[str, Array]]:
         """The outputs of each frame, in order; while one is computed, later ones are taken and begun."""
         in_flight = 0
@@ -101,11 +146,11 @@ class Session:
                 data = self._pack(frame)
                 while not self._open_transport.begin(data):
                     in_flight -= 1
-                    yield self._unpack(self._open_transport.finish())
+                    yield self._finish()
                 in_flight += 1
             while in_flight:
                 in_flight -= 1
-                yield self._unpack(self._open_transport.finish())
+                yield self._finish()
         except (RunError, KeyboardInterrupt):
             self.close()
             raise
@@ -119,10 +164,22 @@ class Session:
         measured = zip(self._plan.steps, self._open_transport.times(), strict=True)
         return tuple(StepTime(step.name, step.kind, runs, busy / 1e9) for step, (runs, busy) in measured)
 
+    def spans(self) -> list[Span]:
+        """What was kept, with ``trace``, of the frames finished since the last call."""
+        found, self._spans = self._spans, []
+        return found
+
+    def _finish(self) -> dict[str, Array]:
+        outputs = self._unpack(self._open_transport.finish())
+        if self._trace:
+            self._spans += named_spans(self._transport.spans(), self._plan, self._finished)
+        self._finished += 1
+        return outputs
+
     def _drain(self, in_flight: int) -> None:
         try:
             for _ in range(in_flight):
-                self._open_transport.finish()
+                self._finish()
         except RunError:
             self.close()
 
@@ -131,30 +188,6 @@ class Session:
         if self._closed:
             raise RunError("closed", "the session is closed")
         return self._transport
-
-    def _start(self, on: Where, deadline: float, threads: int) -> Transport:
-        start = STARTERS.get(on)
-        if start is None:
-            raise RunError(
-                "board",
-                f"--on {on}: drivers for devices of real boards (pynq, uio) are not built yet (possible: sim, qemu)",
-            )
-        device = None
-        if self.package.manifest.uses_device:
-            device = SimulatedDevice(self.package)
-            self._stack.callback(device.close)
-        setting = Setting(
-            shared_file=device.file if device else None,
-            deadline=deadline,
-            output_bytes=tuple(Plain().bytes_of(tensor.type) for tensor in self._outputs),
-            steps=len(self._plan.steps),
-            frames=self._plan.frames,
-            threads=threads,
-            check_device=device.check if device else lambda: None,
-        )
-        transport = start(self.package, setting)
-        self._stack.callback(transport.close)
-        return transport
 
     def _pack(self, frame: Frame) -> list[bytes]:
         arrays = self._named(frame)
@@ -175,23 +208,6 @@ class Session:
 
     def _unpack(self, data: Sequence[bytes]) -> dict[str, Array]:
         return {t.name: _unpack_plain(content, t) for t, content in zip(self._outputs, data, strict=True)}
-
-
-def _native(package: Package, setting: Setting) -> Transport:
-    library = package.program("library")
-    transport = NativeTransport(library, setting)
-    if transport.plan_hash != package.seal.plan:
-        transport.close()
-        raise RunError("hash", f"{library}: was built for another package")
-    return transport
-
-
-def _emulated(package: Package, setting: Setting) -> Transport:
-    board = package.manifest.board
-    return EmulatedTransport(package.program("standalone", "riscv64"), board.isa, board.vlen, setting)
-
-
-STARTERS: Mapping[str, Callable[[Package, Setting], Transport]] = {"sim": _native, "qemu": _emulated}
 
 
 def _unpack_plain(data: bytes, tensor: Tensor) -> Array:

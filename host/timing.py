@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from host.manifest import Manifest, Stage
+from host.places import Where
 from host.plan import StepKind
-from host.session import StepTime, Where
+from host.session import StepTime
 
 SIDES: dict[StepKind, str] = {"cpu": "cpu", "device": "device", "pack": "cpu", "unpack": "cpu"}
 NOTES: dict[Where, str] = {
     "sim": "device times are those of its simulator on this machine",
     "qemu": "times under emulation say nothing about a board; device times are those of its simulator",
-    "board": "",
 }
 
 
@@ -37,13 +37,16 @@ def table(
         rows.append((extra.name, "host", *_time(extra.seconds, frames, wall), ""))
     regions = {region.name: region for region in manifest.regions}
     for step in times:
-        region = regions.get(step.name) if step.kind in ("cpu", "device") else None
+        kind = "cpu" if on == "cpu" else step.kind
+        region = regions.get(step.name) if kind == step.kind and kind in ("cpu", "device") else None
         estimate = _estimate(region.stages, region.clock_mhz) if region else ""
-        rows.append((step.name, SIDES[step.kind], *_time(step.seconds, frames, wall), estimate))
+        rows.append((step.name, SIDES[kind], *_time(step.seconds, frames, wall), estimate))
         if region and region.side == "device" and len(region.stages) > 1:
             rows += [(f"  {stage.name}", "", "", "", f"{stage.cycles:,} cycles") for stage in region.stages]
     noun = "frame" if frames == 1 else "frames"
-    head = f"{frames} {noun} in {wall:.3f} s: {frames / wall:.1f} frames/s on {on} ({NOTES[on]})"
+    head = f"{frames} {noun} in {wall:.3f} s: {frames / wall:.1f} frames/s on {on}" + (
+        f" ({NOTES[on]})" if on in NOTES else ""
+    )
     return "\n".join((head, *_aligned(rows)))
 
 

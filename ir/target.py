@@ -82,6 +82,15 @@ class SharedMemory:
 
 
 @dataclass(frozen=True)
+class HostLink:
+    """How the program that feeds the accelerator reaches it: the ``driver`` (none: no known one), and how it learns of
+    a ``completion``."""
+
+    driver: Literal["none", "uio", "pynq"] = "none"
+    completion: Literal["polling", "interrupt"] = "polling"
+
+
+@dataclass(frozen=True)
 class Target:
     """One board. ``fabric`` is None where there is no programmable logic."""
 
@@ -91,3 +100,4 @@ class Target:
     fabric: Fabric | None = None
     objective: Literal["throughput", "latency"] = "throughput"
     hypothetical: bool = False
+    link: HostLink = HostLink()

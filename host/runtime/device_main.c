@@ -1,17 +1,25 @@
 /*
- * The simulated device: a process that obeys the registers and rings of a shared file and runs the simulators of the
- * package's device regions.
+ * The simulated device: a process that obeys registers and rings in memory that it shares with the host, and runs the
+ * simulators of the package's device regions.
  *
  *     device FILE PARENT
  *
- * creates FILE, serves it, and removes it and ends when process PARENT is no longer its parent. Errors before that are one line on
- * standard error and exit status 2.
+ * creates FILE for registers, rings and pool, and removes it at its end.
+ *
+ *     device --nodes REGISTERS MEMORY ADDRESS INTERRUPT PARENT
+ *
+ * serves two files that are there and stand for the nodes of hc_uio.c: a page of registers, and memory that the host
+ * says begins at the bus address ADDRESS. Every completion writes four bytes to INTERRUPT (- for none).
+ *
+ * Either ends when process PARENT is no longer its parent. Errors before that are one line on standard error and exit
+ * status 2.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hc_clock.h"
@@ -22,8 +30,11 @@
 
 typedef struct server {
     const hc_plan *plan;
-    uint8_t *map;
-    size_t map_bytes;
+    uint8_t *registers;
+    uint8_t *memory; /* what the host's addresses count in, from `address` on */
+    size_t memory_bytes;
+    uint64_t address;
+    int interrupt; /* -1: none */
     void *arena;
     const hc_command *commands; /* where the host's registers say; NULL before its first reset */
     hc_completion *completions;
@@ -32,29 +43,48 @@ typedef struct server {
     uint32_t served; /* sequence number of the last command */
 } server;
 
-static hc_regs regs_of(const server *s) { return (hc_regs)(void *)s->map; }
+static hc_regs regs_of(const server *s) { return (hc_regs)(void *)s->registers; }
 
 static int fail(const char *what, const char *about) {
     fprintf(stderr, "device: %s%s%s\n", what, *about ? ": " : "", about);
     return 2;
 }
 
-/* The file, with its blocks reserved, and locked for as long as this process lives: see hc_shared.c. */
+static uint8_t *map(int file, size_t bytes) {
+    void *found = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    return found == MAP_FAILED ? NULL : found;
+}
+
+/* One file for all, with its blocks reserved, and locked for as long as this process lives: see hc_shared.c. */
 static int create_file(server *s, const char *path) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
     int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file < 0 || fcntl(file, F_SETLK, &lock) != 0 || posix_fallocate(file, 0, (off_t)s->map_bytes) != 0) {
+    s->memory_bytes = HC_POOL_OFFSET + (size_t)s->plan->frames * s->plan->pool_bytes;
+    if (file < 0 || fcntl(file, F_SETLK, &lock) != 0 || posix_fallocate(file, 0, (off_t)s->memory_bytes) != 0) {
         return 0;
     }
-    void *map = mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    s->map = map == MAP_FAILED ? NULL : map;
-    return s->map != NULL;
+    s->registers = s->memory = map(file, s->memory_bytes);
+    return s->memory != NULL;
 }
 
-/* An address that the host wrote; NULL if it does not lie in the file with room for `bytes`. */
+static int open_nodes(server *s, char **paths) {
+    struct stat about;
+    const int registers = open(paths[0], O_RDWR | O_CLOEXEC), memory = open(paths[1], O_RDWR | O_CLOEXEC);
+    if (registers < 0 || memory < 0 || fstat(memory, &about) != 0) {
+        return 0;
+    }
+    s->address = strtoull(paths[2], NULL, 0);
+    s->interrupt = strcmp(paths[3], "-") ? open(paths[3], O_WRONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    s->memory_bytes = (size_t)about.st_size;
+    s->registers = map(registers, HC_REGS_BYTES);
+    s->memory = map(memory, s->memory_bytes);
+    return s->registers && s->memory && (s->interrupt >= 0 || !strcmp(paths[3], "-"));
+}
+
+/* An address that the host wrote; NULL if it does not lie in the memory with room for `bytes`. */
 static void *at(const server *s, uint32_t reg, size_t bytes) {
-    const uint64_t base = hc_reg_read64(regs_of(s), reg);
-    return base % 64 == 0 && base <= s->map_bytes && bytes <= s->map_bytes - base ? s->map + base : NULL;
+    const uint64_t offset = hc_reg_read64(regs_of(s), reg) - s->address;
+    return offset % 64 == 0 && offset <= s->memory_bytes && bytes <= s->memory_bytes - offset ? s->memory + offset : NULL;
 }
 
 static void take_reset(server *s) {
@@ -115,9 +145,13 @@ static void serve_one(server *s) {
     completion.frame = command.frame;
     completion.region = command.region;
     completion.status = (uint32_t)status;
-    completion.busy_ns = hc_now_ns() - start;
+    completion.end_ns = hc_now_ns();
+    completion.busy_ns = completion.end_ns - start;
     if (hc_reg_read(regs_of(s), HC_REG_RESET) == hc_reg_read(regs_of(s), HC_REG_RESET_DONE)) {
         hc_ring_put_completion(s->completions, sequence, &completion);
+        if (s->interrupt >= 0 && write(s->interrupt, &sequence, sizeof sequence) < 0) {
+            fprintf(stderr, "device: the interrupt cannot be raised\n");
+        }
     }
     s->served = sequence;
 }
@@ -138,20 +172,23 @@ static void serve(server *s, pid_t parent) {
 }
 
 int main(int argc, char **argv) {
-    server s = {.plan = &hc_package_plan};
+    server s = {.plan = &hc_package_plan, .interrupt = -1};
+    const int nodes = argc == 7 && strcmp(argv[1], "--nodes") == 0;
     const char *name = "";
     uint32_t arena_bytes = 0;
-    if (argc != 3) {
-        return fail("usage: device FILE PARENT", "");
+    if (argc != 3 && !nodes) {
+        return fail("usage: device FILE PARENT, or device --nodes REGISTERS MEMORY ADDRESS INTERRUPT PARENT", "");
     }
     if (hc_check_links(s.plan, HC_STEP_DEVICE, &name, &arena_bytes) != HC_OK) {
         return fail("the simulator does not have the ports that the plan states", name);
     }
-    s.map_bytes = HC_POOL_OFFSET + (size_t)s.plan->frames * s.plan->pool_bytes;
     if (posix_memalign(&s.arena, HC_ALIGN, arena_bytes ? arena_bytes : HC_ALIGN) != 0) {
         return fail("out of memory", "");
     }
-    if (!create_file(&s, argv[1])) {
+    if (nodes && !open_nodes(&s, argv + 2)) {
+        return fail("cannot open the files", argv[2]);
+    }
+    if (!nodes && !create_file(&s, argv[1])) {
         return fail("cannot create the shared file, or there is no room for it", argv[1]);
     }
     hc_regs regs = regs_of(&s);
@@ -159,8 +196,10 @@ int main(int argc, char **argv) {
     hc_reg_write(regs, HC_REG_VERSION, HC_PROTOCOL_VERSION);
     hc_reg_write64(regs, HC_REG_PLAN_HASH_LO, s.plan->hash);
     hc_reg_write(regs, HC_REG_STATUS, HC_DEVICE_READY);
-    serve(&s, (pid_t)atol(argv[2]));
-    unlink(argv[1]);
+    serve(&s, (pid_t)atol(argv[argc - 1]));
+    if (!nodes) {
+        unlink(argv[1]);
+    }
     free(s.arena);
     return 0;
 }

@@ -11,4 +11,7 @@
  */
 hc_status hc_check_links(const hc_plan *plan, hc_step_kind side, const char **name, uint32_t *arena_bytes);
 
+/* Whether `region` has the ports of a device's step, all plain; `*arena_bytes` grows to what it asks for. */
+int hc_runs_plain(const hc_plan *plan, const hc_step *step, const hc_region *region, uint32_t *arena_bytes);
+
 #endif

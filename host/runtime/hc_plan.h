@@ -34,6 +34,7 @@ typedef struct hc_step {
     uint32_t after_count;
     const uint16_t *after; /* steps */
     hc_conversion conversion;
+    const hc_conversion *ports; /* of a device's step: between its buffers and plain ones; lanes 0 where they are plain */
 } hc_step;
 
 typedef struct hc_plan {
@@ -59,5 +60,8 @@ extern const hc_plan hc_package_plan;
 
 /* One per region of the plan; NULL where the region runs on the other side. */
 extern const hc_region *const hc_package_regions[];
+
+/* CPU code for the device's regions, on plain buffers; NULL for other regions, and where the package has none. */
+extern const hc_region *const hc_package_failover[];
 
 #endif

@@ -35,12 +35,14 @@ typedef struct hc_completion {
     int32_t code;     /* what the region returned, with HC_E_RUN */
     uint32_t reserved;
     uint64_t busy_ns; /* how long the device worked on it */
-    uint64_t padding[3];
+    uint64_t end_ns;  /* when it was done, on the host's monotonic clock; 0 from devices that do not see it */
+    uint64_t padding[2];
 } hc_completion;
 
 enum {
     HC_COMMAND_RING_BYTES = HC_RING_SLOTS * 128,
     HC_COMPLETION_RING_BYTES = HC_RING_SLOTS * 64,
+    HC_RINGS_BYTES = 0x1000, /* both rings, command ring first; a page, since the pool is mapped otherwise */
     HC_COMMAND_RING_OFFSET = 0x1000, /* in the shared file of a simulated device, behind the registers */
     HC_COMPLETION_RING_OFFSET = HC_COMMAND_RING_OFFSET + HC_COMMAND_RING_BYTES,
     HC_POOL_OFFSET = 0x2000

@@ -4,98 +4,57 @@
 #include <string.h>
 
 #include "hc_clock.h"
-#include "hc_links.h"
+#include "hc_frames.h"
 
-enum { STEP_WAITING, STEP_SUBMITTED, STEP_DONE };
+/* How often a device that failed is asked whether it serves again, and how long it may take to answer. */
+enum { RETRY_NS = 1000000000, ANSWER_NS = 2000000 };
+
+typedef struct command {
+    uint64_t frame;
+    uint32_t step;
+    uint64_t submitted_ns;
+} command;
 
 struct hc_scheduler {
     const hc_plan *plan;
     hc_device *device;
-    uint8_t *arena;   /* plan->frames shares */
+    hc_frames frames;
     uint8_t *scratch; /* the CPU regions' own arena: one at a time, so one for all */
-    uint8_t *states;  /* STEP_*, [place of the frame][step] */
-    uint32_t *left;   /* unfinished steps, [place of the frame] */
     hc_step_time *times;
-    uint64_t begun, finished; /* frames; frame n is in place n % plan->frames */
-    uint32_t queued;          /* commands without completion */
-    uint64_t progress_ns;     /* when the device's queue last moved */
+    command queue[HC_RING_SLOTS]; /* commands without completion, oldest first from `first` on */
+    uint32_t first, queued;
+    uint64_t progress_ns;   /* when the device's queue last moved */
+    uint64_t device_end_ns; /* when it last ended a command, for the trace */
     uint64_t deadline_ns;
-    const char *failed_step;
-    int32_t failed_code;
+    uint64_t retry_ns; /* when a device that failed is asked again; 0 while it serves */
+    hc_failure failure; /* the last */
+    hc_notice notice;   /* what was not told yet */
 };
 
-static uint32_t place_of(const hc_scheduler *s, uint64_t frame) { return (uint32_t)(frame % s->plan->frames); }
-
-static uint32_t pool_offset(const hc_scheduler *s, uint64_t frame, uint32_t buffer) {
-    return place_of(s, frame) * s->plan->pool_bytes + s->plan->buffers[buffer].offset;
-}
-
-static uint8_t *address(const hc_scheduler *s, uint64_t frame, uint32_t buffer) {
-    if (s->plan->buffers[buffer].memory == HC_POOL) {
-        return s->device->pool + pool_offset(s, frame, buffer);
-    }
-    return s->arena + (size_t)place_of(s, frame) * s->plan->arena_bytes + s->plan->buffers[buffer].offset;
-}
-
-/* Whole cache lines: the plan pads every buffer to them. */
-static uint32_t padded(const hc_scheduler *s, uint32_t buffer) {
-    const uint32_t line = s->plan->cache_line;
-    return (s->plan->buffers[buffer].bytes + line - 1) / line * line;
-}
-
-/* The processor is about to read the buffer: what a device has written must not be hidden by stale lines. */
-static const uint8_t *to_read(const hc_scheduler *s, uint64_t frame, uint32_t buffer) {
-    if (s->plan->buffers[buffer].memory == HC_POOL) {
-        s->device->ops->invalidate(s->device, pool_offset(s, frame, buffer), padded(s, buffer));
-    }
-    return address(s, frame, buffer);
-}
-
-/* The processor has written the buffer: a device must see it. */
-static void written(const hc_scheduler *s, uint64_t frame, uint32_t buffer) {
-    if (s->plan->buffers[buffer].memory == HC_POOL) {
-        s->device->ops->clean(s->device, pool_offset(s, frame, buffer), padded(s, buffer));
-    }
-}
-
-static uint8_t *state_of(const hc_scheduler *s, uint64_t frame, uint32_t step) {
-    return &s->states[place_of(s, frame) * s->plan->step_count + step];
-}
-
-static int is_ready(const hc_scheduler *s, uint64_t frame, uint32_t index) {
-    const hc_step *step = &s->plan->steps[index];
-    if (*state_of(s, frame, index) != STEP_WAITING) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < step->after_count; i++) {
-        if (*state_of(s, frame, step->after[i]) != STEP_DONE) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 static void mark_done(hc_scheduler *s, uint64_t frame, uint32_t step, uint64_t busy_ns) {
-    *state_of(s, frame, step) = STEP_DONE;
-    s->left[place_of(s, frame)]--;
+    *hc_state(&s->frames, frame, step) = HC_STEP_DONE;
+    s->frames.left[hc_place(&s->frames, frame)]--;
     s->times[step].runs++;
     s->times[step].busy_ns += busy_ns;
 }
 
-static hc_status failed(hc_scheduler *s, const hc_step *step, hc_status status, int32_t code) {
-    s->failed_step = step->name;
-    s->failed_code = code;
+static hc_status failed(hc_scheduler *s, uint64_t frame, uint32_t step, hc_status status, int32_t code) {
+    s->failure = (hc_failure){status, s->plan->steps[step].name, frame, code};
     return status;
 }
 
+/* A CPU region, or a device's region on the CPU. */
 static int32_t run_region(hc_scheduler *s, uint64_t frame, const hc_step *step) {
     const void *inputs[HC_PORTS_MAX];
     void *outputs[HC_PORTS_MAX];
     for (uint32_t i = 0; i < step->read_count; i++) {
-        inputs[i] = to_read(s, frame, step->reads[i]);
+        inputs[i] = hc_to_read(&s->frames, frame, step->reads[i]);
     }
     for (uint32_t i = 0; i < step->write_count; i++) {
-        outputs[i] = address(s, frame, step->writes[i]);
+        outputs[i] = hc_address(&s->frames, frame, step->writes[i]);
+    }
+    if (step->kind == HC_STEP_DEVICE) {
+        return hc_failover_run(&s->frames.failover, step, inputs, outputs, s->scratch);
     }
     return hc_package_regions[step->region]->run(inputs, outputs, s->scratch);
 }
@@ -104,65 +63,74 @@ static hc_status run_cpu_step(hc_scheduler *s, uint64_t frame, uint32_t index) {
     const hc_step *step = &s->plan->steps[index];
     const uint64_t start = hc_now_ns();
     int32_t code = 0;
-    if (step->kind == HC_STEP_CPU) {
-        code = run_region(s, frame, step);
-    } else if (step->kind == HC_STEP_PACK) {
-        hc_pack(&step->conversion, to_read(s, frame, step->reads[0]), address(s, frame, step->writes[0]));
+    if (step->kind == HC_STEP_PACK) {
+        hc_pack(&step->conversion, hc_to_read(&s->frames, frame, step->reads[0]), hc_address(&s->frames, frame, step->writes[0]));
+    } else if (step->kind == HC_STEP_UNPACK) {
+        hc_unpack(&step->conversion, hc_to_read(&s->frames, frame, step->reads[0]), hc_address(&s->frames, frame, step->writes[0]));
     } else {
-        hc_unpack(&step->conversion, to_read(s, frame, step->reads[0]), address(s, frame, step->writes[0]));
+        code = run_region(s, frame, step);
     }
     if (code) {
-        return failed(s, step, HC_E_RUN, code);
+        return failed(s, frame, index, HC_E_RUN, code);
     }
     for (uint32_t i = 0; i < step->write_count; i++) {
-        written(s, frame, step->writes[i]);
+        hc_written(&s->frames, frame, step->writes[i]);
     }
-    mark_done(s, frame, index, hc_now_ns() - start);
+    const uint64_t end = hc_now_ns();
+    const hc_span_kind kind = step->kind == HC_STEP_DEVICE ? HC_SPAN_FAILOVER : HC_SPAN_CPU;
+    hc_trace_add(&s->frames.trace, hc_place(&s->frames, frame), kind, index, start, end);
+    mark_done(s, frame, index, end - start);
     return HC_OK;
 }
 
 static hc_status submit(hc_scheduler *s, uint64_t frame, uint32_t index) {
     const hc_step *step = &s->plan->steps[index];
-    hc_command command = {.frame = frame,
-                          .region = (uint32_t)step->region,
-                          .input_count = (uint16_t)step->read_count,
-                          .output_count = (uint16_t)step->write_count};
+    hc_command c = {.frame = frame,
+                    .region = (uint32_t)step->region,
+                    .input_count = (uint16_t)step->read_count,
+                    .output_count = (uint16_t)step->write_count};
+    if (s->queued == HC_RING_SLOTS) {
+        return HC_BUSY;
+    }
     for (uint32_t i = 0; i < step->read_count; i++) {
-        command.offsets[i] = pool_offset(s, frame, step->reads[i]);
+        c.offsets[i] = hc_pool_offset(&s->frames, frame, step->reads[i]);
     }
     for (uint32_t i = 0; i < step->write_count; i++) {
-        command.offsets[step->read_count + i] = pool_offset(s, frame, step->writes[i]);
+        c.offsets[step->read_count + i] = hc_pool_offset(&s->frames, frame, step->writes[i]);
     }
-    hc_status status = s->device->ops->submit(s->device, &command);
+    const uint64_t now = hc_now_ns();
+    hc_status status = s->device->ops->submit(s->device, &c);
     if (status == HC_OK) {
-        *state_of(s, frame, index) = STEP_SUBMITTED;
-        if (s->queued++ == 0) {
-            s->progress_ns = hc_now_ns();
-        }
+        *hc_state(&s->frames, frame, index) = HC_STEP_SUBMITTED;
+        s->progress_ns = s->queued == 0 ? now : s->progress_ns;
+        s->queue[(s->first + s->queued++) % HC_RING_SLOTS] = (command){frame, index, now};
     }
     return status;
 }
 
+/* The device serves commands in order: this is the oldest one's. */
 static hc_status take_completion(hc_scheduler *s, const hc_completion *completion) {
-    const uint64_t frame = completion->frame;
-    s->queued--;
-    s->progress_ns = hc_now_ns();
-    for (uint32_t i = 0; i < s->plan->step_count; i++) {
-        const hc_step *step = &s->plan->steps[i];
-        if (step->kind != HC_STEP_DEVICE || step->region != (int32_t)completion->region) {
-            continue;
-        }
-        if (frame < s->finished || frame >= s->begun || *state_of(s, frame, i) != STEP_SUBMITTED) {
-            break;
-        }
-        if (completion->status != HC_OK) {
-            const int known = completion->status < HC_STATUS_COUNT;
-            return failed(s, step, known ? (hc_status)completion->status : HC_E_BAD_STATUS, completion->code);
-        }
-        mark_done(s, frame, i, completion->busy_ns);
-        return HC_OK;
+    const command oldest = s->queue[s->first];
+    const hc_step *step = &s->plan->steps[oldest.step];
+    const uint64_t now = hc_now_ns();
+    const int known = completion->status < HC_STATUS_COUNT && completion->status != HC_PENDING;
+    if (completion->status != HC_OK && known) {
+        return failed(s, oldest.frame, oldest.step, (hc_status)completion->status, completion->code);
     }
-    return completion->status == HC_E_BAD_DESCRIPTOR ? HC_E_BAD_DESCRIPTOR : HC_E_BAD_STATUS;
+    if (!known || completion->frame != oldest.frame || completion->region != (uint32_t)step->region) {
+        return failed(s, oldest.frame, oldest.step, HC_E_BAD_STATUS, 0);
+    }
+    const int shares_clock = completion->end_ns > oldest.submitted_ns && completion->end_ns <= now;
+    const uint64_t end = shares_clock && completion->end_ns > s->device_end_ns ? completion->end_ns : now;
+    const uint64_t earliest = oldest.submitted_ns > s->device_end_ns ? oldest.submitted_ns : s->device_end_ns;
+    const uint64_t start = completion->busy_ns < end - earliest ? end - completion->busy_ns : earliest;
+    hc_trace_add(&s->frames.trace, hc_place(&s->frames, oldest.frame), HC_SPAN_DEVICE, oldest.step, start, end);
+    s->device_end_ns = end;
+    s->progress_ns = now;
+    s->first = (s->first + 1) % HC_RING_SLOTS;
+    s->queued--;
+    mark_done(s, oldest.frame, oldest.step, completion->busy_ns);
+    return HC_OK;
 }
 
 /* Takes what the device has completed, waiting for the first until `until_ns` (0: not at all). */
@@ -170,11 +138,16 @@ static hc_status collect(hc_scheduler *s, uint64_t until_ns) {
     while (s->queued) {
         hc_completion completion;
         hc_status status = s->device->ops->wait(s->device, until_ns, &completion);
-        if (status == HC_OK) {
-            status = take_completion(s, &completion);
+        if (status == HC_PENDING) {
+            const int late = hc_now_ns() >= s->progress_ns + s->deadline_ns;
+            return late ? failed(s, s->queue[s->first].frame, s->queue[s->first].step, HC_E_DEADLINE, 0) : HC_OK;
         }
         if (status != HC_OK) {
-            return status == HC_PENDING ? HC_OK : status;
+            return failed(s, s->queue[s->first].frame, s->queue[s->first].step, status, 0);
+        }
+        status = take_completion(s, &completion);
+        if (status != HC_OK) {
+            return status;
         }
         until_ns = 0;
     }
@@ -183,12 +156,12 @@ static hc_status collect(hc_scheduler *s, uint64_t until_ns) {
 
 /* Submits every device step that is ready; HC_BUSY is no error, the step is tried again later. */
 static hc_status submit_ready(hc_scheduler *s) {
-    for (uint64_t frame = s->finished; frame < s->begun; frame++) {
+    for (uint64_t frame = s->frames.finished; frame < s->frames.begun; frame++) {
         for (uint32_t i = 0; i < s->plan->step_count; i++) {
-            if (s->plan->steps[i].kind == HC_STEP_DEVICE && is_ready(s, frame, i)) {
+            if (hc_is_for_device(&s->frames, frame, i) && hc_is_ready(&s->frames, frame, i)) {
                 hc_status status = submit(s, frame, i);
                 if (status != HC_OK && status != HC_BUSY) {
-                    return failed(s, &s->plan->steps[i], status, 0);
+                    return failed(s, frame, i, status, 0);
                 }
             }
         }
@@ -199,9 +172,9 @@ static hc_status submit_ready(hc_scheduler *s) {
 /* Runs one CPU step, of the oldest frame that has one ready; `*ran` says whether there was any. */
 static hc_status run_one(hc_scheduler *s, int *ran) {
     *ran = 0;
-    for (uint64_t frame = s->finished; frame < s->begun; frame++) {
+    for (uint64_t frame = s->frames.finished; frame < s->frames.begun; frame++) {
         for (uint32_t i = 0; i < s->plan->step_count; i++) {
-            if (s->plan->steps[i].kind != HC_STEP_DEVICE && is_ready(s, frame, i)) {
+            if (!hc_is_for_device(&s->frames, frame, i) && hc_is_ready(&s->frames, frame, i)) {
                 *ran = 1;
                 return run_cpu_step(s, frame, i);
             }
@@ -210,8 +183,38 @@ static hc_status run_one(hc_scheduler *s, int *ran) {
     return HC_OK;
 }
 
+/* The CPU goes on in the device's place; the cause where the package has no code for that. */
+static hc_status fail_over(hc_scheduler *s, hc_status cause) {
+    if (!s->frames.failover.pool) {
+        return cause;
+    }
+    hc_leave_device(&s->frames);
+    s->queued = 0;
+    s->retry_ns = hc_now_ns() + RETRY_NS;
+    s->notice = (hc_notice){HC_NOTICE_FAILOVER, s->failure};
+    return HC_OK;
+}
+
+/* Whether a new frame goes to the device. One that failed is asked again from time to time. */
+static int device_serves(hc_scheduler *s) {
+    if (!s->device || !s->retry_ns) {
+        return s->device != NULL;
+    }
+    const uint64_t now = hc_now_ns();
+    if (now < s->retry_ns) {
+        return 0;
+    }
+    if (s->device->ops->reset(s->device, now + ANSWER_NS) != HC_OK) {
+        s->retry_ns = hc_now_ns() + RETRY_NS;
+        return 0;
+    }
+    s->retry_ns = 0;
+    s->notice = (hc_notice){HC_NOTICE_RETURNED, {HC_OK, "", s->frames.begun, 0}};
+    return 1;
+}
+
 hc_status hc_schedule_advance(hc_scheduler *s, uint64_t until_ns) {
-    if (s->finished == s->begun) {
+    if (s->frames.finished == s->frames.begun) {
         return HC_E_ARGUMENT;
     }
     int ran = 1;
@@ -221,16 +224,16 @@ hc_status hc_schedule_advance(hc_scheduler *s, uint64_t until_ns) {
             give_up = s->progress_ns + s->deadline_ns < until_ns ? s->progress_ns + s->deadline_ns : until_ns;
         }
         hc_status status = collect(s, give_up);
-        if (status == HC_OK && s->queued && hc_now_ns() >= s->progress_ns + s->deadline_ns) {
-            status = HC_E_DEADLINE;
-        }
         if (status == HC_OK) {
             status = submit_ready(s);
         }
         if (status != HC_OK) {
+            status = fail_over(s, status);
+        }
+        if (status != HC_OK) {
             return status;
         }
-        if (s->left[place_of(s, s->finished)] == 0) {
+        if (s->frames.left[hc_place(&s->frames, s->frames.finished)] == 0) {
             return HC_OK;
         }
         status = run_one(s, &ran);
@@ -244,37 +247,43 @@ hc_status hc_schedule_advance(hc_scheduler *s, uint64_t until_ns) {
 }
 
 hc_status hc_schedule_begin(hc_scheduler *s, const void *const *inputs) {
-    if (s->begun - s->finished == s->plan->frames) {
+    if (s->frames.begun - s->frames.finished == s->plan->frames) {
         return HC_BUSY;
     }
-    const uint64_t frame = s->begun;
+    const uint64_t frame = s->frames.begun;
+    const uint32_t place = hc_place(&s->frames, frame);
+    s->frames.starts[place] = hc_now_ns();
+    s->frames.on_device[place] = (uint8_t)device_serves(s);
+    hc_trace_begin(&s->frames.trace, place);
     for (uint32_t i = 0; i < s->plan->input_count; i++) {
         const uint32_t buffer = s->plan->inputs[i];
-        memcpy(address(s, frame, buffer), inputs[i], s->plan->buffers[buffer].bytes);
-        written(s, frame, buffer);
+        memcpy(hc_address(&s->frames, frame, buffer), inputs[i], s->plan->buffers[buffer].bytes);
+        hc_written(&s->frames, frame, buffer);
     }
-    memset(state_of(s, frame, 0), STEP_WAITING, s->plan->step_count);
-    s->left[place_of(s, frame)] = s->plan->step_count;
-    s->begun++;
+    memset(hc_state(&s->frames, frame, 0), HC_STEP_WAITING, s->plan->step_count);
+    s->frames.left[place] = s->plan->step_count;
+    s->frames.begun++;
     return HC_OK;
 }
 
 hc_status hc_schedule_finish(hc_scheduler *s, void *const *outputs) {
-    if (s->finished == s->begun || s->left[place_of(s, s->finished)] != 0) {
+    if (s->frames.finished == s->frames.begun || s->frames.left[hc_place(&s->frames, s->frames.finished)] != 0) {
         return HC_PENDING;
     }
     for (uint32_t i = 0; i < s->plan->output_count; i++) {
         const uint32_t buffer = s->plan->outputs[i];
-        memcpy(outputs[i], to_read(s, s->finished, buffer), s->plan->buffers[buffer].bytes);
+        memcpy(outputs[i], hc_to_read(&s->frames, s->frames.finished, buffer), s->plan->buffers[buffer].bytes);
     }
-    s->finished++;
+    hc_trace_add(&s->frames.trace, hc_place(&s->frames, s->frames.finished), HC_SPAN_FRAME, 0, s->frames.starts[hc_place(&s->frames, s->frames.finished)],
+                 hc_now_ns());
+    s->frames.finished++;
     return HC_OK;
 }
 
 hc_status hc_schedule_reset(hc_scheduler *s, uint64_t until_ns) {
-    s->finished = s->begun;
+    s->frames.finished = s->frames.begun;
     s->queued = 0;
-    s->failed_step = "";
+    s->failure = (hc_failure){HC_OK, "", 0, 0};
     return s->device ? s->device->ops->reset(s->device, until_ns) : HC_OK;
 }
 
@@ -282,48 +291,51 @@ void hc_schedule_set_deadline(hc_scheduler *s, uint64_t deadline_ns) { s->deadli
 
 const hc_step_time *hc_schedule_times(const hc_scheduler *s) { return s->times; }
 
-const char *hc_schedule_failed_step(const hc_scheduler *s, int32_t *code) {
-    *code = s->failed_code;
-    return s->failed_step;
+hc_status hc_schedule_trace(hc_scheduler *s) {
+    return s->frames.trace.counts ? HC_OK : hc_trace_open(&s->frames.trace, s->plan);
 }
 
-static uint8_t *aligned(size_t bytes) {
-    void *memory = NULL;
-    if (posix_memalign(&memory, HC_ALIGN, bytes ? bytes : HC_ALIGN) != 0) {
-        return NULL;
-    }
-    return memset(memory, 0, bytes);
+const hc_span *hc_schedule_spans(const hc_scheduler *s, uint32_t *count) {
+    const uint32_t place = hc_place(&s->frames, s->frames.finished + s->plan->frames - 1);
+    *count = s->frames.trace.counts && s->frames.finished ? s->frames.trace.counts[place] : 0;
+    return s->frames.trace.spans + (size_t)place * s->frames.trace.capacity;
+}
+
+const hc_failure *hc_schedule_failure(const hc_scheduler *s) { return &s->failure; }
+
+int hc_schedule_notice(hc_scheduler *s, hc_notice *notice) {
+    *notice = s->notice;
+    s->notice.kind = HC_NOTICE_NONE;
+    return notice->kind != HC_NOTICE_NONE;
 }
 
 hc_status hc_schedule_open(const hc_plan *plan, hc_device *device, const char **name, hc_scheduler **scheduler) {
     uint32_t scratch_bytes = 0;
-    hc_status status = hc_check_links(plan, HC_STEP_CPU, name, &scratch_bytes);
-    hc_scheduler *s = status == HC_OK ? calloc(1, sizeof *s) : NULL;
+    hc_scheduler *s = calloc(1, sizeof *s);
     if (!s) {
-        return status == HC_OK ? HC_E_MEMORY : status;
+        return HC_E_MEMORY;
     }
     s->plan = plan;
     s->device = device;
     s->deadline_ns = 10000000000u;
-    s->failed_step = "";
-    s->arena = aligned((size_t)plan->frames * plan->arena_bytes);
-    s->scratch = aligned(scratch_bytes);
-    s->states = calloc(plan->frames, plan->step_count);
-    s->left = calloc(plan->frames, sizeof *s->left);
+    s->failure.region = "";
+    hc_status status = hc_frames_open(&s->frames, plan, device, name, &scratch_bytes);
+    s->scratch = hc_zeroed(scratch_bytes);
     s->times = calloc(plan->step_count, sizeof *s->times);
-    if (!s->arena || !s->scratch || !s->states || !s->left || !s->times) {
+    if (status == HC_OK && !(s->scratch && s->times)) {
+        status = HC_E_MEMORY;
+    }
+    if (status != HC_OK) {
         hc_schedule_close(s);
-        return HC_E_MEMORY;
+        return status;
     }
     *scheduler = s;
     return HC_OK;
 }
 
 void hc_schedule_close(hc_scheduler *s) {
-    free(s->arena);
+    hc_frames_close(&s->frames);
     free(s->scratch);
-    free(s->states);
-    free(s->left);
     free(s->times);
     free(s);
 }

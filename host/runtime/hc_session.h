@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "hc_device.h"
+#include "hc_failure.h"
 #include "hc_schedule.h"
 #include "hc_status.h"
 
@@ -13,10 +15,11 @@ typedef struct hc_session hc_session;
 uint64_t hc_session_plan_hash(void);
 
 /*
- * `shared_file`: the simulated device's, or NULL for a package without device regions. HC_PENDING if the device is
- * not ready within `timeout_ms`: call again. With HC_E_REGION, `*name` is the region.
+ * Without any device in `link`, the CPU computes the device's regions, if the package has code for them. HC_PENDING if
+ * the device is not ready within `timeout_ms`: call again. `about` (HC_TEXT_BYTES) becomes what the status does not
+ * say, or "".
  */
-hc_status hc_session_open(const char *shared_file, uint32_t timeout_ms, const char **name, hc_session **session);
+hc_status hc_session_open(const hc_link *link, uint32_t timeout_ms, char *about, hc_session **session);
 void hc_session_close(hc_session *session);
 
 /*
@@ -32,7 +35,14 @@ hc_status hc_session_begin(hc_session *session, const void *const *inputs);
 hc_status hc_session_advance(hc_session *session, uint32_t timeout_ms);
 hc_status hc_session_finish(hc_session *session, void *const *outputs);
 hc_status hc_session_reset(hc_session *session, uint32_t timeout_ms);
+hc_status hc_session_trace(hc_session *session);
+const hc_span *hc_session_spans(const hc_session *session, uint32_t *count);
 const hc_step_time *hc_session_times(const hc_session *session);
-const char *hc_session_failed_step(const hc_session *session, int32_t *code);
+
+/* The last error as a line. */
+const char *hc_session_failure(hc_session *session);
+
+/* What happened that was no error (the CPU took over from the device, or it serves again) as a line; NULL if nothing. */
+const char *hc_session_notice(hc_session *session);
 
 #endif

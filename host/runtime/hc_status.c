@@ -15,10 +15,14 @@ static const struct {
     [HC_E_HASH] = {"hash", "the device was built for another package"},
     [HC_E_VERSION] = {"version", "the device speaks another version of the protocol"},
     [HC_E_REGION] = {"region", "a region does not have the ports that the plan states"},
-    [HC_E_RUN] = {"run", "a region failed"},
+    [HC_E_RUN] = {"run", "the region failed"},
     [HC_E_BAD_DESCRIPTOR] = {"bad_descriptor", "the device refused a damaged command"},
     [HC_E_BAD_STATUS] = {"bad_status", "the device answered with a damaged completion"},
     [HC_E_THREADS] = {"threads", "the system gave no thread: ask for fewer"},
+    [HC_E_NO_FAILOVER] = {"no_failover", "the package has no CPU code for the accelerator's regions"},
+    [HC_E_NO_NODE] = {"no_node", "the device cannot be opened"},
+    [HC_E_IN_USE] = {"in_use", "the device is in use"},
+    [HC_E_DMA_MEMORY] = {"dma_memory", "not enough DMA memory"},
 };
 
 static int known(hc_status status) { return (int)status >= 0 && status < HC_STATUS_COUNT; }

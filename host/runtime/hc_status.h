@@ -23,6 +23,10 @@ typedef enum hc_status {
     HC_E_BAD_DESCRIPTOR, /* the device was given a damaged or impossible command */
     HC_E_BAD_STATUS,     /* the device answered with something that is no completion */
     HC_E_THREADS,        /* the system gave no thread */
+    HC_E_NO_FAILOVER,    /* no device, and no CPU code in its place */
+    HC_E_NO_NODE,        /* a device node is missing or cannot be opened */
+    HC_E_IN_USE,         /* another process runs on the device */
+    HC_E_DMA_MEMORY,     /* there is less DMA memory than the package needs */
     HC_STATUS_COUNT
 } hc_status;
 

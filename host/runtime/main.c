@@ -1,7 +1,11 @@
 /*
  * The standalone program: the runtime with its CPU regions, for a RISC-V Linux (under qemu or on a board).
  *
- *     hetero [--shared FILE] [--deadline MILLISECONDS] [--threads N] < frames > outputs
+ *     hetero [--shared FILE | --nodes ROOT [--interrupt]] [--deadline MILLISECONDS] [--threads N] [--trace]
+ *         < frames > outputs
+ *
+ * --shared: a simulated device's file. --nodes: the folder above dev/ and sys/ with a UIO device; / on a board. Without
+ * either the CPU computes everything.
  *
  * hc_wire.h has the format of both streams. Errors are one line "hetero: CODE: text" on standard error and exit
  * status 2.
@@ -21,7 +25,7 @@ typedef struct program {
     const hc_plan *plan;
     hc_session *session;
     uint32_t in_flight;
-    int input_ended;
+    int input_ended, trace;
     uint64_t input_bytes, output_bytes;
     uint8_t *input, *output; /* one message's body each */
 } program;
@@ -126,17 +130,25 @@ static int give_outputs(program *p) {
     if (status != HC_OK) {
         return fail_status(status, "");
     }
+    uint32_t spans = 0;
+    const hc_span *first = hc_session_spans(p->session, &spans);
     p->in_flight--;
+    if (p->trace && !write_message(HC_WIRE_SPANS, first, spans * sizeof *first)) {
+        return fail("output", "cannot be written", "");
+    }
     return write_message(HC_WIRE_OUTPUTS, p->output, p->output_bytes) ? 0 : fail("output", "cannot be written", "");
 }
 
 static int work(program *p) {
-    int32_t code = 0;
     hc_status status = hc_session_advance(p->session, SLICE_MS);
+    const char *notice = hc_session_notice(p->session);
+    if (notice && !write_message(HC_WIRE_NOTICE, notice, strlen(notice))) {
+        return fail("output", "cannot be written", "");
+    }
     if (status == HC_OK) {
         return give_outputs(p);
     }
-    return status == HC_PENDING ? 0 : fail_status(status, hc_session_failed_step(p->session, &code));
+    return status == HC_PENDING ? 0 : fail(hc_status_name(status), hc_session_failure(p->session), "");
 }
 
 static int message_waits(void) {
@@ -153,20 +165,38 @@ static int serve(program *p) {
     return result;
 }
 
+/* The command line; 0 if it is not one. */
+static int parse(int argc, char **argv, hc_link *link, long *deadline_ms, long *threads, int *trace) {
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--trace") == 0) {
+            *trace = 1;
+        } else if (strcmp(argv[i], "--interrupt") == 0) {
+            link->interrupt = 1;
+        } else if (value && strcmp(argv[i], "--shared") == 0 && !link->nodes) {
+            link->shared = argv[++i];
+        } else if (value && strcmp(argv[i], "--nodes") == 0 && !link->shared) {
+            link->nodes = argv[++i];
+        } else if (value && strcmp(argv[i], "--deadline") == 0) {
+            *deadline_ms = atol(argv[++i]);
+        } else if (value && strcmp(argv[i], "--threads") == 0) {
+            *threads = atol(argv[++i]);
+        } else {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 int main(int argc, char **argv) {
     program p = {.plan = &hc_package_plan};
-    const char *shared = NULL, *name = "";
+    hc_link link = {NULL, NULL, NULL, 0};
+    char about[HC_TEXT_BYTES] = "";
     long deadline_ms = 0, threads = 0;
-    for (int i = 1; i < argc; i += 2) {
-        if (i + 1 < argc && strcmp(argv[i], "--shared") == 0) {
-            shared = argv[i + 1];
-        } else if (i + 1 < argc && strcmp(argv[i], "--deadline") == 0) {
-            deadline_ms = atol(argv[i + 1]);
-        } else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0) {
-            threads = atol(argv[i + 1]);
-        } else {
-            return fail("usage", "hetero [--shared FILE] [--deadline MILLISECONDS] [--threads N] < frames > outputs", "");
-        }
+    if (!parse(argc, argv, &link, &deadline_ms, &threads, &p.trace)) {
+        return fail("usage",
+                    "hetero [--shared FILE | --nodes ROOT [--interrupt]] [--deadline MILLISECONDS] [--threads N] [--trace]",
+                    "");
     }
     p.input_bytes = total_bytes(p.plan, p.plan->input_count, p.plan->inputs);
     p.output_bytes = total_bytes(p.plan, p.plan->output_count, p.plan->outputs);
@@ -175,12 +205,15 @@ int main(int argc, char **argv) {
     if (!p.input || !p.output) {
         return fail_status(HC_E_MEMORY, "");
     }
-    hc_status status = hc_session_open(shared, OPEN_MS, &name, &p.session);
+    hc_status status = hc_session_open(&link, OPEN_MS, about, &p.session);
     if (status != HC_OK) {
-        return fail_status(status == HC_PENDING ? HC_E_DEADLINE : status, name);
+        return fail_status(status == HC_PENDING ? HC_E_DEADLINE : status, about);
     }
     if (deadline_ms > 0) {
         hc_session_set_deadline(p.session, (uint32_t)deadline_ms);
+    }
+    if (p.trace && hc_session_trace(p.session) != HC_OK) {
+        return fail_status(HC_E_MEMORY, "");
     }
     status = hc_session_set_threads(p.session, (uint32_t)threads);
     const int result = status == HC_OK ? serve(&p) : fail_status(status, "threads");

@@ -45,6 +45,17 @@ def riscv_package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 
 @pytest.fixture(scope="session")
+def spared_riscv(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """The fake network with CPU code for its device region, on a uio board, with the standalone RISC-V program."""
+    for module, wheel in (("ziglang", "ziglang"), ("qemu", "xuantie-qemu")):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{wheel} is not installed")
+    folder = tmp_path_factory.mktemp("packages") / "spared"
+    manifest = fake.manifest(coherent=False, failover=True, driver="uio")
+    return build(folder, manifest, fake.FAILOVER_FILES, cc_riscv=f"{sys.executable} -m ziglang cc")
+
+
+@pytest.fixture(scope="session")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """A CPU-only network that sees the same object in every photo: see `fake.DETECTOR_BOX`."""
     return build(tmp_path_factory.mktemp("packages") / "detector", fake.detector_manifest(), fake.DETECTOR_FILES)

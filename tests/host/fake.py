@@ -36,8 +36,11 @@ def board(coherent: bool = True, **facts: Any) -> Board:
     return Board(**(known | facts))
 
 
-def manifest(coherent: bool = True, **facts: Any) -> Manifest:
-    """x -> [head] -> small (device: [wide]) and rest -> [tail] -> y; the network's outputs are y and wide."""
+def manifest(coherent: bool = True, failover: bool = False, **facts: Any) -> Manifest:
+    """x -> [head] -> small (device: [wide]) and rest -> [tail] -> y; the network's outputs are y and wide.
+
+    With ``failover``, the CPU can compute the device's region: see `FAILOVER_FILES`.
+    """
     tensors = (
         Tensor.of("x", TensorType.of_range(SHAPE, 0, 255)),
         Tensor.of("small", TensorType.of_range(SHAPE, -8, 7)),
@@ -60,6 +63,7 @@ def manifest(coherent: bool = True, **facts: Any) -> Manifest:
         ("regions/scale/scale.cpp",),
         (Stage("multiply", 35, "4 lanes"),),
         200.0,
+        failover=("regions/scale_cpu/scale.c",) if failover else (),
     )
     tail = Region(
         "tail",
@@ -143,11 +147,32 @@ static const uint32_t output_bytes[] = {{{PIXELS * CHANNELS * 4}}};
 const hc_region hc_region_tail = {{"tail", HC_REGION_ABI, 2, 1, input_bytes, output_bytes, 0, run}};
 """
 
+SCALE_CPU = f"""
+#include "hc_region.h"
+
+static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {{
+    const int8_t *in = inputs[0];
+    int16_t *out = outputs[0];
+    *(int32_t *)arena = 60;
+    for (int i = 0; i < {PIXELS * CHANNELS}; i++) {{
+        out[i] = (int16_t)(in[i] * *(int32_t *)arena + 11);
+    }}
+    return 0;
+}}
+
+static const uint32_t input_bytes[] = {{{PIXELS * CHANNELS}}};
+static const uint32_t output_bytes[] = {{{PIXELS * CHANNELS * 2}}};
+const hc_region hc_region_scale_cpu = {{"scale_cpu", HC_REGION_ABI, 1, 1, input_bytes, output_bytes, 4, run}};
+"""
+
 FILES = {
     "regions/head/head.c": HEAD,
     "regions/scale/scale.cpp": SCALE,
     "regions/tail/tail.c": TAIL,
 }
+
+
+FAILOVER_FILES = {**FILES, "regions/scale_cpu/scale.c": SCALE_CPU}
 
 
 def frames(count: int, seed: int = 0) -> list[Array]:

@@ -47,7 +47,7 @@ HARDWARE = Hardware(
 
 def manifest(**facts: Any) -> Manifest:
     """The fake network, its device region made from one file."""
-    plain = fake.manifest(**facts)
+    plain = fake.manifest(**({"driver": "pynq"} | facts))
     regions = tuple(replace(r, hardware=(PATH,)) if r.side == "device" else r for r in plain.regions)
     return replace(plain, regions=regions)
 
@@ -201,8 +201,9 @@ def test_hetero_run_refuses_a_bitstream_of_another_accelerator(
         f"hetero-run: {folder}/manifest.json: holds another accelerator than the package: region 'scale' has hash "
         f"{mine} in the bitstream, {theirs} in the package"
     )
-    assert "drivers for devices of real boards" in run(hard, "--on", "board", "--bitstream", str(folder))
-    assert run(hard, "--bitstream", str(folder)) == "hetero-run: --on sim loads no bitstream (only --on board does)"
+    assert "PYNQ is not installed" in run(hard, "--on", "board", "--bitstream", str(folder))
+    assert "needs the bitstream: --bitstream" in run(hard, "--on", "board")
+    assert run(hard, "--bitstream", str(folder)) == ("hetero-run: --on sim takes no --bitstream (only pynq does)")
     assert run(hard, "--on", "board", "--bitstream", "nowhere").endswith("no bitstream (there is no manifest.json)")
 
 
@@ -211,15 +212,15 @@ def test_a_session_refuses_too(hard: Package, folder: Path, tmp_path: Path) -> N
         Session(package_of(tmp_path / "edited", "//\n"), on="board", bitstream=folder)
     with pytest.raises(PackageError, match="is for board 'fake', the package for 'other'"):
         Session(package_of(tmp_path / "elsewhere", name="other"), on="board", bitstream=folder)
-    plain = write_package(tmp_path / "plain", fake.manifest(), fake.FILES)
+    plain = write_package(tmp_path / "plain", fake.manifest(driver="pynq"), fake.FILES)
     with pytest.raises(PackageError, match=r"has hash [0-9a-f]{64} in the bitstream, none in the package$"):
         Session(plain, on="board", bitstream=folder)
     cpu_only = write_package(
-        tmp_path / "cpu", replace(fake.detector_manifest(), board=fake.board()), fake.DETECTOR_FILES
+        tmp_path / "cpu", replace(fake.detector_manifest(), board=fake.board(driver="pynq")), fake.DETECTOR_FILES
     )
     with pytest.raises(PackageError, match="the package has no accelerator, it runs without a bitstream"):
         Session(cpu_only, on="board", bitstream=folder)
-    with pytest.raises(RunError, match="drivers for devices of real boards"):
+    with pytest.raises(RunError, match="PYNQ is not installed"):
         Session(hard, on="board", bitstream=folder)
 
 

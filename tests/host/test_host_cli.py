@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from host import cli
-from host.device import _memory_folder
+from host.device import memory_folder
 from host.package import Package
 from tests.host import fake
 
@@ -117,7 +117,9 @@ def test_a_tensor_for_a_detector(detector: Package, folder: Path, capsys: pytest
         (["float.npy"], "float.npy: input 'image': float64 values instead of integers"),
         (["pickle.npy"], "pickle.npy: no file of numbers"),
         (["text.npz"], "text.npz: no file of numbers"),
-        (["a.png", "--on", "board"], "not built yet"),
+        (["a.png", "--on", "sim", "--nodes", "/"], "--on sim takes no --nodes (only qemu, uio, ssh does)"),
+        (["a.png", "--on", "ssh"], "--on ssh needs the machine: --remote [USER@]HOST"),
+        (["a.png", "--on", "ssh", "--remote=-oProxyCommand=x"], "is no [USER@]HOST"),
         (["a.png", "--on", "qemu"], "has no standalone program for riscv64"),
     ],
 )
@@ -166,6 +168,6 @@ def test_interruption_cleans_up(package: Package, folder: Path, number: signal.S
         assert child.stderr.read() == "hetero-run: interrupted\n"
         assert child.wait() == 130
     end = time.monotonic() + 30
-    while list(_memory_folder().glob(f"hetero-{child.pid}-*")):
+    while list(memory_folder().glob(f"hetero-{child.pid}-*")):
         assert time.monotonic() < end
         time.sleep(0.01)

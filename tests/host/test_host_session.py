@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host import device as device_module
-from host.device import SimulatedDevice
+from host.device import Link, SimulatedDevice, memory_folder
 from host.errors import InputError, RunError
 from host.manifest import Program
 from host.package import Package
-from host.session import Session, Where
+from host.places import Where
+from host.session import Session
 from tests.host import fake
 from tests.host.conftest import build
 
@@ -61,11 +61,11 @@ def test_a_session_serves_many_calls(package: Package) -> None:
 def test_a_forgotten_flush_gives_wrong_results(tmp_path: Path) -> None:
     """What makes the tests above mean something: the simulated memory really is not coherent."""
     package = build(tmp_path / "p", fake.manifest(coherent=False))
-    schedule = package.root / "runtime" / "hc_schedule.c"
-    flush = "s->device->ops->clean(s->device, pool_offset(s, frame, buffer), padded(s, buffer));"
+    schedule = package.root / "runtime" / "hc_frames.c"
+    flush = "f->device->ops->clean(f->device, hc_pool_offset(f, frame, buffer), bytes);"
     text = schedule.read_text()
     assert text.count(flush) == 1
-    schedule.write_text(text.replace(flush, "(void)frame;"))
+    schedule.write_text(text.replace(flush, "(void)bytes;"))
     subprocess.run(["make", "-s", "-C", package.root, "library", "WARNINGS=-Wall -Wextra -Werror"], check=True)
     frame = fake.frames(3)[2]
     with Session(package) as session:
@@ -156,7 +156,10 @@ def test_a_silent_device_misses_the_deadline(moody_package: Package) -> None:
 
 
 def test_a_failing_region_is_named_with_its_code(moody_package: Package) -> None:
-    with Session(moody_package) as session, pytest.raises(RunError, match="tail returned 77") as caught:
+    with (
+        Session(moody_package) as session,
+        pytest.raises(RunError, match=r"^region 'tail', frame 0: the region failed with code 77$") as caught,
+    ):
         session.run(np.full(fake.SHAPE, 9, np.uint8))
     assert caught.value.code == "run"
 
@@ -257,6 +260,7 @@ def test_a_rogue_device_is_an_error(
 
     def start(self: SimulatedDevice, package: Package) -> None:
         self.file = tmp_path / "shared"
+        self.link = Link(shared=self.file)
         self._errors = (tmp_path / "errors").open("w+b")
         self.process = subprocess.Popen([sys.executable, script, self.file, package.seal.plan, way])
 
@@ -284,14 +288,14 @@ def test_the_device_goes_when_its_parent_is_killed(package: Package) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
         pid = child.stdout.readline().strip()
-        assert list(device_module._memory_folder().glob(f"hetero-{pid}-*"))
+        assert list(memory_folder().glob(f"hetero-{pid}-*"))
         child.kill()
     end = time.monotonic() + 30
-    while list(device_module._memory_folder().glob(f"hetero-{pid}-*")):
+    while list(memory_folder().glob(f"hetero-{pid}-*")):
         assert time.monotonic() < end, "the device process lives on"
         time.sleep(0.01)
 
 
 def test_board_says_what_is_missing(package: Package) -> None:
-    with pytest.raises(RunError, match="not built yet"):
+    with pytest.raises(RunError, match="no driver is known for board 'fake'"):
         Session(package, on="board")

@@ -1,4 +1,4 @@
-"""The standalone program under qemu-riscv64, through pipes (runtime/hc_wire.h)."""
+"""The standalone program through pipes (runtime/hc_wire.h): here, under qemu-riscv64, or on another machine."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from host.device import last_line
+from host.device import Link, last_line
 from host.errors import RunError
-from host.transport import Setting
+from host.transport import SPAN, RawSpan, Setting
 
 HEADER = struct.Struct("<IIQ")
 MAGIC = 0x31774348
-FRAME, OUTPUTS, STATISTICS = 1, 2, 3
+FRAME, OUTPUTS, STATISTICS, SPANS, NOTICE = 1, 2, 3, 4, 5
+LONGEST_TEXT = 4096
 SLICE_SECONDS = 0.1
 
 
-class EmulatedTransport:
-    """A `host.transport.Transport`; ``isa`` and ``vlen`` are those of `host.manifest.Board`."""
+class PipedTransport:
+    """A `host.transport.Transport`; ``command`` starts the program, to which its options are appended.
 
-    def __init__(self, program: Path, isa: str, vlen: int, setting: Setting) -> None:
+    Its last line on standard error says why it ended: ``hetero: CODE: text``, or whatever ``command`` says instead.
+    """
+
+    def __init__(self, command: Sequence[str], setting: Setting) -> None:
         self._setting = setting
         self._in_flight = 0
         self._unsent = bytearray()
         self._received = bytearray()
-        command = [*emulator(isa, vlen), str(program), "--deadline", str(setting.deadline_ms)]
-        command += ["--threads", str(setting.threads)]
-        if setting.shared_file:
-            command += ["--shared", str(setting.shared_file)]
+        self._spans: list[RawSpan] = []
+        self._name = Path(command[0]).name
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=self._errors, bufsize=0, start_new_session=True
-        )
+            [*command, *_options(setting)],
+            stdin=pipe, stdout=pipe, stderr=self._errors, bufsize=0, start_new_session=True,
+        )  # fmt: skip
         assert self._process.stdin and self._process.stdout
         self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._stdin, False)
@@ -64,6 +67,9 @@ class EmulatedTransport:
             start += size
         return outputs
 
+    def spans(self) -> list[RawSpan]:
+        return self._spans
+
     def times(self) -> list[tuple[int, int]]:
         self._unsent += HEADER.pack(MAGIC, STATISTICS, 0)
         body = self._message(STATISTICS, 16 * self._setting.steps)
@@ -78,13 +84,28 @@ class EmulatedTransport:
                 stream.close()
 
     def _message(self, kind: int, size: int) -> bytes:
-        while len(self._received) < HEADER.size + size:
+        """The next message of a kind; what comes before it is noted."""
+        while True:
+            found, length = self._header()
+            if found == SPANS and length % SPAN.size == 0:
+                self._spans = [RawSpan(*fields) for fields in SPAN.iter_unpack(self._take(length))]
+            elif found == NOTICE and length <= LONGEST_TEXT:
+                self._setting.notify(self._take(length).decode(errors="replace"))
+            elif (found, length) == (kind, size):
+                return self._take(length)
+            else:
+                raise RunError("bad_status", f"{self._name}: the program sent something that is no answer")
+
+    def _header(self) -> tuple[int, int]:
+        magic, kind, length = HEADER.unpack(self._take(HEADER.size))
+        return (kind if magic == MAGIC else 0), length
+
+    def _take(self, size: int) -> bytes:
+        while len(self._received) < size:
             self._exchange(SLICE_SECONDS)
-        if HEADER.unpack_from(self._received) != (MAGIC, kind, size):
-            raise RunError("bad_status", "the emulated program sent something that is no answer")
-        body = bytes(self._received[HEADER.size : HEADER.size + size])
-        del self._received[: HEADER.size + size]
-        return body
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
 
     def _exchange(self, seconds: float) -> None:
         """Writes and reads what the pipes take and give, waiting at most ``seconds`` for the first of it.
@@ -102,18 +123,30 @@ class EmulatedTransport:
         if data == b"":
             raise self._ended()
         self._received += data or b""
-        if not readable and not writable:
-            self._setting.check_device()
 
     def _ended(self) -> RunError:
         """What the program said when it ended."""
         status = self._process.wait()
-        self._setting.check_device()
+        ended = self._setting.device.ended()
         last = last_line(self._errors)
         program, code, text = [*last.split(": ", 2), "", ""][:3]
         if program == "hetero":
-            return RunError(code, text)
-        return RunError("system", f"the emulated program ended with status {status}{f': {last}' if last else ''}")
+            return RunError(code, f"{text}{f' ({ended})' if ended else ''}")
+        return RunError("system", f"{self._name} ended with status {status}{f': {last}' if last else ''}")
+
+
+def _options(setting: Setting) -> list[str]:
+    numbers = ["--deadline", str(setting.deadline_ms), "--threads", str(setting.threads)]
+    return [*link_options(setting.device.link), *numbers, *["--trace"] * setting.trace]
+
+
+def link_options(link: Link) -> list[str]:
+    """What tells the program where its device is."""
+    if link.shared:
+        return ["--shared", str(link.shared)]
+    if link.nodes:
+        return ["--nodes", str(link.nodes), *["--interrupt"] * link.interrupt]
+    return []
 
 
 def emulator(isa: str, vlen: int) -> list[str]:

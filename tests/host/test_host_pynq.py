@@ -1,0 +1,105 @@
+"""The PYNQ device on a stand-in of PYNQ's API whose memory is not coherent, served by the real device process."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from host.bitstream import Hardware, Window, write_bitstream
+from host.errors import PackageError, RunError
+from host.manifest import Manifest
+from host.package import Package, write_package
+from host.session import Session
+from tests.host import fake
+from tests.host.conftest import build
+from tests.host.nodes import ADDRESS, Nodes
+
+VERILOG = "module scale(input clk); endmodule\n"
+PATH = "regions/scale/scale.v"
+HARDWARE = Hardware("fake", "xczu3eg-sbva484-1-e", "fake.bit", 1, (Window("registers", "0xa0000000", 0x1000),))
+
+
+def manifest() -> Manifest:
+    plain = fake.manifest(coherent=False, failover=True, driver="pynq")
+    regions = tuple(replace(r, hardware=(PATH,)) if r.side == "device" else r for r in plain.regions)
+    return replace(plain, regions=regions)
+
+
+@pytest.fixture(scope="module")
+def pynq_package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return build(tmp_path_factory.mktemp("pynq") / "p", manifest(), {**fake.FAILOVER_FILES, PATH: VERILOG})
+
+
+def record(folder: Path, package: Package) -> Path:
+    (folder / "built").mkdir()
+    (folder / "built/fake.bit").write_bytes(b"bits")
+    return write_bitstream(folder / "bits", "fake", package, HARDWARE, "Vivado", folder / "built").root
+
+
+@pytest.fixture
+def bitstream(pynq_package: Package, tmp_path: Path) -> Path:
+    return record(tmp_path, pynq_package)
+
+
+@pytest.fixture
+def board(pynq_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The stand-in's board, with a device process behind it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).with_name("fake_pynq")))
+    monkeypatch.delitem(sys.modules, "pynq", raising=False)
+    board = importlib.import_module("pynq").board
+    with Nodes(tmp_path / "root", pynq_package) as nodes:
+        board.registers, board.memory, board.address = nodes.registers, nodes.memory, ADDRESS
+        board.downloaded, board.freed = [], 0
+        yield board
+    monkeypatch.delitem(sys.modules, "pynq", raising=False)
+
+
+@pytest.mark.parametrize("on", ["pynq", "board"])
+def test_frames(pynq_package: Package, bitstream: Path, board: Any, on: Any) -> None:
+    frames, said = fake.frames(20), list[str]()
+    with Session(pynq_package, on=on, bitstream=bitstream, notify=said.append) as session:
+        for frame, answer in zip(frames, session.run_all(frames), strict=True):
+            for name, expected in fake.meaning(frame).items():
+                np.testing.assert_array_equal(answer[name], expected, err_msg=name)
+    assert said == []
+    assert board.downloaded == [str(bitstream / "fake.bit")]
+    assert board.freed == 1
+
+
+def test_dma_memory_that_is_exhausted(pynq_package: Package, bitstream: Path, board: Any) -> None:
+    board.memory.write_bytes(bytes(4096))
+    with pytest.raises(RunError, match=r"PYNQ has no [0-9]+ bytes of DMA memory \(Failed to allocate") as caught:
+        Session(pynq_package, on="pynq", bitstream=bitstream)
+    assert caught.value.code == "dma_memory"
+
+
+def test_a_wrong_bitstream_is_not_configured(pynq_package: Package, board: Any, tmp_path: Path) -> None:
+    """Neither one of another accelerator, nor one whose device says it was built for another package."""
+    files = {**fake.FAILOVER_FILES, PATH: VERILOG + "//\n"}
+    other = write_package(tmp_path / "other", manifest(), files)
+    (tmp_path / "foreign").mkdir()
+    with pytest.raises(PackageError, match="holds another accelerator than the package"):
+        Session(pynq_package, on="pynq", bitstream=record(tmp_path / "foreign", other))
+    assert board.downloaded == []
+    with board.registers.open("r+b") as registers:
+        registers.seek(8)
+        registers.write(b"\1\2\3\4")
+    with pytest.raises(RunError, match="the device was built for another package") as caught:
+        Session(pynq_package, on="pynq", bitstream=record(tmp_path, pynq_package))
+    assert caught.value.code == "hash"
+    assert board.freed == 1
+
+
+def test_without_pynq(pynq_package: Package, bitstream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynq", None)
+    with pytest.raises(RunError, match="PYNQ is not installed"):
+        Session(pynq_package, on="pynq", bitstream=bitstream)
+    with pytest.raises(RunError, match="needs the bitstream"):
+        Session(pynq_package, on="pynq")
