@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> None:
             with clock:
                 findings = _findings(item, outputs, manifest)
                 if target is not None:
-                    write_result(target, item.photo, findings, outputs)
+                    write_result(target, item.photo, findings, outputs, manifest)
             if options.json:
                 print(json_line(item.path, findings, outputs, manifest), flush=True)
             else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from onnx import helper
 
-from frontend.onnx.builder import Builder
+from frontend.onnx.builder import Builder, Quantised
 from frontend.onnx.model import OnnxNode, check_shape
 from ir.types import Array
 
@@ -26,12 +26,24 @@ def fold(b: Builder, node: OnnxNode) -> bool:
     if node.domain or not known or not node.inputs or node.operator not in FOLDS:
         return False
     operands = [b.folded[name] for name in node.inputs if name]
+    result, known_as = node.outputs[0], b.quantised.get(node.inputs[0])
+    b.folded[result] = _computed(b, node, operands)
+    if known_as is not None and node.operator in MOVES:
+        parts = (known_as.integers, np.broadcast_to(known_as.scale, known_as.integers.shape))
+        b.quantised[result] = Quantised(*(_computed(b, node, [part, *operands[1:]]) for part in parts))
+    return True
+
+
+MOVES = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""What leaves a quantised constant one."""
+
+
+def _computed(b: Builder, node: OnnxNode, operands: Sequence[Array]) -> Array:
     try:
         with np.errstate(all="ignore"):  # what is not finite is refused where it is used
-            b.folded[node.outputs[0]] = np.asarray(FOLDS[node.operator](b, node, operands))
+            return np.asarray(FOLDS[node.operator](b, node, operands))
     except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError, MemoryError) as error:
         b.fail(node, f"cannot be computed from its constants ({' '.join(str(error).split())})")
-    return True
 
 
 def _constant(b: Builder, node: OnnxNode) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
     quantised = any(node.operator in fake.QUANTISERS for node in source.nodes)
     if not quantised and None in types.values():
         _refuse(path, source, [name for name, type_ in types.items() if type_ is None])
-    b = Builder(path.stem, whole=not quantised, folded=dict(source.constants))
+    name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("._-") or "network"
+    b = Builder(name, whole=not quantised, folded=dict(source.constants))
     names = {each.name: _add_input(b, each, types[each.name]) for each in source.inputs}
     rules = INTEGER if b.whole else FAKE
     for node in source.nodes:

@@ -27,7 +27,7 @@ def reshaped(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> Valu
         renamed = dict(zip(large, kept, strict=True))
         read = tuple(renamed.get(axis, NONE) for axis in x.axes)
         return Value(x.tensor, tuple(shape), read)  # type: ignore[arg-type]
-    source = b.arranged(node, x, large or [NONE])
+    source = x if [axis for axis in x.axes if axis in large] == large else b.arranged(node, x, large or [NONE])
     axes = standard_axes(shape)
     b.require(node, len(large) <= 3 and axes is not None, f"reshapes {x.shape} to {tuple(shape)}: more than three axes")
     assert axes is not None
