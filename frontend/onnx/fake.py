@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from frontend.onnx import shapes
 from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.pairs import split, together
@@ -230,14 +231,25 @@ def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
 def _regridded(b: Builder, node: OnnxNode, scale: Array, zero: Array) -> None:
     """Values of the graph are real already: those of a quantiser stay, unless another scale reads its integers."""
     known = b.grids.get(node.inputs[0])
-    if known and known[1] == zero.ravel()[0] and np.array_equal(known[0], scale) and zero.size == 1:
+    if known is None:
+        b.fail(node, "reads a tensor that is not of integers, or that an operator has changed since they were made")
+    if known[1] == zero.ravel()[0] and np.array_equal(known[0], scale) and zero.size == 1:
         return b.define(node, b.value(node))
-    before, z = known or (np.ones(1), 0)
+    before, z = known
     return _affine(b, node, b.value(node), scale / before, (z - zero.astype(np.float64)) * scale)
 
 
-def grid_of(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
-    """The scale and zero point of a tensor of integers that a node has moved, if all its operands share them."""
+def keep_grid(b: Builder, node: OnnxNode) -> None:
+    """What a node moves keeps the scale and zero point that all its operands share."""
+    grid = _common_grid(b, node) if node.operator in MOVES else None
+    if grid is not None:
+        b.grids |= dict.fromkeys(node.outputs, grid)
+
+
+MOVES = {*shapes.RULES, "GlobalMaxPool", "MaxPool", "ReduceMax"} - {"Pad"}
+
+
+def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
     grids = [b.grids.get(name) for name in node.inputs if name in b.values]
     first = grids[0] if grids else None
     if first is None or varying_axes(first[0], first[0].ndim):

@@ -25,7 +25,7 @@ def fold(b: Builder, node: OnnxNode) -> bool:
     known = all(name in b.folded for name in node.inputs if name)
     if node.domain or not known or not node.inputs or node.operator not in FOLDS:
         return False
-    operands = [b.folded[name] for name in node.inputs if name]
+    operands = [_double(b.folded[name]) for name in node.inputs if name]
     result, known_as = node.outputs[0], b.quantised.get(node.inputs[0])
     b.folded[result] = _computed(b, node, operands)
     if known_as is not None and node.operator in MOVES:
@@ -36,6 +36,11 @@ def fold(b: Builder, node: OnnxNode) -> bool:
 
 MOVES = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """What leaves a quantised constant one."""
+
+
+def _double(values: Array) -> Array:
+    """Parameters are combined in double precision, whatever precision the file computes in."""
+    return values.astype(np.float64) if values.dtype.kind == "f" else values
 
 
 def _computed(b: Builder, node: OnnxNode, operands: Sequence[Array]) -> Array:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from frontend.errors import ModelError
 from frontend.onnx import fake, integer, linear, pairs, pools, shapes
 from frontend.onnx.builder import NONE, Builder, Value, standard_axes
@@ -14,7 +16,7 @@ from frontend.onnx.folding import fold
 from frontend.onnx.model import OnnxGraph, OnnxInput, OnnxNode, read_onnx
 from frontend.onnx.rule import Rule
 from ir.graph import Graph
-from ir.ops import Scaled
+from ir.ops import Affine, Scaled
 from ir.passes.dead import RemoveDead
 from ir.types import DType, TensorType
 
@@ -73,6 +75,7 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
     for node in source.nodes:
         if not fold(b, node):
             _rule(b, rules, node)(b, node)
+            fake.keep_grid(b, node)
     outputs = [_output(b, source, name) for name in source.outputs]
     used = {name for node in b.nodes for name in node.inputs}
     graph = Graph(
@@ -117,7 +120,9 @@ def _refuse(path: Path, source: OnnxGraph, names: Sequence[str]) -> None:
 def _add_input(b: Builder, given: OnnxInput, type_: InputType | None) -> str:
     axes = standard_axes(given.shape)
     if axes is None:
-        raise ModelError(f"{b.graph}: input '{given.name}' has shape {given.shape}: more than three axes")
+        raise ModelError(
+            f"{b.graph}: input '{given.name}' has shape {given.shape}: more than three axes beside a batch of 1"
+        )
     name = b.unique(given.name)
     extents = tuple(1 if axis == NONE else given.shape[axis] for axis in axes)
     real = TensorType(extents, DType("float", 64))
@@ -126,6 +131,7 @@ def _add_input(b: Builder, given: OnnxInput, type_: InputType | None) -> str:
     if type_ and not b.whole:
         node = OnnxNode(given.name, "input", "", (given.name,), (f"{given.name}.scaled",), {})
         b.values[given.name] = Value(b.emit(node, Scaled(type_.steps), name), given.shape, axes)
+        b.grids[given.name] = (np.ones(1), 0)
     return name
 
 
@@ -146,4 +152,10 @@ def _output(b: Builder, source: OnnxGraph, name: str) -> Value:
     large = [axis for axis in range(len(value.shape)) if value.shape[axis] > 1]
     if [axis for axis in value.axes if axis in large] != large:
         value = b.arranged(node, value, large)
+    if name in b.grids and not b.whole:  # integers, which the graph holds as real values
+        scale, zero = b.grids[name]
+        if scale.size != 1:
+            raise ModelError(f"{b.graph}: output '{name}' is of integers with a scale for each channel")
+        gain, offset = 1 / scale.ravel(), np.array([float(zero)])
+        value = b.map(node, Affine(), value, name="integers", gain=gain, offset=offset)
     return value

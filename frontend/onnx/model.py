@@ -67,6 +67,7 @@ def read_onnx(path: Path) -> OnnxGraph:
     if model.functions or graph.sparse_initializer:
         what = "functions of its own" if model.functions else "sparse constants"
         raise ModelError(f"{path}: has {what}, which are not read (inline or densify them when exporting)")
+    _check_names(path, graph)
     constants: dict[str, Array] = {}
     for tensor in graph.initializer:
         if tensor.name in constants:
@@ -99,6 +100,16 @@ def _parse(path: Path) -> onnx.ModelProto:
     except (DecodeError, UnicodeError, ValueError, RuntimeError):
         raise ModelError(f"{path}: truncated or damaged, or no ONNX file") from None
     return model
+
+
+def _check_names(path: Path, graph: onnx.GraphProto) -> None:
+    """Names appear in messages and in generated code's comments."""
+    values = (each.name for each in (*graph.input, *graph.output, *graph.initializer))
+    nodes = (name for node in graph.node for name in (node.name, node.op_type, node.domain, *node.input, *node.output))
+    attributes = (each.name for node in graph.node for each in node.attribute)
+    bad = next((name for name in (*values, *nodes, *attributes) if not name.isprintable() or len(name) > 1000), None)
+    if bad is not None:
+        raise ModelError(f"{path}: the name {bad[:40]!r} holds characters that cannot be printed, or too many")
 
 
 def _check_opset(path: Path, model: onnx.ModelProto) -> None:
