@@ -34,6 +34,7 @@ def _scalar(b: Builder, node: OnnxNode, position: int, what: str, default: float
 def _whole(b: Builder, node: OnnxNode, position: int, what: str, default: float | None = None) -> int:
     number = _scalar(b, node, position, what, default)
     b.require(node, number == int(number), f"{what} is {number}, has to be a whole number")
+    b.require(node, abs(number) < 1 << WIDEST, f"{what} is {number}, has to stay below {1 << WIDEST}")
     return int(number)
 
 

@@ -96,7 +96,6 @@ def _parse(path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-        model.SerializeToString()  # finds strings that are not UTF-8, which parsing lets through
     except (DecodeError, UnicodeError, ValueError, RuntimeError):
         raise ModelError(f"{path}: truncated or damaged, or no ONNX file") from None
     return model
@@ -107,9 +106,14 @@ def _check_names(path: Path, graph: onnx.GraphProto) -> None:
     values = (each.name for each in (*graph.input, *graph.output, *graph.initializer))
     nodes = (name for node in graph.node for name in (node.name, node.op_type, node.domain, *node.input, *node.output))
     attributes = (each.name for node in graph.node for each in node.attribute)
-    bad = next((name for name in (*values, *nodes, *attributes) if not name.isprintable() or len(name) > 1000), None)
+    bad = next((name for name in (*values, *nodes, *attributes) if not _is_readable(name)), None)
     if bad is not None:
         raise ModelError(f"{path}: the name {bad[:40]!r} holds characters that cannot be printed, or too many")
+
+
+def _is_readable(name: str | bytes) -> bool:
+    """protobuf gives bytes for what is no UTF-8."""
+    return isinstance(name, str) and name.isprintable() and len(name) <= 1000
 
 
 def _check_opset(path: Path, model: onnx.ModelProto) -> None:
