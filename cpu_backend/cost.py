@@ -43,18 +43,26 @@ from ir.ops import (
     Conv2d,
     DepthToSpace,
     GatedConv2d,
+    IntegerRmsNorm,
+    IntegerSoftmax,
+    Lookup,
+    MatMul,
     MaxPool2d,
     Multiply,
     MultiplyShift,
     Op,
+    Pad,
     Pool,
     PRelu,
+    Reshape,
     Resize,
     RPRelu,
     Sign,
+    Slice,
     SpaceToDepth,
     SumPool2d,
     Thresholds,
+    Transpose,
     Upsample,
 )
 from ir.target import Cpu
@@ -93,16 +101,24 @@ VECTOR_ELEMENT: Mapping[type[Op], float] = {
     Clip: 1.25,
     Concat: 0.2,
     DepthToSpace: 0.2,
+    IntegerRmsNorm: 60.0,
+    IntegerSoftmax: 80.0,
+    Lookup: 2.0,
+    MatMul: 0.3,
     MaxPool2d: 0.1,
     Multiply: 1.3,
     MultiplyShift: 1.2,
     PRelu: 1.75,
+    Pad: 1.0,
     RPRelu: 2.75,
+    Reshape: 12.0,
     Resize: 3.0,
     Sign: 1.25,
+    Slice: 1.0,
     SpaceToDepth: 0.2,
     SumPool2d: 0.6,
     Thresholds: 0.5,
+    Transpose: 1.0,
     Upsample: 0.2,
 }
 SCALAR_ELEMENT: Mapping[type[Op], float] = {
@@ -110,19 +126,28 @@ SCALAR_ELEMENT: Mapping[type[Op], float] = {
     Clip: 5.0,
     Concat: 0.5,
     DepthToSpace: 0.5,
+    IntegerRmsNorm: 60.0,
+    IntegerSoftmax: 80.0,
+    Lookup: 4.0,
+    MatMul: 4.0,
     MaxPool2d: 3.0,
     Multiply: 4.0,
     MultiplyShift: 12.0,
     PRelu: 6.0,
+    Pad: 2.0,
     RPRelu: 9.0,
+    Reshape: 12.0,
     Resize: 25.0,
     Sign: 4.0,
+    Slice: 3.0,
     SpaceToDepth: 0.5,
     SumPool2d: 3.0,
     Thresholds: 3.0,
+    Transpose: 4.0,
     Upsample: 0.5,
 }
-"""Cycles per element of the result; thresholds: per element and threshold; pooling: per element of a window.
+"""Cycles per element of the result; thresholds: per element and threshold; pooling: per element of a window;
+products of matrices: per multiplication.
 
 On vectors a 32-bit operation at LMUL 4 is a quarter of a beat per element, reading bytes as 32-bit integers and
 narrowing the result back three quarters together."""
@@ -276,8 +301,13 @@ def _parts(view: NodeView) -> int:
     return STRIDED if isinstance(view.op, DepthToSpace) and view.op.order == "crd" else 1
 
 
+def _products(view: NodeView) -> int:
+    return view.operands[0].type.shape[0]
+
+
 UNITS: Mapping[type[Op], Callable[[NodeView], int]] = {
     DepthToSpace: _parts,
+    MatMul: _products,
     MaxPool2d: _window,
     SumPool2d: _window,
     Thresholds: _levels,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,19 @@ from frontend.archive import is_archive, load_program
 from frontend.checkpoint import StateDict, load_state_dict
 from frontend.errors import ModelError
 from frontend.importer import import_program
+from frontend.onnx.importer import InputType, import_onnx
 from frontend.zoo import ENTRIES, ZooEntry
 from ir.graph import Graph
 from ir.records import Head, Picture
 
 NOT_READ: Mapping[str, str] = {
-    ".onnx": "ONNX and QONNX models are not read yet (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
-    ".tflite": "TensorFlow Lite models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
-    ".pb": "TensorFlow graphs are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
-    ".h5": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
-    ".keras": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".tflite": "TensorFlow Lite models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".pb": "TensorFlow graphs are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".h5": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".keras": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
     ".safetensors": "safetensors files are not read yet (save the state dict with torch.save or numpy.savez)",
-    ".caffemodel": "Caffe models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
-    ".weights": "Darknet weights are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2)",
+    ".caffemodel": "Caffe models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".weights": "Darknet weights are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
 }
 
 OPTIONAL_KEYS = ("num_batches_tracked",)
@@ -39,21 +39,30 @@ OPTIONAL_KEYS = ("num_batches_tracked",)
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded network; ``origin`` says in one line what the file was taken for and why."""
+    """A loaded network; ``origin`` says in one line what the file was taken for and why.
+
+    Without a ``picture`` its inputs are plain tensors, whose shapes in the file, and the outputs', are ``shapes``.
+    """
 
     graph: Graph
-    picture: Picture
+    picture: Picture | None
     head: Head | None
     origin: str
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def load_model(path: Path, arch: str | None = None) -> Model:
-    """Read a checkpoint, a state dict in .npz, or a `torch.export` archive.
+def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) -> Model:
+    """Read a checkpoint, a state dict in .npz, a `torch.export` archive, or an ONNX file.
 
     ``arch`` is a name of the zoo or ``file.py:factory``; without it the keys and shapes of the state dict are compared
     with the zoo, and exactly one network has to match. An archive brings its own graph; its records come from the zoo's
-    network of the same keys and shapes. Raises ModelError.
+    network of the same keys and shapes. ``inputs`` say what integers an ONNX file's inputs are (`InputType.parse`).
+    Raises ModelError.
     """
+    if path.suffix.lower() == ".onnx":
+        return _onnx(path, arch, inputs)
+    if inputs:
+        raise ModelError(f"{path}: --input {inputs[0]}: only ONNX files take it")
     if path.suffix.lower() in NOT_READ:
         raise ModelError(f"{path}: {NOT_READ[path.suffix.lower()]}")
     if path.is_file() and is_archive(path):
@@ -69,6 +78,13 @@ def load_model(path: Path, arch: str | None = None) -> Model:
         recognised = f"recognised as '{entry.name}' ({entry.description}) by its keys and shapes"
         origin = f"architecture '{arch}'" if arch else recognised
     return Model(import_program(program, entry.name, entry.picture), entry.picture, entry.head, origin)
+
+
+def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:
+    if arch is not None:
+        raise ModelError(f"{path}: --arch {arch}: an ONNX file brings its own network")
+    imported = import_onnx(path, [InputType.parse(text) for text in inputs])
+    return Model(imported.graph, None, None, f"ONNX network of {imported.kind}", imported.shapes)
 
 
 def _read_state(path: Path) -> StateDict:

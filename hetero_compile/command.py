@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from frontend.errors import ModelError
 from hetero_compile.board import load_board, shipped_boards
 from hetero_compile.check import CheckError, check
 from hetero_compile.errors import USER_ERRORS
@@ -29,6 +30,11 @@ from host.package import Package, check_destination
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
 @click.option("--arch", metavar="NAME|FILE:FACTORY", help="The network of a bare checkpoint; recognised if left out.")
 @click.option("--no-failover", is_flag=True, help="Without CPU code for when the accelerator fails: a smaller package.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="[NAME=]TYPE[/STEPS]",
+    help="What integers an ONNX file's input is, where the file says float: uint8, int8, uint8/255; may be repeated.",
+)  # fmt: skip
+@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="A classifier's labels, one per line.")
 @click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
     "--check", "checks", type=click.Path(path_type=Path), multiple=True, metavar="INPUT",
@@ -50,18 +56,19 @@ def command(
     output: Path,
     arch: str | None,
     no_failover: bool,
+    inputs: tuple[str, ...],
+    labels: Path | None,
     thresholds: bool,
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
     exports: tuple[str, ...],
     quiet: bool,
 ) -> int:
-    """Compile MODEL (a PyTorch checkpoint, its state dict as .npz, or a torch.export archive .pt2) for a board."""
+    """Compile MODEL (a PyTorch checkpoint, a state dict as .npz, a torch.export archive .pt2, or .onnx) for a board."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
-        return _compile(
-            model, board, output, Options(arch, thresholds, not no_failover), checks, expected, exports, console
-        )
+        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels))
+        return _compile(model, board, output, options, checks, expected, exports, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)
         return 1
@@ -81,6 +88,19 @@ def run(arguments: Sequence[str]) -> int:
         print("hetero-compile: interrupted", file=sys.stderr)
         return 130
     return status
+
+
+def _labels(path: Path | None) -> tuple[str, ...]:
+    """The lines of a text file; OSError, or ModelError if it is none."""
+    if path is None:
+        return ()
+    try:
+        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: no text") from None
+    if not names:
+        raise ModelError(f"{path}: has no labels")
+    return names
 
 
 def _fail(message: str) -> int:

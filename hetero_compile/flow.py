@@ -22,6 +22,7 @@ from ir.ops import MultiplyShift, Sign, Thresholds
 from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
+from ir.records import ClassifierHead
 from ir.target import Target
 from partition import Plan, partition
 from partition import Region as PlanRegion
@@ -38,11 +39,14 @@ def engines() -> tuple[Engine, ...]:
 @dataclass(frozen=True)
 class Options:
     """``thresholds``: requantise by thresholds instead of multiply-shift. ``failover``: the package also gets CPU code
-    for the accelerator's regions, for when it fails."""
+    for the accelerator's regions, for when it fails. ``inputs``: what integers those of an ONNX file are, as
+    ``[NAME=]TYPE[/STEPS]``. ``labels``: names of the scores that a classifier's output holds."""
 
     arch: str | None = None
     thresholds: bool = False
     failover: bool = True
+    inputs: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,9 @@ def passes(options: Options) -> tuple[Pass, ...]:
 def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
     """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
     progress("reading the model")
-    model = load_model(path, options.arch)
+    model = load_model(path, options.arch, options.inputs)
+    if options.labels:
+        model = replace(model, head=ClassifierHead(options.labels))
     progress(f"{model.origin}; freezing to integers")
     frozen = freeze(model.graph)
     frozen = replace(frozen, graph=run_passes(frozen.graph, passes(options)))
@@ -135,7 +141,16 @@ def manifest_of(compiled: Compiled) -> Manifest:
         picture=compiled.model.picture,
         head=compiled.model.head,
         dequantise=compiled.frozen.dequantise,
+        quantise=compiled.frozen.quantise,
+        shapes=file_shapes(compiled),
     )  # fmt: skip
+
+
+def file_shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
+    """The shapes in the model's file by the names of the integer graph, whose outputs come in the same order."""
+    given = compiled.model.shapes
+    names = dict(zip(compiled.model.graph.outputs, compiled.graph.outputs, strict=False))
+    return {names.get(name, name): shape for name, shape in given.items()}
 
 
 def package(
@@ -176,7 +191,7 @@ def observed(compiled: Compiled, progress: Progress) -> Compiled:
     for region in regions:
         progress(f"generating {region.name} with every tensor observed")
         artifacts[region.name] = region.engine.lower(region.graph, region.choices, compiled.target)
-    frozen = Frozen(watched, compiled.frozen.dequantise)
+    frozen = replace(compiled.frozen, graph=watched)
     headless = replace(compiled.model, head=None)  # a head decodes one output
     plan = replace(compiled.plan, regions=regions)
     spare = spare_code(regions, compiled.target, progress) if compiled.failover else {}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from math import prod
 from pathlib import PurePosixPath
 
 from host.errors import PackageError
 from host.manifest import Board, Manifest, Region, Side, Tensor
 from ir.layouts import Layout, Plain, Words
 from ir.records import ClassifierHead, Head, YoloHead
+from ir.rounding import ROUNDINGS
 
 # As many offsets as a command descriptor holds (HC_PORTS_MAX in runtime/hc_ring.h).
 PORTS_MAX = 24
@@ -34,6 +36,8 @@ def check(manifest: Manifest) -> None:
     _order(manifest)
     _picture(manifest)
     _dequantise(manifest)
+    _quantise(manifest)
+    _shapes(manifest)
     _head(manifest)
 
 
@@ -176,6 +180,27 @@ def _dequantise(manifest: Manifest) -> None:
         channels = manifest.tensor(name).shape[0]
         if len(record.bias) != channels:
             raise PackageError(f"dequantise: {len(record.bias)} biases for the {channels} channels of '{name}'")
+        if len(record.gain) not in (0, channels):
+            raise PackageError(f"dequantise: {len(record.gain)} gains for the {channels} channels of '{name}'")
+
+
+def _quantise(manifest: Manifest) -> None:
+    for name, record in manifest.quantise.items():
+        if name not in manifest.inputs:
+            raise PackageError(f"quantise: '{name}' is no input")
+        channels = manifest.tensor(name).shape[0]
+        if len(record.gain) not in (1, channels) or len(record.offset) not in (1, channels):
+            raise PackageError(f"quantise: gains or offsets do not fit the {channels} channels of '{name}'")
+        if record.rounding not in ROUNDINGS or not record.scale > 0:
+            raise PackageError(f"quantise: '{name}' has scale {record.scale} and rounding '{record.rounding}'")
+
+
+def _shapes(manifest: Manifest) -> None:
+    for name, shape in manifest.shapes.items():
+        if name not in (*manifest.inputs, *manifest.outputs):
+            raise PackageError(f"shapes: '{name}' is neither input nor output")
+        if any(extent < 1 for extent in shape) or prod(shape) != manifest.tensor(name).type.elements:
+            raise PackageError(f"shapes: '{name}' is {manifest.tensor(name).type}, which does not make up {shape}")
 
 
 def _head(manifest: Manifest) -> None:

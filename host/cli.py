@@ -108,7 +108,7 @@ def _run(options: argparse.Namespace) -> None:
             with clock:
                 findings = _findings(item, outputs, manifest)
                 if target is not None:
-                    write_result(target, item.photo, findings, outputs)
+                    write_result(target, item.photo, findings, outputs, manifest)
             spans += session.spans()
             with progress.paused():
                 if options.json:

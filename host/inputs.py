@@ -92,13 +92,30 @@ def _npz(path: Path, manifest: Manifest) -> Item:
     return _tensors(path, arrays, manifest)
 
 
-def _tensors(path: Path, arrays: Mapping[str, Array], manifest: Manifest) -> Item:
+def _tensors(path: Path, given: Mapping[str, Array], manifest: Manifest) -> Item:
+    arrays = {name: _integers(path, name, values, manifest) for name, values in given.items()}
     for name, values in arrays.items():
         tensor = manifest.tensor(name)
         if reason := tensor.objection(values):
             raise InputError(f"{path}: {reason}")
     shown = picture_of_input(arrays[manifest.inputs[0]], manifest.picture) if manifest.picture else None
     return Item(path, arrays, shown)
+
+
+def _integers(path: Path, name: str, values: Array, manifest: Manifest) -> Array:
+    """An input as the network takes it: in its shape, reals quantised. Integers are taken as they are, and so are reals
+    that hold integers where the network has no quantiser of its own."""
+    tensor, shape = manifest.tensor(name), manifest.shapes.get(name)
+    if values.shape == shape:
+        values = values.reshape(tensor.shape)
+    if values.dtype.kind != "f" or values.shape != tensor.shape or not tensor.dtype.is_integer:
+        return values
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: input '{name}' holds values that are not finite")
+    if name in manifest.quantise:
+        return manifest.quantise[name].integers(values)
+    whole = values.astype(np.int64) if np.abs(values).max() < 2.0**62 else np.zeros(0)
+    return whole if np.array_equal(whole, values) else values
 
 
 def _load(path: Path) -> Any:

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from ir.engine import Port
-from ir.records import Dequantise, Head, Picture
+from ir.records import Dequantise, Head, Picture, Quantise
 from ir.target import March
 from ir.types import DType, TensorType
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST_NAME = "manifest.json"
 
 Side = Literal["cpu", "device"]
@@ -114,7 +114,9 @@ class Manifest:
 
     ``tensors`` lists the network's inputs and outputs and every tensor that crosses from one region to another;
     ``inputs`` and ``outputs`` name some of them, in the order of the runtime's API. ``regions`` are in an order in
-    which every tensor is written before it is read. ``dequantise`` is keyed by output.
+    which every tensor is written before it is read. ``dequantise`` is keyed by output, ``quantise`` by input;
+    ``shapes`` are those that inputs and outputs have in the model file, batch included, where that is not (C, H, W):
+    the same elements in the same order.
     """
 
     name: str
@@ -126,6 +128,8 @@ class Manifest:
     picture: Picture | None = None
     head: Head | None = None
     dequantise: Mapping[str, Dequantise] = field(default_factory=dict)
+    quantise: Mapping[str, Quantise] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def tensor(self, name: str) -> Tensor:
         """KeyError if the manifest has no such tensor."""

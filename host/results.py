@@ -17,7 +17,7 @@ from PIL import Image
 from host.errors import InputError
 from host.manifest import Manifest
 from host.vision.draw import draw
-from host.vision.heads import Classification, Detection, Findings
+from host.vision.heads import Classification, Detection, Findings, dequantise
 from ir.records import ClassifierHead, YoloHead
 
 Array = npt.NDArray[Any]
@@ -51,14 +51,28 @@ def choose_targets(inputs: Sequence[Path], output: Path | None, manifest: Manife
     return [output]
 
 
-def write_result(target: Path, photo: Image.Image | None, findings: Findings, outputs: Mapping[str, Array]) -> None:
-    """The picture with its findings, or the raw outputs (C, H, W) as .npz; the file appears whole or not at all."""
+def write_result(
+    target: Path, photo: Image.Image | None, findings: Findings, outputs: Mapping[str, Array], manifest: Manifest
+) -> None:
+    """The picture with its findings, or the outputs as .npz; the file appears whole or not at all."""
     with whole_file(target) as stream:
         if target.suffix == RAW or photo is None:
-            arrays: dict[str, Any] = {name: np.ascontiguousarray(values) for name, values in outputs.items()}
+            arrays: dict[str, Any] = {n: np.ascontiguousarray(v) for n, v in file_outputs(outputs, manifest).items()}
             np.savez_compressed(stream, **arrays)
         else:
             draw(photo, findings).save(stream, _format_of(target))
+
+
+def file_outputs(outputs: Mapping[str, Array], manifest: Manifest) -> dict[str, Array]:
+    """Raw integers (C, H, W); where the manifest says what shape an output has in the model's file, that shape, with
+    the real values (float32) that a record gives."""
+    result = {}
+    for name, values in outputs.items():
+        shape, record = manifest.shapes.get(name), manifest.dequantise.get(name)
+        if shape is not None and record is not None:
+            values = dequantise(values, record).astype(np.float32)
+        result[name] = values if shape is None else values.reshape(shape)
+    return result
 
 
 @contextlib.contextmanager
@@ -83,7 +97,8 @@ def whole_file(target: Path) -> Iterator[IO[bytes]]:
 def json_line(path: Path, findings: Findings, outputs: Mapping[str, Array], manifest: Manifest) -> str:
     """``{"file", "detections": [{"box", "score", "label"}]}``, ``"classes"``, or, without a head, ``"outputs"``."""
     if manifest.head is None:
-        return json.dumps({"file": str(path), "outputs": {name: values.tolist() for name, values in outputs.items()}})
+        arrays = file_outputs(outputs, manifest)
+        return json.dumps({"file": str(path), "outputs": {name: values.tolist() for name, values in arrays.items()}})
     found = [AS_JSON[type(finding)](finding) for finding in findings]
     return json.dumps({"file": str(path), JSON_KEYS[type(manifest.head)]: found})
 

@@ -1,4 +1,4 @@
-"""What surrounds an integer graph: how a picture becomes its input and what its output integers mean.
+"""What surrounds an integer graph: how a picture or real values become its input and what its output integers mean.
 
 The compiler writes these records into a package's manifest and host.vision executes them; none is code.
 """
@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
+
+import numpy as np
+
+from ir.rounding import ROUNDINGS
+from ir.types import Array
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,35 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Quantise:
+    """The integer that a real input (C, H, W) becomes, where the network itself begins with a quantiser:
+    ``clip(round((x * gain[c] + offset[c]) / scale + zero), lo, hi) - zero``, in float64.
+
+    ``gain`` and ``offset`` hold one number, or one per channel; ``rounding`` is a name of `ir.rounding`.
+    """
+
+    scale: float
+    zero: int
+    lo: int
+    hi: int
+    rounding: str
+    gain: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+
+    def integers(self, x: Array) -> Array:
+        """int64 of x's shape."""
+        gain, offset = (np.reshape(v, (-1, *[1] * (x.ndim - 1))) for v in (self.gain, self.offset))
+        scaled = np.clip((x.astype(np.float64) * gain + offset) / self.scale + self.zero, self.lo, self.hi)
+        return np.asarray(ROUNDINGS[self.rounding](scaled).astype(np.int64) - self.zero)
+
+
+@dataclass(frozen=True)
 class Dequantise:
-    """The real value of an integer output (C, H, W): ``raw * scale + bias[c]``."""
+    """The real value of an integer output (C, H, W): ``raw * scale * gain[c] + bias[c]``; an empty gain is 1."""
 
     scale: float
     bias: tuple[float, ...]
+    gain: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

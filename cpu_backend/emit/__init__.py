@@ -11,9 +11,11 @@ from cpu_backend.emit.elementwise import add, pair
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
 from cpu_backend.emit.pooling import pool
+from cpu_backend.emit.rows import matmul, rms_norm, softmax
 from cpu_backend.emit.scalar import conv, conv_scheme
 from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv
 from cpu_backend.emit.spread import CALL, spread
+from cpu_backend.emit.volume import cut, lookup, pad, reshape, transpose
 from cpu_backend.layers import Layer
 from ir.ops import (
     Add,
@@ -22,17 +24,25 @@ from ir.ops import (
     Conv2d,
     DepthToSpace,
     GatedConv2d,
+    IntegerRmsNorm,
+    IntegerSoftmax,
+    Lookup,
+    MatMul,
     MaxPool2d,
     Multiply,
     MultiplyShift,
     Op,
+    Pad,
     PRelu,
+    Reshape,
     Resize,
     RPRelu,
     Sign,
+    Slice,
     SpaceToDepth,
     SumPool2d,
     Thresholds,
+    Transpose,
     Upsample,
 )
 from ir.ops.base import need
@@ -46,16 +56,24 @@ RULES: Mapping[type[Op], Rule] = {
     Conv2d: conv,
     DepthToSpace: depth_to_space,
     GatedConv2d: gated_conv,
+    IntegerRmsNorm: rms_norm,
+    IntegerSoftmax: softmax,
+    Lookup: lookup,
+    MatMul: matmul,
     MaxPool2d: pool,
     Multiply: pair,
     MultiplyShift: map_rows,
     PRelu: map_rows,
+    Pad: pad,
     RPRelu: map_rows,
+    Reshape: reshape,
     Resize: resize,
     Sign: map_rows,
+    Slice: cut,
     SpaceToDepth: space_to_depth,
     SumPool2d: pool,
     Thresholds: map_rows,
+    Transpose: transpose,
     Upsample: upsample,
 }
 CONSTANTS_ALLOWED: tuple[type[Op], ...] = (Add, Concat, Multiply)

@@ -213,4 +213,55 @@ void hck_resize_bilinear(const hck_resize *r, const uint8_t *x, uint8_t *y, size
 void hck_copy_channels(const void *x, hck_type x_type, void *y, hck_type y_type, size_t y_stride, size_t pixels,
                        size_t channels);
 
+/* --- tables, whole tensors, rows ------------------------------------------------------------------------------ */
+
+/* y = table[x - first], element by element; x dense, pixels of y y_stride elements apart. */
+void hck_lookup(const int32_t *table, int32_t first, const void *x, hck_type x_type, void *y, hck_type y_type,
+                size_t y_stride, size_t pixels, size_t channels);
+
+typedef struct {
+    hck_type x_type, y_type;
+    uint32_t h, w, c;                /* what is copied */
+    ptrdiff_t x_first, x_h, x_w, x_c; /* elements of x: where it begins, and from row to row, pixel to pixel, channel */
+    size_t y_first, y_h, y_w;        /* the same of y, whose channels are neighbours */
+} hck_volume;
+
+/* Transposition, slices, the inside of a padded tensor. */
+void hck_copy_volume(const hck_volume *v, const void *x, void *y);
+
+/* y = value, `channels` of each of `pixels`. */
+void hck_fill(int32_t value, void *y, hck_type y_type, size_t y_stride, size_t pixels, size_t channels);
+
+/* The elements of x (C, H, W), W fastest, as a tensor of another shape; shapes are {C, H, W}. */
+void hck_reshape(hck_type type, const size_t x_shape[3], const size_t y_shape[3], const void *x, void *y,
+                 size_t y_stride);
+
+/* y[m][b][n] = sum of x[m][b][k] * w[k][b][n] in 32 bits. */
+typedef struct {
+    hck_type x_type, w_type, y_type;
+    uint32_t m, batch, k, n;
+} hck_matmul;
+
+void hck_matmul_rows(const hck_matmul *p, const void *x, const void *w, void *y, size_t y_stride);
+
+/* I-BERT's softmax of each row of channels: t = x - max, z = min(-t / log2, 31), p = t + z * log2,
+ * e = ((p + b)^2 + c) >> z, y = e * (levels - 1) / sum of e. */
+typedef struct {
+    hck_type x_type, y_type;
+    uint32_t pixels, channels;
+    int64_t b, c, log2, levels;
+} hck_softmax;
+
+void hck_softmax_rows(const hck_softmax *s, const void *x, void *y, size_t y_stride);
+
+/* y = clip(floor(x * weight[c] / root) >> shift, lo, hi), root = isqrt(sum of x^2 / channels + 1) of each row. */
+typedef struct {
+    hck_type x_type, y_type;
+    uint32_t pixels, channels, shift;
+    int32_t lo, hi;
+    const int32_t *weight;
+} hck_rms_norm;
+
+void hck_rms_norm_rows(const hck_rms_norm *r, const void *x, void *y, size_t y_stride);
+
 #endif

@@ -34,11 +34,11 @@ Findings = tuple[Detection, ...] | tuple[Classification, ...]
 
 
 def dequantise(raw: npt.NDArray[Any], record: Dequantise | None) -> Floats:
-    """(C, H, W) or (C,) integers -> reals: ``raw * scale + bias[c]``; unchanged values without a record."""
+    """(C, H, W) or (C,) integers -> reals by `ir.records.Dequantise`; unchanged values without a record."""
     if record is None:
         return raw.astype(np.float64)
-    bias = np.asarray(record.bias, np.float64).reshape(-1, *(1,) * (raw.ndim - 1))
-    return raw.astype(np.float64) * record.scale + bias
+    bias, gain = (np.reshape(v, (-1, *(1,) * (raw.ndim - 1))) for v in (record.bias, record.gain or (1.0,)))
+    return np.asarray(raw.astype(np.float64) * (record.scale * gain) + bias, np.float64)
 
 
 def decode(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:

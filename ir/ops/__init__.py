@@ -8,7 +8,11 @@ from ir.ops.base import Op, Operand, OperatorError
 from ir.ops.convolution import Conv2d
 from ir.ops.elementwise import Add, Clip, Multiply, PRelu, RPRelu
 from ir.ops.gated import GatedConv2d, is_bipolar
+from ir.ops.layout import Pad, Reshape, Slice, Transpose
+from ir.ops.lookup import Lookup
+from ir.ops.matmul import IntegerRmsNorm, IntegerSoftmax, MatMul
 from ir.ops.pooling import MaxPool2d, Pool, SumPool2d
+from ir.ops.real import Affine, Curve, Dequantize, MultiThreshold, Quantize
 from ir.ops.resize import Resize
 from ir.ops.spatial import Concat, DepthToSpace, SpaceToDepth, Upsample
 
@@ -16,24 +20,37 @@ OPERATORS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
         Add,
+        Affine,
         BatchNorm,
         Clip,
         Concat,
         Conv2d,
+        Curve,
         DepthToSpace,
+        Dequantize,
         FakeQuantize,
         GatedConv2d,
+        IntegerRmsNorm,
+        IntegerSoftmax,
+        Lookup,
+        MatMul,
         MaxPool2d,
+        MultiThreshold,
         Multiply,
         MultiplyShift,
         PRelu,
+        Pad,
+        Quantize,
         RPRelu,
+        Reshape,
         Resize,
         Scaled,
         Sign,
+        Slice,
         SpaceToDepth,
         SumPool2d,
         Thresholds,
+        Transpose,
         Upsample,
     )
 }
@@ -41,28 +58,41 @@ OPERATORS: dict[str, type[Op]] = {
 __all__ = [
     "OPERATORS",
     "Add",
+    "Affine",
     "BatchNorm",
     "Clip",
     "Concat",
     "Conv2d",
+    "Curve",
     "DepthToSpace",
+    "Dequantize",
     "FakeQuantize",
     "GatedConv2d",
+    "IntegerRmsNorm",
+    "IntegerSoftmax",
+    "Lookup",
+    "MatMul",
     "MaxPool2d",
+    "MultiThreshold",
     "Multiply",
     "MultiplyShift",
     "Op",
     "Operand",
     "OperatorError",
     "PRelu",
+    "Pad",
     "Pool",
+    "Quantize",
     "RPRelu",
+    "Reshape",
     "Resize",
     "Scaled",
     "Sign",
+    "Slice",
     "SpaceToDepth",
     "SumPool2d",
     "Thresholds",
+    "Transpose",
     "Upsample",
     "is_bipolar",
 ]

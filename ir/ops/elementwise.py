@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ir.ops.base import Op, Operand, need, per_channel
-from ir.types import Array, TensorType
+from ir.types import Array, DType, TensorType
 
 Interval = tuple[int, int]
 
@@ -18,9 +18,13 @@ LIMIT = 1 << 62
 
 @dataclass(frozen=True)
 class Add(Op):
-    """``x + y`` with operands x and y of one shape, or x and a constant y (C,) with one number per channel."""
+    """``x + y`` with operands x and y of one shape, or integers x and a constant y (C,) with one number per channel."""
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
+        if len(operands) == 2 and not all(operand.type.dtype.is_integer for operand in operands):
+            shapes = [operand.type.shape for operand in operands]
+            need(shapes[0] == shapes[1], f"y has shape {shapes[1]}, needs {shapes[0]}")
+            return TensorType(shapes[0], DType("float", 64))
         x, y = _integers(operands, "x", "y")
         if y.value is None or y.type.shape == x.type.shape:
             need(y.type.shape == x.type.shape, f"y has shape {y.type.shape}, needs {x.type.shape}")
@@ -29,7 +33,8 @@ class Add(Op):
         return _typed(x.type.shape, [(x.type.lo + y.type.lo, x.type.hi + y.type.hi)])
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        x, y = (v.astype(np.int64) for v in values)
+        real = any(v.dtype.kind == "f" for v in values)
+        x, y = (v.astype(np.float64 if real else np.int64) for v in values)
         return x + (y if y.shape == x.shape else per_channel(y, x.ndim))
 
 

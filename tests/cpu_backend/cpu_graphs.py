@@ -14,17 +14,25 @@ from ir.ops import (
     Conv2d,
     DepthToSpace,
     GatedConv2d,
+    IntegerRmsNorm,
+    IntegerSoftmax,
+    Lookup,
+    MatMul,
     MaxPool2d,
     Multiply,
     MultiplyShift,
     Op,
+    Pad,
     PRelu,
+    Reshape,
     Resize,
     RPRelu,
     Sign,
+    Slice,
     SpaceToDepth,
     SumPool2d,
     Thresholds,
+    Transpose,
     Upsample,
 )
 from ir.types import Array, DType, TensorType
@@ -158,9 +166,46 @@ def decoder(seed: int) -> Graph:
     return s.graph("decoder", {"x": x, "side": side}, s.conv("head", joined, 5, 3 + 4 * c, 1), up)
 
 
+def volumes(seed: int) -> Graph:
+    """Transposed, cut (backwards too), padded, reshaped tensors of one, two and four bytes, written beside others."""
+    s = Sketch(seed)
+    c, h, w = (int(n) for n in s.rng.integers(3, 20, 3))
+    x = TensorType.of_dtype((c, h, w), DType("int", 8 if seed % 2 else 14))
+    turned = s.node("turned", Transpose((2, 0, 1)), "x")
+    again = s.node("again", Transpose((1, 2, 0)), turned)
+    backwards = s.node("backwards", Slice((c - 1, 0, 1), (-2, 1, 1), ((c + 1) // 2, h, w - 2)), again)
+    padded = s.node("padded", Pad((1, 0, 2), (0, 1, 0), -1), backwards)
+    wide = s.node("wide", Pad((0, 0, 0), (2, 0, 0), 40_000), backwards)
+    rows = s.node("rows", Reshape((h, c, w)), "x")
+    flat = s.node("flat", Reshape((c * h * w, 1, 1)), rows)
+    table = s.node("table", Lookup(x.lo), turned, table=s.integers(-(1 << 20), 1 << 20, x.hi - x.lo + 1))
+    nibbles = s.node("nibbles", Lookup(x.lo), turned, table=s.integers(-8, 7, x.hi - x.lo + 1))
+    both = s.node("both", Concat(), nibbles, turned)
+    reshaped = s.node("reshaped", Reshape((w, h, c)), nibbles)
+    return s.graph("volumes", {"x": x}, again, padded, wide, flat, table, both, reshaped)
+
+
+def attention(seed: int) -> Graph:
+    """Products of computed matrices, softmax and normalisation of rows, written beside others."""
+    s = Sketch(seed)
+    k, m, b, n = (int(v) for v in s.rng.integers(2, 40, 4))
+    q = TensorType.of_dtype((k, m, b), DType("int", 8))
+    v = TensorType.of_dtype((n, k, b), DType("int", 8))
+    weight = s.integers(-(1 << 22), 1 << 22, k)
+    rows = s.node("rows", IntegerRmsNorm(16, -128, 127), "q", weight=weight)
+    soft = s.node("soft", IntegerSoftmax(345, 62395, 255, 256), "q")
+    coarse = s.node("coarse", IntegerSoftmax(40, 700, 11, 16), "q")
+    product = s.node("product", MatMul(), soft, "v")
+    other = s.node("other", MatMul(), rows, "v")
+    both = s.node("both", Concat(), rows, coarse)
+    return s.graph("attention", {"q": q, "v": v}, product, other, both)
+
+
 NETWORKS: Mapping[str, Callable[[int], Graph]] = {
     "residual": residual,
     "prelu": prelu,
     "gated": gated,
     "decoder": decoder,
+    "volumes": volumes,
+    "attention": attention,
 }

@@ -19,15 +19,20 @@ from ir.graph import Graph, GraphError, Node
 from ir.ops import (
     OPERATORS,
     Add,
+    Affine,
     BatchNorm,
     Concat,
     Conv2d,
+    Curve,
+    Dequantize,
     FakeQuantize,
     MaxPool2d,
     Multiply,
     MultiplyShift,
+    MultiThreshold,
     Op,
     PRelu,
+    Quantize,
     RPRelu,
     Scaled,
     SpaceToDepth,
@@ -35,7 +40,7 @@ from ir.ops import (
 from ir.target import Target
 from ir.types import Array, DType, TensorType
 
-FLOAT_ONLY = {BatchNorm, FakeQuantize, Scaled}
+FLOAT_ONLY = {Affine, BatchNorm, Curve, Dequantize, FakeQuantize, MultiThreshold, Quantize, Scaled}
 MACHINES: list[tuple[toolchain.Feature | None, int | None]] = [
     (None, None),
     (toolchain.SCALAR, 0),

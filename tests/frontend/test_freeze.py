@@ -153,10 +153,14 @@ def convolution(values: Array | None = None) -> Float:
     return net
 
 
-def test_an_output_scaled_per_channel_is_refused() -> None:
+def test_an_output_scaled_per_channel_has_a_gain_for_each() -> None:
     net = convolution()
+    plain = freeze(net.graph("conv")).dequantise["conv"]
     net.norm("norm", "conv", gamma=[1.0, 2.0])
-    assert "node 'norm': an output scaled per channel has no integer form: quantise it" in refused(net.graph("norm"))
+    graph = net.graph("norm")
+    variance = graph.by_name["norm"].op.affine(*(graph.constants[i] for i in graph.by_name["norm"].inputs[1:]))[0]
+    record = freeze(graph).dequantise["conv"]
+    assert np.allclose(np.array(record.gain) * record.scale, plain.scale * variance)
 
 
 def test_a_concat_of_different_scales_is_refused() -> None:
@@ -183,13 +187,13 @@ def test_a_convolution_of_unquantised_values_is_refused() -> None:
     net = convolution()
     net.norm("norm", "conv")
     net.add("second", Conv2d(), "norm", "w")
-    assert "node 'second': needs quantised input and constant quantised weights" in refused(net.graph("second"))
+    assert "node 'second': its input has to be quantised with one scale" in refused(net.graph("second"))
 
 
-def test_pooling_of_unquantised_values_is_refused() -> None:
+def test_pooling_of_values_that_fall_with_their_integers_is_refused() -> None:
     net = convolution()
-    net.add("pool", MaxPool2d(), net.norm("norm", "conv"))
-    assert "node 'pool': needs a quantised input" in refused(net.graph("pool"))
+    net.add("pool", MaxPool2d(), net.norm("norm", "conv", gamma=[1.0, -1.0]))
+    assert "node 'pool': needs a quantised input, or one whose scale is above 0" in refused(net.graph("pool"))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -212,7 +216,7 @@ def test_degenerate_batch_norms_are_refused(changes: dict[str, list[float]]) -> 
 def test_a_bias_that_is_not_finite_is_refused() -> None:
     net = convolution()
     net.add("head", Conv2d(), "x", "w", net.constant("bias", [0.0, float("nan")]))
-    assert "node 'head': an output's bias is not finite" in refused(net.graph("head"))
+    assert "node 'head': an output's scale or bias is not finite" in refused(net.graph("head"))
 
 
 def test_only_inputs_are_scaled() -> None:

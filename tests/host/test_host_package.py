@@ -75,7 +75,10 @@ def with_value(*path: Any) -> Callable[[Any], None]:
         (with_value("board", "vlen", "256"), "board.vlen: expected an integer, found a text"),
         (with_value("board", "vlen", True), "board.vlen: expected an integer, found a truth value"),
         (with_value("board", "vlen", 256.0), "board.vlen: expected an integer, found the number 256.0"),
-        (with_value("board", "isa", "x86"), r"board.isa: 'x86' is not allowed \(allowed: rv64gc, rv64gcv, rv64gcv_zvbb, rv32im\)"),
+        (
+            with_value("board", "isa", "x86"),
+            r"board.isa: 'x86' is not allowed \(allowed: rv64gc, rv64gcv, rv64gcv_zvbb, rv32im\)",
+        ),
         (with_value("tensors", {}), "tensors: expected a list, found an object"),
         (with_value("tensors", 0, "dtype", "int65"), r"tensors\[0\].dtype: int of 65 bits is no element type"),
         (with_value("regions", 0, "inputs", 0, "layout", {"kind": "rows"}), "'kind' one of plain, words"),

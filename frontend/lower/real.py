@@ -1,0 +1,233 @@
+"""Freezing of general quantised networks (QONNX, QDQ): any scale per tensor or channel, zero points, activations.
+
+A zero point never reaches the integer graph: what it holds is the integer less the zero point, so that 0 is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from frontend.lower.exact import requantise, sign
+from frontend.lower.values import State, Step, Value
+from ir.graph import Node
+from ir.ops import (
+    Add,
+    Affine,
+    Conv2d,
+    Curve,
+    DepthToSpace,
+    Dequantize,
+    MaxPool2d,
+    MultiplyShift,
+    MultiThreshold,
+    Op,
+    Pad,
+    Quantize,
+    Reshape,
+    Slice,
+    SumPool2d,
+    Transpose,
+    Upsample,
+)
+from ir.types import Array
+
+NEAR = 1e-6
+"""How far a zero point that is computed from scales of single precision may be from an integer."""
+LARGEST_FACTOR = 1 << 22
+LARGEST_SUM = 1 << 30
+
+
+def _affine(state: State, node: Node) -> None:
+    x, (gain, offset) = state.operand(node, node.inputs[0]), (state.graph.constants[i] for i in node.inputs[1:])
+    state.values[node.name] = x.then(gain.astype(np.float64), offset.astype(np.float64))
+
+
+def _curve(state: State, node: Node) -> None:
+    op, x = node.op, state.operand(node, node.inputs[0])
+    assert isinstance(op, Curve)
+    slope = 1.0 if op.name in ("relu", "clip") else None
+    step = Step(lambda values: op.evaluate((values,)), slope)
+    state.values[node.name] = x if x.raw else replace(x, curve=(*x.curve, step))
+
+
+def _dequantize(state: State, node: Node) -> None:
+    integers, scale = (state.graph.constants[i] for i in node.inputs)
+    state.constants[node.name] = integers.astype(np.int64)
+    state.values[node.name] = Value(node.name, gain=_one(scale))
+
+
+def _one(values: Array) -> Array:
+    """(1,) where all numbers are the same."""
+    return values[:1] if (values == values[0]).all() else values
+
+
+def _quantize(state: State, node: Node) -> None:
+    op, x = node.op, state.operand(node, node.inputs[0])
+    assert isinstance(op, Quantize)
+    scale = state.graph.constants[node.inputs[1]]
+    type_ = state.type_of(x.tensor)
+    inside = op.lo - op.zero <= type_.lo and type_.hi <= op.hi - op.zero
+    grid = x.offset is None and not x.curve and np.array_equal(x.scales, scale)
+    if x.raw or (grid and inside):
+        state.values[node.name] = Value(x.tensor, gain=scale)
+        return
+    column = scale.reshape(-1, 1)
+    tensor = requantise(state, node, x, lambda real: op.integers(real, column), scale)
+    state.values[node.name] = Value(tensor, gain=scale)
+
+
+def _multi_threshold(state: State, node: Node) -> None:
+    op, x = node.op, state.operand(node, node.inputs[0])
+    assert isinstance(op, MultiThreshold)
+    table = state.graph.constants[node.inputs[1]]
+
+    def levels(real: Array) -> Array:
+        return np.asarray((real[:, :, None] >= table[:, None, :]).sum(axis=2))
+
+    if table.shape[1] == 1 and op.offset == -op.gain / 2:
+        state.values[node.name] = Value(sign(state, node, x, levels), gain=np.array([op.gain / 2]))
+        return
+    tensor = requantise(state, node, x, levels, np.array([op.gain]))
+    offset = np.array([op.offset]) if op.offset else None
+    state.values[node.name] = Value(tensor, gain=np.array([op.gain]), offset=offset)
+
+
+def centred(state: State, node: Node, x: Value, what: str) -> Value:
+    """x without an offset: a whole number of steps is added to the integers; ModelError for any other."""
+    if x.curve or not x.uniform:
+        state.fail(node, f"{what} has to be quantised with one scale")
+    if x.offset is None:
+        return x
+    steps = float(x.offset[0] / x.scales[0])
+    if abs(steps - round(steps)) > NEAR * max(1.0, abs(steps)):
+        state.fail(node, f"{what} has an offset of {steps} steps, which is no zero point")
+    channels = state.type_of(x.tensor).shape[0]
+    zero = state.constant(f"{node.name}.zero", np.full(channels, round(steps), np.int64))
+    return replace(x, tensor=state.emit(node, Add(), (x.tensor, zero), "centred"), offset=None)
+
+
+def convolution(state: State, node: Node) -> None:
+    """Sums of integers; the scales of input and weights go on, per output channel."""
+    op = node.op
+    assert isinstance(op, Conv2d)
+    x, w = state.operand(node, node.inputs[0]), state.operand(node, node.inputs[1])
+    if w.tensor not in state.constants or w.curve or w.offset is not None:
+        state.fail(node, "needs constant quantised weights")
+    outputs = state.type_of(w.tensor).shape[0]
+    depthwise = x.gain is not None and x.gain.size == op.groups and x.offset is None and not x.curve
+    if depthwise:
+        scales = np.repeat(x.scales, outputs // op.groups)
+    else:
+        x = centred(state, node, x, "its input")
+        scales = x.scales
+    bias = state.graph.constants[node.inputs[2]].astype(np.float64) if len(node.inputs) == 3 else None
+    tensor = state.emit(node, op, (x.tensor, w.tensor))
+    state.values[node.name] = Value(tensor, gain=_one(w.scales * scales), offset=bias)
+
+
+def _sum_pool(state: State, node: Node) -> None:
+    op, x = node.op, state.operand(node, node.inputs[0])
+    assert isinstance(op, SumPool2d)
+    if x.curve or (x.offset is not None and any(op.padding)):
+        state.fail(node, "needs a quantised input")
+    offset = None if x.offset is None else x.offset * (op.kernel[0] * op.kernel[1])
+    state.values[node.name] = replace(x, tensor=state.emit(node, op, (x.tensor,)), offset=offset)
+
+
+def max_pool(state: State, node: Node) -> None:
+    """The map goes on behind the maximum where it does not fall."""
+    x = state.operand(node, node.inputs[0])
+    if x.raw or bool((x.scales <= 0).any()):
+        state.fail(node, "needs a quantised input, or one whose scale is above 0")
+    state.values[node.name] = replace(x, tensor=state.emit(node, node.op, (x.tensor,)))
+
+
+def _per_channel(state: State, node: Node) -> None:
+    """What leaves channels where they are."""
+    x = state.operand(node, node.inputs[0])
+    state.values[node.name] = replace(x, tensor=state.emit(node, node.op, (x.tensor,)))
+
+
+def moved(state: State, node: Node) -> None:
+    """What mixes channels."""
+    x = state.operand(node, node.inputs[0])
+    if not x.uniform:
+        state.fail(node, "needs a quantised input with one scale")
+    state.values[node.name] = replace(x, tensor=state.emit(node, node.op, (x.tensor,)))
+
+
+def _pad(state: State, node: Node) -> None:
+    op, x = node.op, state.operand(node, node.inputs[0])
+    assert isinstance(op, Pad)
+    x = centred(state, node, x, "its input")
+    steps = float(op.value / x.scales[0])
+    if x.raw or abs(steps - round(steps)) > NEAR:
+        state.fail(node, f"pads with {op.value}, which is no value of its input")
+    state.values[node.name] = replace(x, tensor=state.emit(node, replace(op, value=round(steps)), (x.tensor,)))
+
+
+def _add(state: State, node: Node) -> None:
+    """Integers of one scale are added; others are brought to a common one first (`_factors`)."""
+    x, y = (state.operand(node, i) for i in node.inputs)
+    if x.curve or y.curve or x.raw or y.raw:
+        state.fail(node, "operands have to be quantised")
+    ends = [max(abs(t.lo), abs(t.hi), 1) for t in (state.type_of(v.tensor) for v in (x, y))]
+    first, second, unit = _factors(x.scales, y.scales, ends[0] + ends[1])
+    names = [_times(state, node, v, f, s) for v, f, s in ((x, first, "left"), (y, second, "right"))]
+    offsets = [v.offset for v in (x, y) if v.offset is not None]
+    offset = np.sum(np.broadcast_arrays(*offsets), axis=0) if offsets else None
+    state.values[node.name] = Value(state.emit(node, Add(), (names[0], names[1])), gain=_one(unit), offset=offset)
+
+
+def _factors(x: Array, y: Array, ends: int) -> tuple[Array, Array, Array]:
+    """Integers per channel by which tensors of the scales x and y are multiplied, and the scale of their sum.
+
+    Exact where x / y is a ratio of small integers; else rounded so that the sum is off by less than 2**-20 of the
+    larger scale for each step of its operands.
+    """
+    x, y = np.broadcast_arrays(x, y)
+    result = []
+    most = max(1, min(LARGEST_FACTOR, LARGEST_SUM // ends))
+    for a, b in zip(x.tolist(), y.tolist(), strict=True):
+        ratio = Fraction(a / b).limit_denominator(1 << 10)
+        if ratio and abs(float(ratio) - a / b) <= NEAR * NEAR * abs(a / b) and abs(ratio.numerator) < most:
+            result.append((ratio.numerator, ratio.denominator, b / ratio.denominator))
+        else:
+            unit = max(abs(a), abs(b)) / most
+            result.append((round(a / unit), round(b / unit), unit))
+    first, second, unit_ = (np.array(column) for column in zip(*result, strict=True))
+    return first, second, unit_
+
+
+def _times(state: State, node: Node, x: Value, factors: Array, step: str) -> str:
+    if (factors == 1).all():
+        return x.tensor
+    type_ = state.type_of(x.tensor)
+    whole = np.broadcast_to(factors, type_.shape[:1]).astype(np.int64)
+    ends = [int(end * f) for end in (type_.lo, type_.hi) for f in (whole.min(), whole.max())]
+    op = MultiplyShift(1, min(ends), max(*ends, min(ends) + 1))
+    mul = state.constant(f"{node.name}.{step}.mul", 2 * whole)
+    add = state.constant(f"{node.name}.{step}.add", np.zeros_like(whole))
+    return state.emit(node, op, (x.tensor, mul, add), step)
+
+
+RULES: Mapping[type[Op], Callable[[State, Node], None]] = {
+    Add: _add,
+    Affine: _affine,
+    Curve: _curve,
+    DepthToSpace: moved,
+    Dequantize: _dequantize,
+    MaxPool2d: max_pool,
+    MultiThreshold: _multi_threshold,
+    Pad: _pad,
+    Quantize: _quantize,
+    Reshape: moved,
+    Slice: moved,
+    SumPool2d: _sum_pool,
+    Transpose: moved,
+    Upsample: _per_channel,
+}

@@ -1,0 +1,1 @@
+"""ONNX files: integer networks, QONNX and QDQ, read without running anything that is in them."""

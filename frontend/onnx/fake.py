@@ -1,0 +1,288 @@
+"""Networks of real values between quantisers: QONNX, and pairs of QuantizeLinear and DequantizeLinear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from frontend.onnx import shapes
+from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
+from frontend.onnx.model import OnnxNode
+from frontend.onnx.pairs import split, together
+from frontend.onnx.rule import Rule
+from ir.ops import Add, Affine, BatchNorm, Curve, MultiThreshold, Quantize
+from ir.rounding import ROUNDINGS
+from ir.types import Array
+
+QUANTISERS = ("BipolarQuant", "DequantizeLinear", "MultiThreshold", "Quant", "QuantizeLinear", "Trunc")
+"""Operators that make a network one of fake-quantised values."""
+WIDEST = 24
+"""Bits of an accumulator that a quantiser may state."""
+EVERYTHING = 1 << 20
+"""Levels beyond those of any truncated value."""
+
+
+def _scalar(b: Builder, node: OnnxNode, position: int, what: str, default: float | None = None) -> float:
+    values = b.constant(node, position, None if default is None else np.array(default))
+    flat = np.ravel(values)
+    same = flat.size > 0 and bool((flat == flat[0]).all())
+    b.require(node, same and bool(np.isfinite(flat[0])), f"{what} has to be one finite number")
+    return float(flat[0])
+
+
+def _whole(b: Builder, node: OnnxNode, position: int, what: str, default: float | None = None) -> int:
+    number = _scalar(b, node, position, what, default)
+    b.require(node, number == int(number), f"{what} is {number}, has to be a whole number")
+    b.require(node, abs(number) < 1 << WIDEST, f"{what} is {number}, has to stay below {1 << WIDEST}")
+    return int(number)
+
+
+def _scale(b: Builder, node: OnnxNode, position: int) -> Array:
+    scale = b.real(node, b.constant(node, position), "scale")
+    b.require(node, scale.size > 0 and bool((scale > 0).all()), "scale has to be above 0")
+    return scale
+
+
+def limits(signed: bool, narrow: bool, bits: int) -> tuple[int, int]:
+    """The integers of QONNX's Quant (qonnx/util/basic, min_int and max_int)."""
+    if signed:
+        return -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1 - narrow
+
+
+def _quant(b: Builder, node: OnnxNode) -> None:
+    scale, bits = _scale(b, node, 1), _whole(b, node, 3, "bit_width")
+    zero = _whole(b, node, 2, "zero_point")
+    signed, narrow = (bool(node.attributes.get(key, default)) for key, default in (("signed", 1), ("narrow", 0)))
+    rounding = str(node.attributes.get("rounding_mode", "ROUND")).upper()
+    b.require(node, 1 <= bits <= WIDEST, f"bit_width {bits} is not supported (allowed: 1 to {WIDEST})")
+    if bits == 1 and signed:
+        b.require(node, zero == 0, "zero_point of a bipolar value has to be 0")
+        return _bipolar(b, node, scale)
+    lo, hi = limits(signed, narrow, bits)
+    b.require(node, lo < hi, f"bit_width {bits} leaves no two values")
+    return quantised(b, node, Quantize(lo, hi, zero, rounding), scale)
+
+
+def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
+    """The quantiser of a constant or of a computed tensor."""
+    source, result = node.inputs[0], node.outputs[0]
+    if source in b.folded:
+        values = b.real(node, b.folded[source], "the constant")
+        b.require(node, op.rounding in ROUNDINGS, f"rounding '{op.rounding}' is unknown ({', '.join(ROUNDINGS)})")
+        integers = op.integers(values, scale)
+        whole = np.broadcast_to(scale, integers.shape)
+        b.quantised[result] = Quantised(integers, whole)
+        b.folded[result] = b.quantised[result].values
+    else:
+        x, (vector,) = b.per_channel(node, b.value(node), scale)
+        b.define(node, b.map(node, op, x, scale=_narrow(vector)))
+
+
+def _narrow(vector: Array) -> Array:
+    """One number where all are the same."""
+    return vector[:1] if (vector == vector[0]).all() else vector
+
+
+def _bipolar(b: Builder, node: OnnxNode, scale: Array) -> None:
+    source, result = node.inputs[0], node.outputs[0]
+    if source in b.folded:
+        signs = np.where(b.folded[source] >= 0, 1, -1)
+        b.quantised[result] = Quantised(signs, np.broadcast_to(scale, signs.shape))
+        b.folded[result] = b.quantised[result].values
+        return
+    b.require(node, scale.size == 1, "the scale of a computed bipolar value has to be one number")
+    step = float(np.ravel(scale)[0])
+    b.define(node, b.map(node, MultiThreshold(2 * step, -step), b.value(node), table=np.zeros((1, 1))))
+
+
+def _bipolar_quant(b: Builder, node: OnnxNode) -> None:
+    _bipolar(b, node, _scale(b, node, 1))
+
+
+def _multi_threshold(b: Builder, node: OnnxNode) -> None:
+    """``out_scale * #{t : x >= table[c, t]} + out_bias``."""
+    x, table = b.value(node), b.constant(node, 1).astype(np.float64)
+    b.require(node, table.ndim == 2 and table.size > 0, f"thresholds have shape {table.shape}, need (C, N)")
+    b.require(node, bool((np.diff(table, axis=1) >= 0).all()), "thresholds have to rise")
+    layout = str(node.attributes.get("data_layout", "NCHW"))
+    b.require(node, layout in ("NCHW", "NC"), f"data_layout '{layout}' is not supported (allowed: NCHW, NC)")
+    x = b.arranged(node, x, range(1, len(x.shape)))
+    gain = float(node.attributes.get("out_scale", 1.0))
+    offset = float(node.attributes.get("out_bias", 0.0))
+    b.define(node, b.map(node, MultiThreshold(gain, offset), x, table=table))
+
+
+def _trunc(b: Builder, node: OnnxNode) -> None:
+    """The lowest bits of an integer cut off; it keeps its scale (qonnx/custom_op/general/trunc.py)."""
+    step, zero = float(np.ravel(_scale(b, node, 1))[0]), _whole(b, node, 2, "zero_point")
+    cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
+    b.require(node, zero == 0 and 0 <= cut < WIDEST, f"zero point {zero} and {cut} bits less are not supported")
+    rounding = str(node.attributes.get("rounding_mode", "FLOOR")).upper()
+    integers = b.map(node, Curve("rint"), _times(b, node, b.value(node), 1 / step), name="integers")
+    halved = _times(b, node, integers, 2.0**-cut)
+    op = Quantize(-EVERYTHING, EVERYTHING, 0, rounding)
+    whole = b.map(node, op, halved, name="truncated", scale=np.ones(1))
+    b.define(node, b.map(node, Affine(), whole, gain=np.array([step]), offset=np.zeros(1)))
+
+
+def _times(b: Builder, node: OnnxNode, x: Value, factor: float, offset: float = 0.0) -> Value:
+    return b.map(node, Affine(), x, name="scaled", gain=np.array([factor]), offset=np.array([offset]))
+
+
+def _affine(b: Builder, node: OnnxNode, x: Value, gain: Array, offset: Array) -> None:
+    x, vectors = b.per_channel(node, x, gain, offset)
+    b.define(node, b.map(node, Affine(), x, gain=_narrow(vectors[0]), offset=_narrow(vectors[1])))
+
+
+def _arithmetic(b: Builder, node: OnnxNode) -> None:
+    x, other, turned = split(b, node)
+    if isinstance(other, Value):
+        return _both(b, node, x, other)
+    values, kind = b.real(node, other, "the constant"), node.operator
+    one, none = np.ones(1), np.zeros(1)
+    if kind == "Div":
+        b.require(node, not turned and bool((values != 0).all()), "divides by a computed value or by 0")
+    forms = {"Add": (one, values), "Sub": (-one, values) if turned else (one, -values), "Mul": (values, none)}
+    gain, offset = forms[kind] if kind != "Div" else (1 / values, none)
+    return _affine(b, node, x, gain, offset)
+
+
+def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
+    b.require(node, node.operator in ("Add", "Sub"), "products of two computed tensors are not supported")
+    x, y = together(b, node, x, y)
+    y = y if node.operator == "Add" else _times(b, node, y, -1.0)
+    b.define(node, Value(b.emit(node, Add(), x.tensor, y.tensor), x.shape, x.axes))
+
+
+def _batch_norm(b: Builder, node: OnnxNode) -> None:
+    x = b.value(node)
+    b.require(node, len(x.shape) >= 2, f"takes (batch, channels, ...), got shape {x.shape}")
+    b.require(node, not node.attributes.get("training_mode", 0), "is in training mode")
+    used = [output for output in node.outputs[1:] if output]
+    b.require(node, not used, "has outputs of training")
+    x = b.arranged(node, x, (1, *(a for a in range(2, len(x.shape)) if x.shape[a] > 1 or len(x.shape) <= 4)))
+    vectors = [b.real(node, b.constant(node, i), name) for i, name in enumerate(STATISTICS, 1)]
+    b.require(node, bool((vectors[3] >= 0).all()), "a variance is below 0")
+    op = BatchNorm(float(node.attributes.get("epsilon", 1e-5)))
+    tensor = b.emit(node, op, x.tensor, constants=dict(zip(STATISTICS, vectors, strict=True)))
+    b.define(node, Value(tensor, x.shape, x.axes))
+
+
+STATISTICS = ("gamma", "beta", "mean", "var")
+
+
+def _curve(name: str, a: tuple[str, float] = ("", 0.0), b_: tuple[str, float] = ("", 0.0)) -> Rule:
+    """A function with up to two attributes, each with its default."""
+
+    def rule(b: Builder, node: OnnxNode) -> None:
+        values = [float(node.attributes.get(key, default)) for key, default in (a, b_)]
+        b.define(node, b.map(node, Curve(name, *values), b.value(node)))
+
+    return rule
+
+
+def _clip(b: Builder, node: OnnxNode) -> None:
+    ends = [
+        float(np.ravel(b.constant(node, i, np.asarray(node.attributes.get(key, end))))[0])
+        for i, key, end in ((1, "min", -np.inf), (2, "max", np.inf))
+    ]
+    b.define(node, b.map(node, Curve("clip", *ends), b.value(node)))
+
+
+def _linear_operands(b: Builder, node: OnnxNode) -> tuple[Array, Array]:
+    """(scale, zero point) of QuantizeLinear and DequantizeLinear, with the tensor's axes where they vary."""
+    scale = _scale(b, node, 1)
+    zero = b.constant(node, 2, np.zeros(scale.shape, np.uint8))
+    b.require(node, node.attributes.get("block_size", 0) == 0, "blocked quantisation is not supported")
+    if scale.ndim == 1 and scale.size > 1:
+        source = node.inputs[0]
+        rank = b.folded[source].ndim if source in b.folded else len(b.value(node).shape)
+        axis = int(node.attributes.get("axis", 1)) % rank
+        shape = [scale.size if i == axis else 1 for i in range(rank)]
+        b.require(node, zero.size in (1, scale.size), f"{scale.size} scales with {zero.size} zero points")
+        scale, zero = scale.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero
+    return scale, zero
+
+
+def _quantize_linear(b: Builder, node: OnnxNode) -> None:
+    scale, zero = _linear_operands(b, node)
+    b.require(node, zero.dtype.name in ("int8", "uint8", "int16", "uint16"), f"{zero.dtype} is not supported")
+    b.require(node, bool((zero == np.ravel(zero)[0]).all()), "zero points that vary are not supported")
+    info, z = np.iinfo(zero.dtype), int(np.ravel(zero)[0])
+    quantised(b, node, Quantize(int(info.min), int(info.max), z), scale)
+    b.grids[node.outputs[0]] = (scale, z)
+
+
+def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
+    scale, zero = _linear_operands(b, node)
+    source, result = node.inputs[0], node.outputs[0]
+    if source in b.quantised:  # a constant behind its QuantizeLinear
+        integers = b.quantised[source].integers + b.grids[source][1] - zero.astype(np.int64)
+    elif source in b.folded:
+        integers = b.integers(node, b.folded[source], "the constant") - zero.astype(np.int64)
+    else:
+        return _regridded(b, node, scale, zero)
+    b.quantised[result] = Quantised(integers, np.broadcast_to(scale, integers.shape))
+    b.folded[result] = b.quantised[result].values
+    return None
+
+
+def _regridded(b: Builder, node: OnnxNode, scale: Array, zero: Array) -> None:
+    """Values of the graph are real already: those of a quantiser stay, unless another scale reads its integers."""
+    known = b.grids.get(node.inputs[0])
+    if known is None:
+        b.fail(node, "reads a tensor that is not of integers, or that an operator has changed since they were made")
+    if known[1] == zero.ravel()[0] and np.array_equal(known[0], scale) and zero.size == 1:
+        return b.define(node, b.value(node))
+    before, z = known
+    return _affine(b, node, b.value(node), scale / before, (z - zero.astype(np.float64)) * scale)
+
+
+def keep_grid(b: Builder, node: OnnxNode) -> None:
+    """What a node moves keeps the scale and zero point that all its operands share."""
+    grid = _common_grid(b, node) if node.operator in MOVES else None
+    if grid is not None:
+        b.grids |= dict.fromkeys(node.outputs, grid)
+
+
+MOVES = {*shapes.RULES, "GlobalMaxPool", "MaxPool", "ReduceMax"} - {"Pad"}
+
+
+def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
+    grids = [b.grids.get(name) for name in node.inputs if name in b.values]
+    first = grids[0] if grids else None
+    if first is None or varying_axes(first[0], first[0].ndim):
+        return None
+    same = all(g is not None and g[1] == first[1] and np.array_equal(g[0], first[0]) for g in grids)
+    return first if same else None
+
+
+RULES: Mapping[str, Rule] = {
+    "Add": _arithmetic,
+    "BatchNormalization": _batch_norm,
+    "BipolarQuant": _bipolar_quant,
+    "Cast": lambda b, node: b.define(node, b.value(node)),
+    "Ceil": _curve("ceil"),
+    "Clip": _clip,
+    "DequantizeLinear": _dequantize_linear,
+    "Div": _arithmetic,
+    "Elu": _curve("elu", ("alpha", 1.0)),
+    "Floor": _curve("floor"),
+    "HardSigmoid": _curve("hardsigmoid", ("alpha", 0.2), ("beta", 0.5)),
+    "LeakyRelu": _curve("leaky", ("alpha", 0.01)),
+    "Mul": _arithmetic,
+    "MultiThreshold": _multi_threshold,
+    "Quant": _quant,
+    "QuantizeLinear": _quantize_linear,
+    "Relu": _curve("relu"),
+    "Round": _curve("rint"),
+    "Sigmoid": _curve("sigmoid"),
+    "Sign": _curve("sign"),
+    "Softplus": _curve("softplus"),
+    "Softsign": _curve("softsign"),
+    "Sub": _arithmetic,
+    "Tanh": _curve("tanh"),
+    "Trunc": _trunc,
+}

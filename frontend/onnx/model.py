@@ -1,0 +1,265 @@
+"""An ONNX file as plain data: checked, bounded, in topological order. Nothing after this module sees protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, TensorProto, helper, numpy_helper
+
+from frontend.errors import ModelError
+from ir.types import Array
+
+LARGEST_FILE = 1 << 31
+LARGEST_TENSOR = 1 << 26
+"""Elements of a tensor: what is larger is a damaged file or no network for an embedded board."""
+OPSETS = range(7, 27)
+"""Versions of the standard operators that are read."""
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxNode:
+    """A node; ``name`` is how messages call it, ``domain`` is empty for standard operators."""
+
+    name: str
+    operator: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"node '{self.name}' ({self.operator})"
+
+
+@dataclass(frozen=True)
+class OnnxInput:
+    """A run-time input: its shape with the batch, and numpy's name of its element type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxGraph:
+    """``nodes`` are in topological order; every name that they read is an input, a constant or an earlier output."""
+
+    name: str
+    inputs: tuple[OnnxInput, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[OnnxNode, ...]
+    constants: Mapping[str, Array]
+
+
+def read_onnx(path: Path) -> OnnxGraph:
+    """The graph of an ONNX file, with external data from files beside it. Raises ModelError."""
+    model = _parse(path)
+    graph = model.graph
+    _check_opset(path, model)
+    if not graph.node:
+        raise ModelError(f"{path}: has no nodes: is it an ONNX model?")
+    if model.functions or graph.sparse_initializer:
+        what = "functions of its own" if model.functions else "sparse constants"
+        raise ModelError(f"{path}: has {what}, which are not read (inline or densify them when exporting)")
+    _check_names(path, graph)
+    constants: dict[str, Array] = {}
+    for tensor in graph.initializer:
+        if tensor.name in constants:
+            raise ModelError(f"{path}: constant '{tensor.name}' is defined twice")
+        constants[tensor.name] = _values(path, tensor, f"constant '{tensor.name}'")
+    inputs = tuple(_input(path, value) for value in graph.input if value.name not in constants)
+    if len({each.name for each in inputs}) < len(inputs):
+        raise ModelError(f"{path}: two inputs bear the same name")
+    nodes = _ordered(path, [_node(path, node, i) for i, node in enumerate(graph.node)], inputs, constants)
+    outputs = tuple(value.name for value in graph.output)
+    known = {name for node in nodes for name in node.outputs} | set(constants) | {each.name for each in inputs}
+    missing = [name for name in outputs if name not in known]
+    if missing or not outputs:
+        raise ModelError(f"{path}: output '{missing[0]}' is made by no node" if missing else f"{path}: has no outputs")
+    return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants)
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise ModelError(f"{path}: {size} bytes are too many for an ONNX file (at most {LARGEST_FILE})")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, UnicodeError, ValueError, RuntimeError):
+        raise ModelError(f"{path}: truncated or damaged, or no ONNX file") from None
+    return model
+
+
+def _check_names(path: Path, graph: onnx.GraphProto) -> None:
+    """Names appear in messages and in generated code's comments."""
+    values = (each.name for each in (*graph.input, *graph.output, *graph.initializer))
+    nodes = (name for node in graph.node for name in (node.name, node.op_type, node.domain, *node.input, *node.output))
+    attributes = (each.name for node in graph.node for each in node.attribute)
+    bad = next((name for name in (*values, *nodes, *attributes) if not _is_readable(name)), None)
+    if bad is not None:
+        raise ModelError(f"{path}: the name {bad[:40]!r} holds characters that cannot be printed, or too many")
+
+
+def _is_readable(name: str | bytes) -> bool:
+    """protobuf gives bytes for what is no UTF-8."""
+    return isinstance(name, str) and name.isprintable() and len(name) <= 1000
+
+
+def _check_opset(path: Path, model: onnx.ModelProto) -> None:
+    versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    if len(versions) != 1 or versions[0] not in OPSETS:
+        given = ", ".join(map(str, versions)) or "none"
+        raise ModelError(f"{path}: opset {given} is not read (allowed: {OPSETS[0]} to {OPSETS[-1]})")
+
+
+def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        raise ModelError(f"{path}: input '{value.name}' has no tensor shape (export with static shapes)")
+    shape = []
+    for axis, extent in enumerate(tensor.shape.dim):
+        if not extent.HasField("dim_value") and axis > 0:
+            raise ModelError(
+                f"{path}: input '{value.name}': axis {axis} is '{extent.dim_param or '?'}': export with static shapes "
+                "(the batch alone may be open)"
+            )
+        shape.append(extent.dim_value if extent.HasField("dim_value") else 1)
+    check_shape(f"{path}: input '{value.name}'", shape)
+    return OnnxInput(value.name, tuple(shape), _numpy_name(path, tensor.elem_type, f"input '{value.name}'"))
+
+
+def check_shape(where: str, shape: Sequence[int]) -> None:
+    """ModelError for an extent below 1 or more than LARGEST_TENSOR elements."""
+    if any(extent < 1 for extent in shape):
+        raise ModelError(f"{where} has shape {tuple(shape)}, whose extents have to be at least 1")
+    if int(np.prod([int(extent) for extent in shape], dtype=object)) > LARGEST_TENSOR:
+        raise ModelError(f"{where} has shape {tuple(shape)}: more than {LARGEST_TENSOR} elements")
+
+
+def _numpy_name(path: Path, element: int, what: str) -> str:
+    try:
+        name = helper.tensor_dtype_to_np_dtype(element).name
+    except KeyError:
+        raise ModelError(f"{path}: {what} has the unknown element type {element}") from None
+    if element not in READ_TYPES:
+        raise ModelError(f"{path}: {what} holds {name}, which is not read (allowed: {', '.join(READ_TYPES.values())})")
+    return name
+
+
+READ_TYPES: Mapping[int, str] = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.FLOAT16: "float16",
+    **{getattr(TensorProto, f"{u}INT{b}"): f"{u.lower()}int{b}" for u in ("", "U") for b in (8, 16, 32, 64)},
+    TensorProto.BOOL: "bool",
+}
+
+
+def _values(path: Path, tensor: TensorProto, what: str) -> Array:
+    _numpy_name(path, tensor.data_type, what)
+    if 0 not in tensor.dims:
+        check_shape(f"{path}: {what}", tensor.dims)
+    try:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            return _external(path, tensor, what)
+        values: Array = numpy_helper.to_array(tensor)
+        return values
+    except (ValueError, TypeError) as error:  # too few or too many bytes for the shape
+        raise ModelError(f"{path}: {what} is damaged ({' '.join(str(error).split())})") from None
+
+
+def _external(path: Path, tensor: TensorProto, what: str) -> Array:
+    """Values from a file in the model's own folder; no other place is opened."""
+    given = {entry.key: entry.value for entry in tensor.external_data}
+    location = given.get("location", "")
+    folder = path.resolve().parent
+    file = (folder / location).resolve()
+    if not location or not file.is_relative_to(folder) or file == folder:
+        raise ModelError(f"{path}: {what} lies in '{location}', outside the model's folder: it is not opened")
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    count = int(np.prod(list(tensor.dims), dtype=np.int64))
+    try:
+        offset, length = int(given.get("offset", 0)), int(given.get("length", count * dtype.itemsize))
+        if offset < 0 or length != count * dtype.itemsize:
+            raise ValueError(f"{length} bytes at {offset} for {count} elements")
+        with file.open("rb") as source:
+            source.seek(offset)
+            content = source.read(length)
+    except OSError as error:
+        raise ModelError(f"{path}: {what}: '{location}' cannot be read ({error.strerror or error})") from None
+    if len(content) != length:
+        raise ValueError(f"'{location}' ends after {len(content)} of {length} bytes")
+    return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype).reshape(tuple(tensor.dims))
+
+
+def _node(path: Path, node: onnx.NodeProto, number: int) -> OnnxNode:
+    name = node.name or (node.output[0] if node.output else f"number {number}")
+    if not any(node.output):
+        raise ModelError(f"{path}: node '{name}' ({node.op_type}) has no output")
+    attributes = {each.name: _attribute(path, each, f"attribute '{each.name}' of '{name}'") for each in node.attribute}
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    return OnnxNode(name, node.op_type, domain, tuple(node.input), tuple(node.output), attributes)
+
+
+def _attribute(path: Path, attribute: AttributeProto, what: str) -> Any:
+    if attribute.type == AttributeProto.TENSOR:
+        return _values(path, attribute.t, what)
+    if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
+        return None  # If, Loop and Scan are refused by name
+    try:
+        value = helper.get_attribute_value(attribute)
+    except ValueError:
+        raise ModelError(f"{path}: {what} is damaged") from None
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _ordered(
+    path: Path, nodes: Sequence[OnnxNode], inputs: Sequence[OnnxInput], constants: Mapping[str, Array]
+) -> tuple[OnnxNode, ...]:
+    """The nodes, each after those whose results it reads; files with a cycle or a missing tensor are refused."""
+    maker: dict[str, OnnxNode] = {}
+    given = {*constants, *(each.name for each in inputs), ""}
+    for node in nodes:
+        for output in filter(None, node.outputs):
+            if output in maker or output in given:
+                raise ModelError(f"{path}: tensor '{output}' is defined twice, once by {node}")
+            maker[output] = node
+    for node in nodes:
+        for name in node.inputs:
+            if name not in maker and name not in given:
+                raise ModelError(f"{path}: {node} reads '{name}', which nothing defines")
+    done: list[OnnxNode] = []
+    state: dict[int, bool] = {}  # False: its operands are being visited
+
+    def operands(node: OnnxNode) -> Iterator[OnnxNode]:
+        return (maker[name] for name in node.inputs if name in maker)
+
+    for start in nodes:
+        if id(start) in state:
+            continue
+        state[id(start)] = False
+        stack = [(start, operands(start))]
+        while stack:
+            node, rest = stack[-1]
+            following = next((each for each in rest if state.get(id(each)) is not True), None)
+            if following is None:
+                state[id(node)] = True
+                done.append(node)
+                stack.pop()
+            elif id(following) in state:
+                raise ModelError(f"{path}: {following} depends on its own result")
+            else:
+                state[id(following)] = False
+                stack.append((following, operands(following)))
+    return tuple(done)
