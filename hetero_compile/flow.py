@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cpu_backend.engine import CpuEngine
 from frontend.load import Model, load_model
-from frontend.lower.freeze import Frozen, freeze
+from frontend.lower.freeze import Frozen
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
@@ -66,7 +66,7 @@ def compile_model(path: Path, target: Target, options: Options, progress: Progre
     progress("reading the model")
     model = load_model(path, options.arch)
     progress(f"{model.origin}; freezing to integers")
-    frozen = freeze(model.graph)
+    frozen = model.frozen()
     frozen = replace(frozen, graph=run_passes(frozen.graph, passes(options)))
     progress("partitioning")
     plan = partition(frozen.graph, engines(), target)
