@@ -18,10 +18,12 @@ from frontend.archive import is_archive, load_program
 from frontend.checkpoint import StateDict, load_state_dict
 from frontend.errors import ModelError
 from frontend.importer import import_program
+from frontend.lower.freeze import Frozen, freeze
 from frontend.onnx.importer import InputType, import_onnx
-from frontend.zoo import ENTRIES, ZooEntry
+from frontend.zoo import ENTRIES, FAMILIES, IntegerFamily, ZooEntry
 from ir.graph import Graph
-from ir.records import Head, Picture
+from ir.records import Dequantise, Head, Picture
+from ir.types import Array
 
 NOT_READ: Mapping[str, str] = {
     ".tflite": "TensorFlow Lite models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
@@ -42,6 +44,7 @@ class Model:
     """A loaded network; ``origin`` says in one line what the file was taken for and why.
 
     Without a ``picture`` its inputs are plain tensors, whose shapes in the file, and the outputs', are ``shapes``.
+    ``dequantise``: of the outputs of a graph that holds integers already; None where the graph is still to be frozen.
     """
 
     graph: Graph
@@ -49,6 +52,11 @@ class Model:
     head: Head | None
     origin: str
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    dequantise: Mapping[str, Dequantise] | None = None
+
+    def frozen(self) -> Frozen:
+        """The integer network. Raises ModelError where a value has no integer form."""
+        return freeze(self.graph) if self.dequantise is None else Frozen(self.graph, self.dequantise)
 
 
 def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) -> Model:
@@ -73,6 +81,8 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
         origin = f"torch.export archive with the tensors of '{entry.name}'"
     else:
         state = _read_state(path)
+        if family := _family(arch, state):
+            return _integers(path, family, arch, state)
         entry = _entry(path, arch, state)
         program = _exported(entry, _filled(path, entry, state))
         recognised = f"recognised as '{entry.name}' ({entry.description}) by its keys and shapes"
@@ -118,6 +128,34 @@ def _differences(expected: nn.Module, state: StateDict) -> list[str]:
     ]
 
 
+def _family(arch: str | None, state: StateDict) -> IntegerFamily | None:
+    """The family that the user names, or else the one whose names the state dict has."""
+    if arch is not None:
+        return FAMILIES.get(arch)
+    arrays = _arrays(state)
+    return next((family for family in FAMILIES.values() if family.matches(arrays)), None)
+
+
+def _integers(path: Path, family: IntegerFamily, arch: str | None, state: StateDict) -> Model:
+    arrays = _arrays(state)
+    if not family.matches(arrays):
+        raise ModelError(f"{path}: does not fit '{family.name}': its tensors have other names")
+    _require_finite(path, state)
+    try:
+        made = family.build(arrays)
+    except ModelError as error:
+        raise ModelError(f"{path}: does not fit '{family.name}': {error}") from None
+    recognised = f"recognised as '{made.graph.name}' ({made.description}) by its keys and shapes"
+    origin = f"architecture '{arch}' ({made.description})" if arch else recognised
+    return Model(made.graph, made.picture, made.head, origin, dequantise=made.dequantise)
+
+
+def _arrays(state: StateDict) -> dict[str, Array]:
+    """Floating values in float64, which bfloat16 has to be for numpy."""
+    wide = {name: value.detach().double() if value.is_floating_point() else value for name, value in state.items()}
+    return {name: value.numpy() for name, value in wide.items()}
+
+
 def _entry(path: Path, arch: str | None, state: StateDict) -> ZooEntry:
     """The network that the user names, or else the one that the state dict fits."""
     if arch is None:
@@ -140,7 +178,9 @@ def _recognise(path: Path, state: StateDict) -> ZooEntry:
 
 def _entry_by_name(arch: str) -> ZooEntry:
     if arch not in ENTRIES:
-        raise ModelError(f"--arch {arch}: unknown network (allowed: {', '.join(ENTRIES)}, or file.py:factory)")
+        raise ModelError(
+            f"--arch {arch}: unknown network (allowed: {', '.join((*ENTRIES, *FAMILIES))}, or file.py:factory)"
+        )
     return ENTRIES[arch]
 
 

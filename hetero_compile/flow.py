@@ -11,7 +11,7 @@ from pathlib import Path
 from cpu_backend.engine import CpuEngine
 from cpu_backend.tiles import threads_of
 from frontend.load import Model, load_model
-from frontend.lower.freeze import Frozen, freeze
+from frontend.lower.freeze import Frozen
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
@@ -78,7 +78,7 @@ def compile_model(path: Path, target: Target, options: Options, progress: Progre
     if options.labels:
         model = replace(model, head=ClassifierHead(options.labels))
     progress(f"{model.origin}; freezing to integers")
-    frozen = freeze(model.graph)
+    frozen = model.frozen()
     frozen = replace(frozen, graph=run_passes(frozen.graph, passes(options)))
     progress("partitioning")
     plan = partition(frozen.graph, engines(), target)

@@ -17,7 +17,7 @@ from ir.records import Dequantise, Head, Picture, Quantise
 from ir.target import March
 from ir.types import DType, TensorType
 
-FORMAT = 5
+FORMAT = 3
 MANIFEST_NAME = "manifest.json"
 
 Side = Literal["cpu", "device"]

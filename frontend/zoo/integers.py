@@ -1,0 +1,59 @@
+"""The second kind of zoo entry: a family whose state dict becomes an integer graph at once, without a module.
+
+For networks whose files hold integers (weights, thresholds), or float values that stand around integer operators and
+for which no trainable module is needed. The sizes of a network are read off its shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ir.graph import Graph, Node
+from ir.ops import Op
+from ir.records import Dequantise, Head, Picture
+from ir.types import Array, TensorType
+
+Arrays = Mapping[str, Array]
+"""A state dict as numpy arrays."""
+
+
+@dataclass(frozen=True)
+class Integers:
+    """One network of a family: its integer graph with the records around it; ``description`` is a few words."""
+
+    graph: Graph
+    dequantise: Mapping[str, Dequantise]
+    picture: Picture
+    head: Head
+    description: str
+
+
+@dataclass(frozen=True)
+class IntegerFamily:
+    """A family by name. ``matches`` looks at names and shapes only; ``build`` raises ModelError saying what is wrong
+    with a tensor, without the file's name."""
+
+    name: str
+    matches: Callable[[Arrays], bool]
+    build: Callable[[Arrays], Integers]
+    description: str
+
+
+@dataclass
+class Builder:
+    """An integer graph that grows node by node."""
+
+    inputs: Mapping[str, TensorType]
+    nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, Array] = field(default_factory=dict)
+
+    def add(self, name: str, op: Op, *inputs: str, **constants: Array) -> str:
+        """A node on these tensors and on constants, which are called ``<name>.<keyword>``; returns its name."""
+        names = {key: f"{name}.{key}" for key in constants}
+        self.constants.update({names[key]: value for key, value in constants.items()})
+        self.nodes.append(Node(name, op, (*inputs, *names.values())))
+        return name
+
+    def graph(self, name: str, output: str) -> Graph:
+        return Graph(name, self.inputs, tuple(self.nodes), (output,), self.constants).verify()
