@@ -28,7 +28,8 @@ from ir.graph import Graph, Node
 from ir.ops import Conv2d, MultiplyShift
 from ir.target import Resources, Target
 from ir.types import DType, TensorType
-from partition.folding import Folding, fold
+from partition import PlanError, whole
+from partition.offers import Offer, ask
 
 LUTS = 70_560
 """Of a ZU3EG; the board file keeps a fifth of them for the vendor tool's control logic."""
@@ -49,28 +50,31 @@ def plain(candidate: Candidate, pointwise: bool) -> bool:
     return whole if choice["channels"] else pointwise
 
 
-def offers(graph: Graph, target: Target) -> Mapping[str, Sequence[Candidate]]:
+def offers(graph: Graph, target: Target) -> Mapping[str, Offer]:
     """Every node's candidates. Exits where the accelerator does not take one."""
-    engine, found = DataflowEngine(), {}
-    for view in graph.views():
-        if objection := engine.objection(view, target):
-            sys.exit(f"benchmarks.accelerator: {view.name}: {objection.text}")
-        found[view.name] = engine.candidates(engine.prepare(view, target), target)  # type: ignore[arg-type]
+    found = ask(graph, [DataflowEngine()], target)[DataflowEngine().name]
+    for name, offer in found.items():
+        if offer.against is not None:
+            sys.exit(f"benchmarks.accelerator: {name}: {offer.against.text}")
     return found
 
 
 def measured(
-    graph: Graph, target: Target, offered: Mapping[str, Sequence[Candidate]], choice: Choice, device: Resources
+    graph: Graph, target: Target, offered: Mapping[str, Offer], choice: Choice, device: Resources
 ) -> dict[str, Any]:
     """The fastest folding of these candidates, lowered: cycles of the stages, interval between frames, resources."""
     assert target.fabric is not None
-    engine, budget = DataflowEngine(), target.fabric.budget
+    engine = DataflowEngine()
     pointwise = {v.name: isinstance(v.op, Conv2d) and v.operands[1].type.shape[2:] == (1, 1) for v in graph.views()}
-    options = {name: [c for c in given if choice(c, pointwise[name])] for name, given in offered.items()}
-    folding = fold(options, engine.overhead(graph, target), budget)
-    if not isinstance(folding, Folding):
-        return {"lacks": list(folding)}
-    artifact = engine.lower(graph, folding.choices, target)
+    options = {
+        name: replace(offer, candidates=[c for c in offer.candidates if choice(c, pointwise[name])])
+        for name, offer in offered.items()
+    }
+    try:
+        choices = whole(graph, engine, target, {engine.name: options})
+    except PlanError as error:
+        return {"lacks": str(error)}
+    artifact = engine.lower(graph, choices, target)
     used = sum((s.resources for s in artifact.stages), Resources())
     slowest = max(artifact.stages, key=lambda s: s.cycles)
     return {

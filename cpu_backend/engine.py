@@ -12,7 +12,7 @@ from cpu_backend.emit import RULES, Destination, emit, identifier
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import word_of
-from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
+from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Plain
 from ir.ops import OperatorError
@@ -59,8 +59,8 @@ class CpuEngine:
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
         return (Candidate(layer_cycles(_alone(prepared.node, target), target.cpu)),)
 
-    def overhead(self, region: Graph, target: Target) -> Resources:
-        return Resources()
+    def overhead(self, target: Target) -> Overhead:
+        return Overhead()
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""

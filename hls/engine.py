@@ -16,7 +16,7 @@ from hls.resources.model import PORT
 from hls.sizing import with_sized_streams
 from hls.spread import spread_cycles
 from hls.vendor.project import project_files
-from ir.engine import Artifact, Candidate, Port, Prepared, Reason, StageReport
+from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Words
 from ir.target import Resources, Target
@@ -55,7 +55,7 @@ class DataflowEngine:
     def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
         """For a convolution the note says how it is packed; the packing depends on the weights' true range."""
         if _is_absorbed(node):
-            return Prepared(node, "in the stage of the layer before it")
+            return Prepared(node, "in the stage of the layer before it", within=node.node.inputs[0])
         return Prepared(node, RULES[type(node.op)].note(node, _geometry(target)))
 
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
@@ -69,12 +69,8 @@ class DataflowEngine:
         last = rule.absorbs(node) or node
         return undominated(_paced(last, candidate) for candidate in rule.candidates(node, dsp, uram))
 
-    def overhead(self, region: Graph, target: Target) -> Resources:
-        stages = sum(not _is_absorbed(view) for view in region.views())
-        total = Resources(lut=1500, bram18=QUEUES * stages)
-        for _ in (*region.inputs, *region.outputs):
-            total = total + PORT
-        return total
+    def overhead(self, target: Target) -> Overhead:
+        return Overhead(region=Resources(lut=1500), port=PORT, stage=Resources(bram18=QUEUES))
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         configurations = {name: choice.configuration for name, choice in choices.items()}

@@ -26,11 +26,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What an engine worked out from a node's weights: a short note for the table of reasons, and its own data."""
+    """What an engine worked out from a node's weights: a short note for the table of reasons, and its own data.
+
+    ``within``: the node before it whose stage computes this one, too; a plan gives both to the engine, in the same
+    region, or neither."""
 
     node: NodeView
     note: str
     data: object = None
+    within: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,16 @@ class Candidate:
     resources: Resources = field(default_factory=Resources)
     configuration: Configuration = field(default_factory=dict)
     traffic: int = 0
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What a region costs beside its nodes' candidates: once, for each tensor that enters or leaves it, and for each
+    node with a stage of its own (FIFOs, adapters, interfaces)."""
+
+    region: Resources = field(default_factory=Resources)
+    port: Resources = field(default_factory=Resources)
+    stage: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True)
@@ -109,8 +123,8 @@ class Engine(Protocol):
         """At least one way to execute the node."""
         ...
 
-    def overhead(self, region: Graph, target: Target) -> Resources:
-        """What a region costs beside its nodes: FIFOs, adapters, interfaces."""
+    def overhead(self, target: Target) -> Overhead:
+        """What a region costs beside its nodes."""
         ...
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:

@@ -29,6 +29,12 @@ class Resources:
             self.ff + other.ff,
         )
 
+    def __sub__(self, other: Resources) -> Resources:
+        return self + other * -1
+
+    def __mul__(self, count: int) -> Resources:
+        return Resources(*(getattr(self, f.name) * count for f in fields(self)))
+
     def exceeds(self, budget: Resources) -> tuple[str, ...]:
         """The names of the resources of which there are more than in ``budget``."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) > getattr(budget, f.name))
@@ -73,12 +79,15 @@ class Cpu:
 
 @dataclass(frozen=True)
 class SharedMemory:
-    """The memory both sides see: contiguous DMA pool size, bandwidth, cache line, coherence, doorbell kind."""
+    """The memory both sides see: contiguous DMA pool size, bandwidth, cache line, coherence.
+
+    ``invocation_us``: what starting an accelerator region and learning of its end costs the CPU, in microseconds."""
 
     pool_bytes: int
     bandwidth_gbs: float
     cache_line: int
     coherent: bool
+    invocation_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,12 +101,16 @@ class HostLink:
 
 @dataclass(frozen=True)
 class Target:
-    """One board. ``fabric`` is None where there is no programmable logic."""
+    """One board. ``fabric`` is None where there is no programmable logic.
+
+    ``objective``: most frames a second, least time of a frame, or the smallest accelerator that gives
+    ``frames_per_second``."""
 
     name: str
     cpu: Cpu
     memory: SharedMemory
     fabric: Fabric | None = None
-    objective: Literal["throughput", "latency"] = "throughput"
+    objective: Literal["throughput", "latency", "area"] = "throughput"
     hypothetical: bool = False
     link: HostLink = HostLink()
+    frames_per_second: float | None = None

@@ -1,6 +1,7 @@
 """What runs where: engines compete for nodes; the plan says why each node is where it is."""
 
-from partition.plan import Decision, Plan, PlanError, Region
-from partition.rules import partition
+from partition.partitioner import partition
+from partition.plan import Alternative, Cut, Decision, Explanation, Plan, PlanError, Region
+from partition.whole import whole
 
-__all__ = ["Decision", "Plan", "PlanError", "Region", "partition"]
+__all__ = ["Alternative", "Cut", "Decision", "Explanation", "Plan", "PlanError", "Region", "partition", "whole"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from ir.engine import Candidate, Engine
@@ -12,6 +12,19 @@ from ir.target import Resources
 
 class PlanError(ValueError):
     """A graph that no placement can execute on the board; names the node and every engine's reason."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a lowered region taught: wherever these nodes are together in a region of this engine, it takes ``extra``
+    more than its engine had estimated."""
+
+    engine: str
+    nodes: frozenset[str]
+    extra: Resources
+
+    def applies(self, engine: str, nodes: Set[str]) -> bool:
+        return engine == self.engine and self.nodes <= nodes
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,30 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """What another placement, or the same network on a larger board, would give: milliseconds between frames (for the
+    objective latency, of a frame), or None and why there is no such placement."""
+
+    what: str
+    ms: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """``gap``: by what share of its time another placement might be faster at most; ``scope`` says among which.
+    ``bottleneck``: what sets the time. ``effort``: deterministic seconds of the solver."""
+
+    objective: str
+    gap: float
+    scope: str
+    bottleneck: str
+    alternatives: tuple[Alternative, ...]
+    larger: tuple[Alternative, ...]
+    effort: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """Regions in execution order. Times are estimates in milliseconds per frame, each side by itself."""
 
@@ -43,8 +80,14 @@ class Plan:
     device_ms: float
     cpu_ms: float
     resources: Resources
+    explanation: Explanation | None = None
 
     @property
     def interval_ms(self) -> float:
         """Estimated time between frames with both sides busy at once."""
         return max(self.device_ms, self.cpu_ms)
+
+    @property
+    def latency_ms(self) -> float:
+        """Estimated time of a frame by itself, without filling the pipeline of the accelerator."""
+        return self.device_ms + self.cpu_ms

@@ -11,7 +11,7 @@ import pytest
 
 from cpu_backend import toolchain
 from cpu_backend.engine import CpuEngine
-from ir.engine import Candidate, Engine, Prepared, Reason
+from ir.engine import Candidate, Engine, Overhead, Prepared, Reason
 from ir.graph import Graph, Node
 from ir.ops import BatchNorm, Conv2d, MultiplyShift
 from ir.target import Cpu, Resources, Target
@@ -40,7 +40,7 @@ def test_takes_every_node_of_a_real_network(shared_data: Path, board: Target) ->
         prepared = ENGINE.prepare(view, board)
         assert isinstance(prepared, Prepared)
         assert all(c.cycles > 0 and c.resources == Resources() for c in ENGINE.candidates(prepared, board))
-    assert ENGINE.overhead(graph, board) == Resources()
+    assert ENGINE.overhead(board) == Overhead()
     assert (ENGINE.side, ENGINE.clock_mhz(board)) == ("cpu", 1600.0)
 
 

@@ -18,8 +18,8 @@ from host.package import Package
 from ir.engine import Engine
 from ir.target import Resources, Target
 from ir.types import Array
-from partition import Plan, Region
-from partition.folding import Folding, fold
+from partition import Plan, Region, whole
+from partition.offers import ask
 
 NETWORKS = ("ultranet", "ultranet_bypass")
 
@@ -47,17 +47,15 @@ def on_one_engine(model: Path, engine: Engine, vlen: int | None = None) -> Compi
     loaded = load_model(model)
     frozen = freeze(loaded.graph)
     graph = frozen.graph
-    offers = {}
-    for view in graph.views():
-        assert engine.objection(view, target) is None, view.name
-        prepared = engine.prepare(view, target)
-        offers[view.name] = engine.candidates(prepared, target)  # type: ignore[arg-type]
-    assert target.fabric is not None
-    folding = fold(offers, Resources(), target.fabric.budget)
-    assert isinstance(folding, Folding)
+    offers = ask(graph, [engine], target)
+    assert not any(offer.against for offer in offers[engine.name].values())
+    if engine.side == "device":
+        choices = whole(graph, engine, target, offers)
+    else:
+        choices = {name: offer.candidates[0] for name, offer in offers[engine.name].items()}
     name = "fpga0" if engine.side == "device" else "cpu0"
-    region = Region(name, engine, replace(graph, name=name), folding.choices)
-    plan = Plan((region,), (), 0.0, 0.0, folding.resources)
+    region = Region(name, engine, replace(graph, name=name), choices)
+    plan = Plan((region,), (), 0.0, 0.0, Resources())
     artifacts = {name: engine.lower(region.graph, region.choices, target)}
     return Compiled(loaded, frozen, plan, target, artifacts)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ir.engine import Artifact, Candidate, Prepared, Reason
+from ir.engine import Artifact, Candidate, Overhead, Prepared, Reason
 from ir.graph import Graph, Node, NodeView
 from ir.ops import MaxPool2d
 from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
@@ -42,8 +42,8 @@ class FakeEngine:
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
         return self.table[prepared.node.name]
 
-    def overhead(self, region: Graph, target: Target) -> Resources:
-        return self.fixed
+    def overhead(self, target: Target) -> Overhead:
+        return Overhead(self.fixed)
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         raise AssertionError("partitioning lowers nothing")

@@ -29,8 +29,7 @@ from ir.engine import Reason
 from ir.graph import Graph, Node
 from ir.ops import Add, Clip, Multiply, Op, PRelu
 from ir.types import Array, TensorType
-from partition.plan import PlanError
-from partition.rules import partition
+from partition import PlanError, partition
 
 STAGE_OF: Mapping[str, type[Stage]] = {
     "add": Sum,

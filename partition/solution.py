@@ -1,0 +1,156 @@
+"""The placement for the board's objective: most frames a second, least latency, or the smallest that keeps a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ir.engine import Engine
+from partition.plan import PlanError
+from partition.problem import Outcome, Problem
+from partition.search import CLOSE, WINDOW, Effort, Found, Regions, Search
+
+EFFORT = 30.0
+"""Deterministic seconds for the whole search; about as many of a slow core's."""
+
+MOST_ROUNDS = 3
+"""Accelerator regions of each engine at most."""
+
+TIE = 0.001
+"""The weight of the CPU's time where the accelerator's area is the objective."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The chosen accelerator regions and what they come to.
+
+    ``bound_ms``: the time that no placement with one accelerator region can beat (with ``several``: with up to
+    `MOST_ROUNDS`). ``alone``: by engine name the fastest placement of all nodes on it, where there is one.
+    """
+
+    regions: Regions
+    outcome: Outcome
+    bound_ms: float
+    several: bool
+    alone: Mapping[str, Outcome]
+    effort: float
+
+    def gap(self, latency: bool) -> float:
+        """By how much of its time a placement might be faster at most."""
+        time = self.outcome.time(latency)
+        return max(0.0, 1 - self.bound_ms / time) if time else 0.0
+
+
+def best(problem: Problem, effort: float = EFFORT) -> Solution:
+    """PlanError where no placement was found, or none that keeps the wanted rate."""
+    return _Solver(problem, Effort(effort)).solution()
+
+
+def alone(problem: Problem, engine: Engine, effort: Effort, latency: bool = False) -> Found | None:
+    """The fastest placement with every node in one region of a device engine."""
+    if not all(problem.taken(engine, name) for name in problem.names):
+        return None
+    narrowed = replace(problem, devices=(engine,))
+    return Search(narrowed, latency, effort, dict.fromkeys(problem.names, engine.name)).fastest()
+
+
+@dataclass(frozen=True)
+class _Solver:
+    problem: Problem
+    effort: Effort
+
+    def solution(self) -> Solution:
+        problem, search = self.problem, self.search
+        on_cpu = all(problem.on_cpu(name) for name in problem.names)
+        seeds: list[Regions] = [()] if on_cpu else []
+        whole = {e.name: found for e in problem.devices if (found := alone(problem, e, self.effort, self.latency))}
+        seeds += [found.regions for found in whole.values()]
+        found = self.first(seeds)
+        if found is None:
+            raise PlanError(_homeless(problem))
+        rounds = 1 if found.regions in seeds or len(found.regions) <= len(problem.devices) else len(found.regions)
+        found, rounds, several = self.more_regions(found, rounds)
+        limit = max(search.ticks(found.regions), search.floor)
+        if problem.target.objective == "area" and limit > search.floor:
+            rate = 1000 / found.outcome.time(False)
+            wanted = problem.target.frames_per_second
+            raise PlanError(
+                f"{problem.graph.name}: {wanted:g} frames/s are out of reach on {problem.target.name} "
+                f"(the fastest placement found gives {rate:.1f})"
+            )
+        regions = self.spared(found, limit, rounds)
+        return Solution(
+            regions, problem.outcome(regions), found.bound * problem.tick_ms, several,
+            {name: f.outcome for name, f in whole.items()}, self.effort.spent,
+        )  # fmt: skip
+
+    @property
+    def latency(self) -> bool:
+        return self.problem.target.objective == "latency"
+
+    @property
+    def search(self) -> Search:
+        target, floor = self.problem.target, 0
+        if target.objective == "area":
+            assert target.frames_per_second, "an area is least at a rate"
+            floor = self.problem.ticks(1000 / target.frames_per_second)
+        elif target.fabric and target.fabric.cycle_budget and not self.latency:
+            floor = max(self.problem.device_ticks(e, target.fabric.cycle_budget) for e in self.problem.devices)
+        return Search(self.problem, self.latency, self.effort, floor=floor)
+
+    def first(self, seeds: list[Regions]) -> Found | None:
+        """With one accelerator region of each engine, or as many as it takes."""
+        if not self.problem.devices:
+            return Found((), self.problem.outcome(()), 0) if seeds else None
+        if not self.latency or len(self.problem.devices) > 1:
+            found = self.search.fastest(seeds)
+        else:
+            found = self.search.shortest(seeds)
+        rounds = 2
+        while found is None and rounds <= MOST_ROUNDS and self.effort.left > 0:
+            found, rounds = self.search.fastest((), rounds), rounds + 1
+        return found
+
+    def more_regions(self, found: Found, rounds: int) -> tuple[Found, int, bool]:
+        """A better placement with more accelerator regions, if there is one, and whether that question is settled."""
+        search = self.search
+        while rounds < MOST_ROUNDS and self.effort.left > 0:
+            placed = {name for region in found.regions for name in region.choices}
+            idle = any(
+                self.problem.taken(e, n) for e in self.problem.devices for n in self.problem.names if n not in placed
+            )
+            if not idle or search.ticks(found.regions) <= search.floor:
+                return found, rounds, True
+            wanted = int(search.ticks(found.regions) / WINDOW)
+            regions, proven = search.within(wanted, found.regions, rounds + 1)
+            if not proven:
+                return found, rounds, False
+            known = 0 if regions is not None else wanted + 1
+            better = search.fastest([found.regions if regions is None else regions], rounds + 1, known)
+            assert better is not None, "a seed is a placement"
+            if search.ticks(better.regions) >= search.ticks(found.regions):
+                return replace(found, bound=min(found.bound, better.bound)), rounds, rounds + 1 == MOST_ROUNDS
+            found, rounds = better, rounds + 1
+        return found, rounds, False
+
+    def spared(self, found: Found, limit: int, rounds: int) -> Regions:
+        """A smaller placement that is as fast."""
+        if not found.regions:
+            return found.regions
+        weight = TIE if self.problem.target.objective == "area" else 1.0
+        regions = self.search.smallest(limit, found.regions, rounds, weight).regions
+        if regions is None:
+            return found.regions
+        kept = max(found.outcome.time(self.latency) * CLOSE, limit * self.problem.tick_ms)
+        return regions if self.problem.outcome(regions).time(self.latency) <= kept else found.regions
+
+
+def _homeless(problem: Problem) -> str:
+    """The first node that no engine takes, with the reasons of each."""
+    graph, engines = problem.graph, problem.offers
+    for node in graph.nodes:
+        against = {name: answers[node.name].against for name, answers in engines.items()}
+        if all(against.values()):
+            reasons = "; ".join(f"{name}: {a.text}" for name, a in against.items() if a)
+            return f"{graph.name}: node '{node.name}' ({type(node.op).__name__}) runs nowhere: {reasons}"
+    return f"{graph.name}: some nodes cannot run on the CPU, and with them the accelerator exceeds the board"
