@@ -18,8 +18,8 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
-    ``pruned``: the kernel for column-pruned weights executes it (`cost.cheapest` chooses). ``choice``: the kernel that a
-    tuner chose; None leaves it to the rules."""
+    ``pruned``: the kernel for column-pruned weights executes it (`cost.cheapest` chooses). ``choice``: another kernel
+    that a tuner chose; None leaves it to the rules."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]

@@ -30,6 +30,10 @@ from host.package import Package, check_destination
 @click.option("--arch", metavar="NAME|FILE:FACTORY", help="The network of a bare checkpoint; recognised if left out.")
 @click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
+    "--tuning", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER",
+    help="Measurements of hetero-tune --db FOLDER, which count before the shipped ones.",
+)  # fmt: skip
+@click.option(
     "--check", "checks", type=click.Path(path_type=Path), multiple=True, metavar="INPUT",
     help="Run every executor on this photo, .npy or .npz and compare; may be repeated.",
 )  # fmt: skip
@@ -49,6 +53,7 @@ def command(
     output: Path,
     arch: str | None,
     thresholds: bool,
+    tuning: Path | None,
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
     exports: tuple[str, ...],
@@ -57,7 +62,7 @@ def command(
     """Compile MODEL (a PyTorch checkpoint, its state dict as .npz, or a torch.export archive .pt2) for a board."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
-        return _compile(model, board, output, Options(arch, thresholds), checks, expected, exports, console)
+        return _compile(model, board, output, Options(arch, thresholds, tuning), checks, expected, exports, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)
         return 1

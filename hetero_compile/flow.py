@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from cpu_backend.engine import CpuEngine
+from cpu_backend.tuning.database import SHIPPED, Database
 from frontend.load import Model, load_model
 from frontend.lower.freeze import Frozen, freeze
 from hls.engine import DataflowEngine
@@ -27,18 +28,21 @@ from partition import Plan, partition
 Progress = Callable[[str], None]
 
 
-def engines() -> tuple[Engine, ...]:
+def engines(tuning: Path | None = None) -> tuple[Engine, ...]:
     """The shipped engines, then those that installed packages register under ``hetero.engines``."""
+    database = Database((tuning, SHIPPED) if tuning else (SHIPPED,))
     plugged = (point.load()() for point in entry_points(group="hetero.engines"))
-    return (DataflowEngine(), CpuEngine(), *plugged)
+    return (DataflowEngine(), CpuEngine(database=database), *plugged)
 
 
 @dataclass(frozen=True)
 class Options:
-    """``thresholds``: requantise by thresholds instead of multiply-shift."""
+    """``thresholds``: requantise by thresholds instead of multiply-shift; ``tuning``: a folder of hetero-tune's, whose
+    measurements count before the shipped ones."""
 
     arch: str | None = None
     thresholds: bool = False
+    tuning: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,20 @@ def passes(options: Options) -> tuple[Pass, ...]:
     return (RemoveDead(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
 
 
-def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
-    """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
+def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model, Frozen]:
+    """The model and its integer graph. Raises ModelError, GraphError."""
     progress("reading the model")
     model = load_model(path, options.arch)
     progress(f"{model.origin}; freezing to integers")
     frozen = freeze(model.graph)
-    frozen = replace(frozen, graph=run_passes(frozen.graph, passes(options)))
+    return model, replace(frozen, graph=run_passes(frozen.graph, passes(options)))
+
+
+def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
+    """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
+    model, frozen = load_frozen(path, options, progress)
     progress("partitioning")
-    plan = partition(frozen.graph, engines(), target)
+    plan = partition(frozen.graph, engines(options.tuning), target)
     artifacts = {}
     for region in plan.regions:
         progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")

@@ -71,8 +71,16 @@ def fields(**other: int | str) -> Fields:
     """3x3, 64 -> 64 channels on 20x10 pixels, whole sums in 16 bits."""
     return {
         **dict.fromkeys(cpu_blocks.FIELDS, 1),
-        **{"x_type": "HCK_U8", "in_c": 64, "out_c": 64, "out_h": 10, "out_w": 20, "kernel_h": 3, "kernel_w": 3},
-        **{"flush": WHOLE_SUM, "flush8": 0, "run16": 8},
+        "x_type": "HCK_U8",
+        "in_c": 64,
+        "out_c": 64,
+        "out_h": 10,
+        "out_w": 20,
+        "kernel_h": 3,
+        "kernel_w": 3,
+        "flush": WHOLE_SUM,
+        "flush8": 0,
+        "run16": 8,
         **other,
     }
 
