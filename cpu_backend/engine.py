@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from cpu_backend.codegen import generate
-from cpu_backend.cost import cheapest, layer_cycles, shared
+from cpu_backend.cost import cheapest, shared
 from cpu_backend.emit import RULES, Destination, emit, identifier
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import word_of
+from cpu_backend.tuning.choice import alone_cycles, choose
+from cpu_backend.tuning.database import Database
+from cpu_backend.tuning.packaged import PACKAGED, packaged
 from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
 from ir.layouts import Plain
@@ -26,10 +29,12 @@ PASSES = (PositiveMultipliers(), PoolBeforeRequantise())
 
 @dataclass(frozen=True)
 class CpuEngine:
-    """Runs nodes one after another, large ones on all cores of a host; see `ir.engine.Engine`."""
+    """Runs nodes one after another, large ones on all cores of a host; see `ir.engine.Engine`. ``database``: measured
+    times of kernels."""
 
     name: str = "CPU"
     side: Literal["device", "cpu"] = "cpu"
+    database: Database = field(default_factory=Database)
 
     def clock_mhz(self, target: Target) -> float:
         return target.cpu.clock_mhz
@@ -49,7 +54,7 @@ class CpuEngine:
         return None
 
     def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
-        layer = _alone(node, target)
+        layer = shared(cheapest(_alone(node), target.cpu), target.cpu)
         try:
             code = emit(layer, identifier(node.name), Destination(node.type.shape[0], word=word_of(target.cpu)))
         except OperatorError as error:
@@ -57,7 +62,7 @@ class CpuEngine:
         return Prepared(node, code.note)
 
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
-        return (Candidate(layer_cycles(_alone(prepared.node, target), target.cpu)),)
+        return (Candidate(alone_cycles(_alone(prepared.node), target.cpu, self.database)),)
 
     def overhead(self, target: Target) -> Overhead:
         return Overhead()
@@ -65,14 +70,23 @@ class CpuEngine:
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""
         passed = run_passes(region, PASSES)
-        layers = tuple(shared(cheapest(layer, target.cpu), target.cpu) for layer in layers_of(passed))
-        code = generate(passed, layers=layers, word=word_of(target.cpu))
+        chosen = [choose(layer, target.cpu, self.database) for layer in layers_of(passed)]
+        code = generate(passed, layers=[each.layer for each in chosen], word=word_of(target.cpu))
         stages = tuple(
-            StageReport(layer.first.name, layer_cycles(layer, target.cpu), Resources(), code.notes[layer.name])
-            for layer in code.layers
+            StageReport(
+                each.layer.first.name,
+                each.cycles,
+                Resources(),
+                "; ".join(filter(None, (code.notes[each.layer.name], each.note))),
+            )
+            for each in chosen
         )
+        tunable = [(each.layer.first.name, each.signature, each.default) for each in chosen if each.signature]
+        files = dict(code.files)
+        if tunable:
+            files[f"cpu/{identifier(region.name)}{PACKAGED}"] = packaged(tunable)
         return Artifact(
-            code.files,
+            files,
             code.sources,
             tuple(Port(tensor, Plain()) for tensor in region.inputs),
             tuple(Port(tensor, Plain()) for tensor in region.outputs),
@@ -80,8 +94,7 @@ class CpuEngine:
         )
 
 
-def _alone(node: NodeView, target: Target) -> Layer:
+def _alone(node: NodeView) -> Layer:
     """A layer of this node only."""
     inputs = zip(node.node.inputs, node.operands, strict=True)
-    layer = Layer((node,), tuple(name for name, operand in inputs if operand.value is None))
-    return shared(cheapest(layer, target.cpu), target.cpu)
+    return Layer((node,), tuple(name for name, operand in inputs if operand.value is None))

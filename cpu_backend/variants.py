@@ -13,9 +13,14 @@ from typing import Literal
 
 from cpu_backend.ranges import WHOLE_SUM
 
-Family = Literal["blocks", "few", "depthwise", "columns"]
-FAMILIES: Mapping[Family, str] = {"blocks": "HCK_BLOCKS", "few": "HCK_FEW", "depthwise": "HCK_DEPTHWISE"}
-"""hck_family; column-pruned convolutions have a function of their own."""
+Family = Literal["usual", "blocks", "few", "depthwise", "columns"]
+FAMILIES: Mapping[Family, str] = {
+    "usual": "HCK_USUAL",
+    "blocks": "HCK_BLOCKS",
+    "few": "HCK_FEW",
+    "depthwise": "HCK_DEPTHWISE",
+}
+"""hck_family in its order; column-pruned convolutions have a function of their own."""
 REGISTERS = 32
 LMULS = {4: "mf2", 8: "m1", 16: "m2", 32: "m4"}
 """By eighths of a register."""
@@ -44,8 +49,8 @@ class Variant:
 
     def __str__(self) -> str:
         words = {"blocks": "blocks of", "few": "few:", "depthwise": "depthwise, blocks of"}
-        if self.family == "columns":
-            return "columns, pixels in the lanes"
+        if self.family not in words:
+            return {"usual": "by the rules", "columns": "columns, pixels in the lanes"}[self.family]
         text = f"{words[self.family]} {self.pixels} pixels"
         return text + (f", i{self.sums} sums" if self.sums else "") + (f", {LMULS[self.lmul]}" if self.lmul else "")
 
@@ -64,7 +69,7 @@ class Variant:
         return self.pixels * sums[self.sums] + weights + flush
 
 
-COLUMNS = Variant("columns")
+USUAL, COLUMNS = Variant("usual"), Variant("columns")
 
 
 def _group(eighths: int) -> int:
@@ -83,6 +88,23 @@ def legal(fields: Fields, vlen: int, columns: bool = False) -> tuple[Variant, ..
         fitting = [pixels for pixels in DEPTHWISE_PIXELS if pixels <= max(int(fields["out_w"]), min(DEPTHWISE_PIXELS))]
         return tuple(Variant("depthwise", pixels=pixels) for pixels in fitting)
     return (*_blocks(fields, vlen), *_few(fields), *([COLUMNS] if columns else []))
+
+
+def usual(fields: Fields, vlen: int) -> Variant:
+    """What the rules of the C kernels choose: hck_conv_tile, hck_tile_rvv, hck_depthwise_rvv."""
+    if is_depthwise(fields):
+        return Variant("depthwise", pixels=8 if int(fields["out_w"]) > 4 else 4) if _depthwise_kernel(fields) else USUAL
+    lanes, register = int(fields["out_c"]) // int(fields["groups"]), vlen // 8
+    sums = widths(fields)[-2] if len(widths(fields)) > 1 else 32
+    size = 0 if 2 * lanes <= register else 1 if lanes <= register or sums == 32 else 2
+    bytes_, flush8 = (register << size) // 2, int(fields["flush8"])
+    if sums == 16 and flush8 and (bytes_ >= 64 or (bytes_ >= 32 and flush8 >= 12)):
+        sums = 8
+    lmul, count = SHAPES[sums][size]
+    if pixels(fields) >= count:
+        return Variant("blocks", sums, lmul, count)
+    narrow = _narrow_few(fields)
+    return Variant("few", 16 if narrow else 32, pixels=min(4, pixels(fields)))
 
 
 def is_depthwise(fields: Fields) -> bool:
@@ -124,12 +146,16 @@ def _blocks(fields: Fields, vlen: int) -> Iterator[Variant]:
 
 
 def _few(fields: Fields) -> Iterator[Variant]:
-    bytes_ = fields["x_type"] in ("HCK_U8", "HCK_I8")
-    narrow = bytes_ and (int(fields["flush"]) >= products(fields) or int(fields["run16"]) >= 2)
-    for sums in (16, 32) if narrow else (32,):
+    for sums in (16, 32) if _narrow_few(fields) else (32,):
         for count in (1, 2, 3, 4):
             if _whole_windows(fields, count):
                 yield Variant("few", sums, pixels=count)
+
+
+def _narrow_few(fields: Fields) -> bool:
+    """Whether the kernels for few pixels sum in 16 bits, of groups of products at least."""
+    bytes_ = fields["x_type"] in ("HCK_U8", "HCK_I8")
+    return bytes_ and (int(fields["flush"]) >= products(fields) or int(fields["run16"]) >= 2)
 
 
 def _whole_windows(fields: Fields, count: int) -> bool:

@@ -1,4 +1,4 @@
-"""Entry points: hetero-compile (from a model file and a board to a package that runs) and hetero-profile."""
+"""Entry points: hetero-compile (from a model file and a board to a package that runs), hetero-profile, hetero-tune."""
 
 from __future__ import annotations
 
@@ -26,5 +26,15 @@ def profile() -> int:
         from hetero_compile.profile_command import run
     except ModuleNotFoundError as error:
         print(MISSING.format(program="hetero-profile", name=error.name), file=sys.stderr)
+        return 2
+    return run(sys.argv[1:])
+
+
+def tune() -> int:
+    """Exit status: 0, 1 if an entry of the database does not hold, 2 after any error (one line on standard error)."""
+    try:
+        from hetero_compile.tune_command import run
+    except ModuleNotFoundError as error:
+        print(MISSING.format(program="hetero-tune", name=error.name), file=sys.stderr)
         return 2
     return run(sys.argv[1:])

@@ -37,6 +37,10 @@ from host.package import Package, check_destination
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="A classifier's labels, one per line.")
 @click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
+    "--tuning", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER",
+    help="Measurements of hetero-tune --db FOLDER, which count before the shipped ones.",
+)  # fmt: skip
+@click.option(
     "--check", "checks", type=click.Path(path_type=Path), multiple=True, metavar="INPUT",
     help="Run every executor on this photo, .npy or .npz and compare; may be repeated.",
 )  # fmt: skip
@@ -59,6 +63,7 @@ def command(
     inputs: tuple[str, ...],
     labels: Path | None,
     thresholds: bool,
+    tuning: Path | None,
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
     exports: tuple[str, ...],
@@ -67,7 +72,7 @@ def command(
     """Compile MODEL (a PyTorch checkpoint, a state dict as .npz, a torch.export archive .pt2, or .onnx) for a board."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
-        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels))
+        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning)
         return _compile(model, board, output, options, checks, expected, exports, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from cpu_backend.tuning.database import DatabaseError
 from frontend.errors import ModelError
 from hetero_compile.board import BoardError
 from host.errors import HostError
 from ir.graph import GraphError
 from partition import PlanError
 
-USER_ERRORS = (ModelError, BoardError, PlanError, HostError, GraphError)
+USER_ERRORS = (ModelError, BoardError, PlanError, HostError, GraphError, DatabaseError)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cpu_backend.engine import CpuEngine
 from cpu_backend.tiles import threads_of
+from cpu_backend.tuning.database import SHIPPED, Database
 from frontend.load import Model, load_model
 from frontend.lower.freeze import Frozen
 from hls.engine import DataflowEngine
@@ -30,23 +31,26 @@ from partition import Region as PlanRegion
 Progress = Callable[[str], None]
 
 
-def engines() -> tuple[Engine, ...]:
+def engines(tuning: Path | None = None) -> tuple[Engine, ...]:
     """The shipped engines, then those that installed packages register under ``hetero.engines``."""
+    database = Database((tuning, SHIPPED) if tuning else (SHIPPED,))
     plugged = (point.load()() for point in entry_points(group="hetero.engines"))
-    return (DataflowEngine(), CpuEngine(), *plugged)
+    return (DataflowEngine(), CpuEngine(database=database), *plugged)
 
 
 @dataclass(frozen=True)
 class Options:
     """``thresholds``: requantise by thresholds instead of multiply-shift. ``failover``: the package also gets CPU code
     for the accelerator's regions, for when it fails. ``inputs``: what integers those of an ONNX file are, as
-    ``[NAME=]TYPE[/STEPS]``. ``labels``: names of the scores that a classifier's output holds."""
+    ``[NAME=]TYPE[/STEPS]``. ``labels``: names of the scores that a classifier's output holds. ``tuning``: a folder of
+    hetero-tune's, whose measurements count before the shipped ones."""
 
     arch: str | None = None
     thresholds: bool = False
     failover: bool = True
     inputs: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    tuning: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,22 @@ def passes(options: Options) -> tuple[Pass, ...]:
     return (RemoveDead(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
 
 
-def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
-    """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
+def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model, Frozen]:
+    """The model and its integer graph. Raises ModelError, GraphError."""
     progress("reading the model")
     model = load_model(path, options.arch, options.inputs)
     if options.labels:
         model = replace(model, head=ClassifierHead(options.labels))
     progress(f"{model.origin}; freezing to integers")
     frozen = model.frozen()
-    frozen = replace(frozen, graph=run_passes(frozen.graph, passes(options)))
+    return model, replace(frozen, graph=run_passes(frozen.graph, passes(options)))
+
+
+def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
+    """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
+    model, frozen = load_frozen(path, options, progress)
     progress("partitioning")
-    plan = partition(frozen.graph, engines(), target)
+    plan = partition(frozen.graph, engines(options.tuning), target)
     artifacts = {}
     for region in plan.regions:
         progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")

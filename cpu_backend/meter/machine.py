@@ -119,6 +119,11 @@ class Machine(_Strict):
         stalls = sum(level.miss_cycles * missed for level, missed in misses if level)
         return Cycles(issue, arithmetic, memory, stalls)
 
+    def operation(self, name: VectorName, vlen: int, eighths: int) -> int:
+        """Cycles of one vector operation of a class on groups of this EMUL, in eighths of a register."""
+        assert self.dlen is not None
+        return -(-vlen * eighths // (8 * self.dlen)) * self._beat_cycles(name)
+
     def _beat_cycles(self, name: str) -> int:
         return {str(key): value for key, value in self.beat_cycles.items()}.get(name, 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,17 +87,20 @@ class Meter:
         vlen: int = 0,
         caches: Sequence[Cache] = (),
         timeout: float = 600.0,
+        files: Mapping[str, Path] | None = None,
     ) -> dict[int, Counts]:
         """Runs a static RISC-V executable to its end; the counts of its marked regions.
 
         ``vlen`` is 0 for a processor without vectors; ``caches`` are no, one or two levels of the same line size. The
         program runs in a fresh folder, by a fixed name and with an empty environment: what lies on its stack, and with
-        it addresses and misses, then depends on ``arguments`` only. ToolError where it fails, MeterError where nothing
+        it addresses and misses, then depends on ``arguments`` only. It finds ``files`` in that folder by these names.
+        ToolError where it fails, MeterError where nothing
         can be counted.
         """
         with TemporaryDirectory(prefix="meter") as scratch:
             report = Path(scratch, "report.json")
-            Path(scratch, NAME).symlink_to(program.absolute())
+            for name, path in {**(files or {}), NAME: program}.items():
+                Path(scratch, name).symlink_to(path.absolute())
             options = ",".join(
                 f"arg={word}" for word in (f"out={_escaped(report)}", f"vlen={vlen}", *_cache_words(caches))
             )

@@ -22,7 +22,7 @@ from ir.engine import Artifact, Port
 from ir.graph import NodeView
 from ir.ops import Conv2d, GatedConv2d, Op
 from partition import Region
-from partition.rules import PACKING_CYCLES_PER_BYTE
+from partition.problem import PACKING_CYCLES_PER_BYTE
 
 RESOURCES = (("dsp", "DSP"), ("lut", "LUT"), ("ff", "FF"), ("bram18", "BRAM18"), ("uram", "URAM"))
 MULTIPLYING: Mapping[type[Op], int] = {Conv2d: 1, GatedConv2d: 2}

@@ -12,7 +12,7 @@ from cpu_encode import CHOSEN, CONV, TYPES
 
 from cpu_backend.variants import FAMILIES, Fields, Variant, legal
 
-FAMILY_NUMBERS = {family: number for number, family in enumerate(FAMILIES, 1)}
+FAMILY_NUMBERS = {family: number for number, family in enumerate(FAMILIES)}
 
 
 def fields_of(case: Case) -> Fields:

@@ -14,10 +14,10 @@ from cpu_backend.engine import CpuEngine
 from hetero_compile.board import load_board
 from hls.engine import DataflowEngine
 from host.build import Toolchain
-from host.emulated import find_qemu_with_zvbb
 from host.errors import RunError
 from host.manifest import Board, Manifest, Region, Tensor
 from host.package import Package, write_package
+from host.piped import find_qemu_with_zvbb
 from host.session import Session
 from ir.engine import Engine, Prepared
 from ir.executor import execute

@@ -1,0 +1,101 @@
+"""What the engine asks: the kernel for a layer by the database, or else by the rules and the cost model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cpu_backend.cost import cheapest, layer_cycles, shared
+from cpu_backend.layers import Layer
+from cpu_backend.meter.machine import load_machine
+from cpu_backend.tuning.database import Database, DatabaseError, Entry
+from cpu_backend.tuning.signature import Signature, signature_of
+from cpu_backend.variants import COLUMNS, USUAL, Variant, legal
+from ir.ops import OperatorError
+from ir.target import Cpu
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The layer with its kernel, shared by threads where that pays; its estimated ``cycles``, from what the database
+    ``measured`` on one core where it has that; a note for the report, empty for layers that leave no choice.
+    ``signature`` and ``default`` are what a tuner needs, None likewise."""
+
+    layer: Layer
+    cycles: int
+    measured: int | None = None
+    note: str = ""
+    signature: Signature | None = None
+    default: Variant = USUAL
+
+
+def choose(layer: Layer, cpu: Cpu, database: Database) -> Choice:
+    """DatabaseError where an entry names a kernel that cannot compute the layer."""
+    usual = cheapest(layer, cpu)
+    signature = None if usual.bits else tunable(layer, cpu)
+    if signature is None:
+        return _shared(usual, cpu)
+    default = COLUMNS if usual.pruned else USUAL
+    entry = database.find(signature, load_machine(cpu.machine), cpu.vlen) if cpu.machine else None
+    if entry is None:
+        return _shared(usual, cpu, None, "kernel by the model", signature, default)
+    best = _best(entry, signature, cpu.vlen)
+    found = entry.find(best)
+    assert found is not None
+    cycles, clock = found.measured.cycles, found.measured.clock
+    note = f"tuned: {best}, measured {cycles:,} cycles ({clock})"
+    return _shared(applied(layer, best), cpu, cycles, note, signature, default)
+
+
+def _shared(
+    layer: Layer,
+    cpu: Cpu,
+    measured: int | None = None,
+    note: str = "",
+    signature: Signature | None = None,
+    default: Variant = USUAL,
+) -> Choice:
+    """The choice, in tiles for the board's threads where the model says so; what was measured shrinks as it says."""
+    split = shared(layer, cpu)
+    cycles = layer_cycles(split, cpu)
+    if measured is not None:
+        cycles = round(measured * cycles / layer_cycles(layer, cpu)) if split.threads > 1 else measured
+    return Choice(split, cycles, measured, note, signature, default)
+
+
+def tunable(layer: Layer, cpu: Cpu) -> Signature | None:
+    """The signature of a layer that leaves a choice; None without vectors, and for what no kernel takes."""
+    if not cpu.vlen:
+        return None
+    try:
+        signature = signature_of(layer)
+    except OperatorError:  # which the code generator will say with the node's name
+        return None
+    return signature if signature and variants_of(signature, cpu.vlen) else None
+
+
+def variants_of(signature: Signature, vlen: int) -> tuple[Variant, ...]:
+    return legal(signature.conv, vlen, signature.columns is not None)
+
+
+def applied(layer: Layer, variant: Variant) -> Layer:
+    """The layer, executed by this variant."""
+    chosen = None if variant in (USUAL, COLUMNS) else variant
+    return replace(layer, pruned=variant == COLUMNS, choice=chosen)
+
+
+def alone_cycles(layer: Layer, cpu: Cpu, database: Database) -> int:
+    """Estimated cycles of a node by itself: measured ones, or the model's with the gain that was measured for the same
+    convolution with what follows it."""
+    choice = choose(layer, cpu, database)
+    cycles = choice.cycles
+    if choice.measured is not None or choice.signature is None or not cpu.machine:
+        return cycles
+    entry = database.alike(choice.signature, load_machine(cpu.machine), cpu.vlen)
+    return round(cycles * entry.best.measured.cycles / entry.usual.measured.cycles) if entry else cycles
+
+
+def _best(entry: Entry, signature: Signature, vlen: int) -> Variant:
+    best = entry.best.variant
+    if best != USUAL and best not in variants_of(signature, vlen):
+        raise DatabaseError(f"{entry.path}: '{best}' cannot compute this layer")
+    return best

@@ -1,0 +1,143 @@
+"""Estimated cycles of a convolution with a variant, to order the variants before any is measured.
+
+As the meter reckons: the largest of issue, arithmetic beats and memory beats, then stalls. Instructions are counted in
+the loops of the kernels (a product of a block: a load of weights, and for each pixel a load of the operand and a
+multiply-add), beats by the EMUL of their operations, misses by how often weights that exceed a cache are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, prod
+
+from cpu_backend.cost import PANEL_ELEMENT, PLANE_ELEMENT
+from cpu_backend.meter.machine import Machine
+from cpu_backend.sparse import BYTES
+from cpu_backend.tuning.signature import Signature
+from cpu_backend.variants import USUAL, Variant, flushes, pixels, products, usual
+
+TOP_LMUL: Mapping[int, tuple[int, int, int, int]] = {16: (32, 32, 32, 16), 32: (16, 16, 8, 8)}
+"""Of kernels for few pixels, by whole 16-bit sums or others: TOP_1 to TOP_4 of hck_few_rvv.c in eighths."""
+PER_POINTER, PER_PIXEL = 12, 40
+"""Instructions for a pointer to a run, and for a pixel's place and result beside them."""
+MAP_OPERATIONS = 8
+"""Vector operations of LMUL 4 per group of 32-bit values: loading, pooling, widening, scaling, clipping, narrowing."""
+LONGEST_PANEL = 512
+BYTES_32 = 4
+
+
+@dataclass
+class _Work:
+    """What a layer does; cycles of operations are added up by kind."""
+
+    machine: Machine
+    vlen: int
+    issue: float = 0
+    arithmetic: float = 0
+    memory: float = 0
+    stalls: float = 0
+
+    def compute(self, times: float, eighths: int) -> None:
+        """Multiply-adds and the like."""
+        self.issue += times
+        self.arithmetic += times * self.machine.operation("vmul", self.vlen, eighths)
+
+    def move(self, times: float, eighths: int) -> None:
+        """Vector loads and stores."""
+        self.issue += times
+        self.memory += times * self.machine.operation("vload", self.vlen, eighths)
+
+    def read_again(self, size: int, times: float) -> None:
+        """Misses of data that is read from end to end, over and over."""
+        for level in (self.machine.l1, self.machine.l2):
+            if level:
+                rounds = times if size > level.kib * 1024 else 1
+                self.stalls += rounds * size / level.line_bytes * level.miss_cycles
+
+    @property
+    def cycles(self) -> int:
+        return round(max(self.issue / self.machine.issue_width, self.arithmetic, self.memory) + self.stalls)
+
+
+def estimate(signature: Signature, variant: Variant, machine: Machine, vlen: int) -> int:
+    """Cycles of a frame with warm caches on one core."""
+    work = _Work(machine, vlen)
+    if variant == USUAL:
+        variant = usual(signature.conv, vlen)
+    if variant.family == "columns":
+        _columns(signature, work)
+    else:
+        planes = 2 if signature.operator == "gated" else 1
+        for _ in range(planes):
+            _lanes_of_channels(signature, variant, work)
+    _map(signature, work)
+    return work.cycles
+
+
+def _lanes_of_channels(signature: Signature, variant: Variant, work: _Work) -> None:
+    """Blocks of pixels, one vector of channels after another."""
+    c, depth = signature.conv, products(signature.conv)
+    count, mr = pixels(c), variant.pixels or 4
+    lanes = int(c["out_c"]) // int(c["groups"])
+    depthwise = variant.family in ("depthwise", "usual")
+    if depthwise:
+        lanes = int(c["out_c"])
+    whole = 0 < depth <= int(c["flush"])
+    sums = variant.sums or (16 if whole else 32)
+    lmul = variant.lmul or (8 if depthwise else TOP_LMUL[16 if whole and sums == 16 else 32][mr - 1])
+    blocks = ceil(count / mr) * (1 if depthwise else int(c["groups"]))
+    vectors = _vectors(lanes, lmul, work.vlen, shrinking=variant.family == "few")
+    for eighths in vectors:
+        times = blocks * depth
+        work.move(times, eighths)
+        work.issue += times * (1.5 * mr + 1)
+        work.compute(times * mr, {8: 1, 16: 2, 32: 4}[sums] * eighths)
+        if sums == 32:
+            work.compute(times, 2 * eighths)
+        if sums == 8:
+            work.compute(blocks * mr * depth / max(1, int(c["flush8"])), 2 * eighths)
+        if sums < 32 and flushes(c):
+            few = variant.family == "few"
+            work.compute(blocks * mr * depth / (int(c["run16"]) if few else int(c["flush"])), 4 * eighths)
+        work.move(blocks * mr, 2 * eighths)
+    work.issue += blocks * mr * (PER_POINTER * int(c["kernel_h"]) + PER_PIXEL)
+    work.read_again(depth * lanes * int(c["groups"] if not depthwise else 1), blocks * len(vectors))
+
+
+def _vectors(lanes: int, lmul: int, vlen: int, shrinking: bool) -> list[int]:
+    """Their LMULs; a last vector that channels do not fill counts whole, unless kernels take the smallest that does."""
+    whole, rest = divmod(lanes, vlen * lmul // 64)
+    smallest = next(e for e in (4, 8, 16, 32) if rest <= vlen * e // 64) if shrinking else lmul
+    return [lmul] * whole + ([smallest] if rest else [])
+
+
+def _columns(signature: Signature, work: _Work) -> None:
+    """Planes, panels, and for every tile of a panel its columns."""
+    assert signature.columns is not None
+    c, facts = signature.conv, signature.columns
+    sums = next(way for way in BYTES if way.name == facts["sums"])
+    panel = round(min(work.vlen, LONGEST_PANEL) / (32 * sums.product))
+    panels = ceil(pixels(c) / panel)
+    emul = round(64 * 8 * sums.product)  # the sums' registers: 4, 8 bits in a beat of 128 bits being 1/16 of a product
+    stretches = ceil(int(facts["rows"]) / int(facts["block_rows"]))
+    for count, channels, kept in facts["tiles"]:
+        work.move(panels * count * kept, max(8, emul // 2))
+        work.issue += panels * count * kept * (channels + 3)
+        work.compute(panels * count * kept * channels, min(emul, 32))
+        runs = max(stretches, kept / facts["run"] if facts["run"] else 0)
+        work.compute(panels * count * channels * runs, 32)
+    scale = 128 / (work.machine.dlen or 128)
+    plane = int(c["in_c"]) * int(c["in_h"]) * int(c["in_w"])
+    moved = plane * PLANE_ELEMENT + pixels(c) * int(facts["rows"]) * PANEL_ELEMENT
+    work.memory += moved * 2 * scale
+    weights = sum(count * channels * kept for count, channels, kept in facts["tiles"])
+    work.read_again(weights, panels)
+
+
+def _map(signature: Signature, work: _Work) -> None:
+    """Results, 32-bit values of LMUL 4 at a time."""
+    elements = prod(int(signature.conv[key]) for key in ("out_c", "out_h", "out_w"))
+    groups = elements / (work.vlen // 8)
+    levels = int(signature.map["levels"])
+    work.compute(groups * (MAP_OPERATIONS + 2 * levels), BYTES_32 * 8)

@@ -1,0 +1,126 @@
+"""What the time of a convolution layer depends on, and nothing else of it: the key of a measurement.
+
+Not the weights, but what was proven from them: widths of sums and flush periods, as far as kernels tell them apart. So
+a retrained network finds its measurements again, and a measurement can be repeated without the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+from cpu_backend.emit import pruned_weights
+from cpu_backend.emit.convolution import conv_accumulator, conv_fields, is_narrow
+from cpu_backend.emit.sparse import as_columns
+from cpu_backend.layers import Layer
+from cpu_backend.ranges import WHOLE_SUM
+from cpu_backend.requantise import kernel_type, requantisation
+from cpu_backend.sparse import BLOCK_BYTES, Pruned, has_columns
+from cpu_backend.variants import Fields, products
+from ir.ops import Conv2d, GatedConv2d
+
+LONGEST_RUN = 8
+"""Longest group of products that kernels for few pixels sum in 16 bits."""
+CLASSES: list[int] = sorted({*(2**n for n in range(17)), *(3 * 2**n for n in range(15))})
+"""To which lengths of runs are rounded down: 1, 2, 3, 4, 6, 8, 12, ..."""
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """``conv``: the fields of ``hck_conv``; ``map``: kind, type of the result, thresholds, which constants it has.
+
+    ``columns``: what `Pruned` is made of, None where its kernel does not take the layer: ``tiles`` as [count,
+    channels, columns], panel ``rows`` in blocks of ``block_rows``, ``run``: columns in a run, 0 where nothing splits
+    them.
+    """
+
+    operator: Literal["conv", "gated"]
+    conv: Fields
+    map: Mapping[str, Any]
+    columns: Mapping[str, Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"operator": self.operator, "conv": dict(self.conv), "map": dict(self.map), "columns": self.columns}
+
+    @property
+    def core(self) -> str:
+        """Of the convolution alone, whatever pool and map follow it."""
+        kept = {key: value for key, value in self.conv.items() if key != "pool"}
+        return digest({"operator": self.operator, "conv": kept})
+
+    @property
+    def name(self) -> str:
+        """For people: kernel, operand, channels and what follows."""
+        c = self.conv
+        words = [f"{self.operator}{c['kernel_h']}x{c['kernel_w']}", f"{c['in_c']}x{c['in_h']}x{c['in_w']}"]
+        words += [f"to{c['out_c']}", str(c["x_type"]).removeprefix("HCK_").lower()]
+        words += [f"s{c['stride_h']}{c['stride_w']}"] if (c["stride_h"], c["stride_w"]) != (1, 1) else []
+        words += [f"g{c['groups']}"] if c["groups"] != 1 else []
+        return "-".join(words + (["pool"] if c["pool"] == 2 else []))
+
+
+def signature_of(layer: Layer) -> Signature | None:
+    """None for what has one kernel only: everything but convolutions of 8-bit weights."""
+    if not isinstance(layer.first.op, (Conv2d, GatedConv2d)) or not is_narrow(layer):
+        return None
+    conv = {key: _number(value) for key, value in conv_fields(layer, conv_accumulator(layer)).items()}
+    for key in ("flush", "flush8"):
+        conv[key] = WHOLE_SUM if int(conv[key]) >= products(conv) else conv[key]
+    conv["run16"] = max(n for n in (0, 1, 2, 4, LONGEST_RUN) if n <= int(conv["run16"]))
+    map_ = requantisation(layer.map)
+    facts = {
+        "map": map_.fields["map"],
+        "y_type": kernel_type(layer.y),
+        "levels": map_.fields.get("levels", 0),
+        "arrays": sorted(map_.arrays),
+    }
+    gated = isinstance(layer.first.op, GatedConv2d)
+    return Signature("gated" if gated else "conv", conv, facts, None if gated else _columns(layer))
+
+
+def digest(value: Any) -> str:
+    """Of plain values, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _number(value: int | str) -> int | str:
+    text = str(value).rstrip("u")
+    return int(text) if text.isdigit() else value
+
+
+def _columns(layer: Layer) -> dict[str, Any] | None:
+    """Weights without structure count as if none were zero: as they would after another training."""
+    op = layer.first.op
+    weights = layer.first.operands[1].constant
+    pruned = pruned_weights(layer) if isinstance(op, Conv2d) and op.groups == 1 else None
+    if pruned is None:
+        return None
+    tiles = [(tile.channels, int(tile.columns.size)) for tile in pruned.tiles]
+    rows, block_rows = int(pruned.rows.size), pruned.block_rows
+    if not has_columns(as_columns(weights)):
+        rows = weights[0].size
+        tiles = [(min(7, weights.shape[0] - first), rows) for first in range(0, weights.shape[0], 7)]
+        blocks = max(1, -(-rows // (BLOCK_BYTES // pruned.sums.row_bytes)))
+        block_rows = -(-rows // blocks)
+    counted = [[len(list(same)), *tile] for tile, same in groupby(tiles)]
+    return {
+        "sums": pruned.sums.name,
+        "rows": rows,
+        "block_rows": block_rows,
+        "run": _run(pruned),
+        "tiles": counted,
+    }
+
+
+def _run(pruned: Pruned) -> int:
+    """The usual length of a run, as a class; 0 where each block of a tile is one."""
+    runs = [n for block in pruned.lengths for each in block for n in each]
+    if all(len(each) <= 1 for block in pruned.lengths for each in block):
+        return 0
+    mean = max(1, sum(runs) // len(runs))
+    return CLASSES[bisect_right(CLASSES, mean) - 1]
