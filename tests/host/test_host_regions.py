@@ -1,0 +1,199 @@
+"""Any number of regions on either side, side by side and one after another."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host.device import SimulatedDevice
+from host.manifest import Manifest, Region, Tensor
+from host.package import Package
+from host.session import Session
+from host.trace import Span, write_trace
+from ir.engine import Port
+from ir.layouts import Plain, Words
+from ir.types import DType
+from tests.host import fake
+from tests.host.conftest import build
+
+Array = fake.Array
+SHAPE = (8, 6, 5)
+COUNT = 8 * 6 * 5
+NIBBLES = Words(2, 4, 1)
+
+# Region -> side, inputs, output; y = (a * x0 + b * x1 + ... + c) mod 16 with numbers of the region's own.
+NETWORK = {
+    "entry": ("cpu", ("x",), "t0"),
+    "left": ("device", ("t0",), "t1"),
+    "right": ("device", ("t0", "x"), "t2"),
+    "middle": ("cpu", ("t1",), "t3"),
+    "deep": ("device", ("t2",), "t4"),
+    "deeper": ("device", ("t4", "t3"), "t5"),
+    "beside": ("cpu", ("t2", "x"), "t6"),
+    "join": ("cpu", ("t5", "t6"), "t7"),
+    "last": ("device", ("t7",), "y"),
+}
+
+
+def numbers(name: str) -> tuple[int, ...]:
+    return tuple(ord(letter) % 15 + 1 for letter in name)
+
+
+def meaning(x: Array) -> Array:
+    values = {"x": x.astype(np.int64)}
+    for name, (_, inputs, output) in NETWORK.items():
+        k = numbers(name)
+        values[output] = (sum(k[i] * values[t] for i, t in enumerate(inputs)) + k[-1]) % 16
+    return values["y"]
+
+
+def source(name: str, inputs: tuple[str, ...], symbol: str, packed: bool) -> str:
+    k = numbers(name)
+    read = "(in{0}[i / 2] >> 4 * (i % 2) & 15)" if packed else "in{0}[i]"
+    total = " + ".join(f"{k[i]} * {read.format(i)}" for i in range(len(inputs)))
+    pointers = "\n    ".join(f"const uint8_t *in{i} = inputs[{i}];" for i in range(len(inputs)))
+    store = "out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | sum << 4 : sum);" if packed else "out[i] = (uint8_t)sum;"
+    size = COUNT // 2 if packed else COUNT
+    return f"""
+#include "hc_region.h"
+
+static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {{
+    {pointers}
+    uint8_t *out = outputs[0];
+    (void)arena;
+    for (int i = 0; i < {COUNT}; i++) {{
+        const int sum = ({total} + {k[-1]}) & 15;
+        {store}
+    }}
+    return 0;
+}}
+
+static const uint32_t input_bytes[] = {{{", ".join([str(size)] * len(inputs))}}};
+static const uint32_t output_bytes[] = {{{size}}};
+const hc_region hc_region_{symbol} = {{
+    "{symbol}", HC_REGION_ABI, {len(inputs)}, 1, input_bytes, output_bytes, 0, run}};
+"""
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    tensors = tuple(Tensor(t, SHAPE, DType("uint", 4), 0, 15) for t in ("x", *(f"t{i}" for i in range(8)), "y"))
+    regions, files = [], {}
+    for name, (side, inputs, output) in NETWORK.items():
+        layout = NIBBLES if side == "device" else Plain()
+        path, spare = f"regions/{name}/{name}.c", f"regions/{name}_cpu/{name}.c"
+        files[path] = source(name, inputs, name, side == "device")
+        if side == "device":
+            files[spare] = source(name, inputs, f"{name}_cpu", False)
+        ports = tuple(Port(t, layout) for t in inputs)
+        failover = (spare,) if side == "device" else ()
+        regions.append(Region(name, side, ports, (Port(output, layout),), (path,), failover=failover))  # type: ignore[arg-type]
+    manifest = Manifest("many", fake.board(coherent=False), tensors, ("x",), ("y",), tuple(regions))
+    return build(tmp_path_factory.mktemp("many") / "p", manifest, files)
+
+
+def frames(count: int) -> list[Array]:
+    random = np.random.default_rng(7)
+    extremes = [np.zeros(SHAPE, np.uint8), np.full(SHAPE, 15, np.uint8)]
+    return [*extremes, *(random.integers(0, 16, SHAPE, np.uint8) for _ in range(count - 2))]
+
+
+def assert_right(fed: list[Array], answers: list[dict[str, Array]]) -> None:
+    assert len(answers) == len(fed)
+    for frame, answer in zip(fed, answers, strict=True):
+        np.testing.assert_array_equal(answer["y"], meaning(frame))
+
+
+def test_every_region_runs_once_a_frame(network: Package) -> None:
+    fed = frames(60)
+    with Session(network) as session:
+        assert_right(fed, list(session.run_all(fed)))
+        runs = {step.name: step.runs for step in session.times() if step.kind in ("cpu", "device")}
+    assert runs == dict.fromkeys(NETWORK, 60)
+
+
+def test_a_batch_is_its_frames(network: Package) -> None:
+    fed = np.stack(frames(9))
+    with Session(network) as session:
+        for batch in (fed, {"x": fed}):
+            np.testing.assert_array_equal(session.run_batch(batch)["y"], np.stack([meaning(x) for x in fed]))
+        empty = session.run_batch(fed[:0])["y"]
+    assert (empty.shape, empty.dtype) == ((0, *SHAPE), np.uint8)
+
+
+def test_the_device_dies_among_many_regions(network: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[SimulatedDevice] = []
+
+    def make(package: Package) -> SimulatedDevice:
+        started.append(SimulatedDevice(package))
+        return started[-1]
+
+    monkeypatch.setattr("host.places.SimulatedDevice", make)
+    fed, said, answers = frames(80), list[str](), []
+    with Session(network, notify=said.append) as session:
+        for number, answer in enumerate(session.run_all(fed)):
+            answers.append(answer)
+            if number == 30:
+                os.kill(started[0].process.pid, signal.SIGKILL)
+    assert_right(fed, answers)
+    assert len(said) == 1 and "the device went away" in said[0]
+
+
+@pytest.mark.parametrize("on", ["sim", "cpu"])
+def test_time_lines_are_consistent(network: Package, on: str, tmp_path: Path) -> None:
+    """Spans of a row never overlap; every frame has all of its steps, inside its own span, in the order of its plan."""
+    fed = frames(40)
+    with Session(network, on=on, trace=True) as session:  # type: ignore[arg-type]
+        list(session.run_all(fed))
+        spans = session.spans()
+        assert session.spans() == []
+        steps = {step.name: step for step in session.times()}
+    for row in ("CPU", "FPGA", "DMA"):
+        ordered = sorted((s for s in spans if s.row == row), key=lambda s: s.begin)
+        assert all(a.end <= b.begin for a, b in itertools.pairwise(ordered)), row
+    for frame in range(len(fed)):
+        mine = [s for s in spans if s.frame == frame]
+        (whole,) = [s for s in mine if s.row == "frames"]
+        assert all(whole.begin <= s.begin <= s.end <= whole.end for s in mine)
+        assert_complete(mine, set(steps), on)
+        ends = {s.name.split(" in place")[0]: s for s in mine if s.row in ("CPU", "FPGA")}
+        for name, (_, inputs, _) in NETWORK.items():
+            for before, (_, _, output) in NETWORK.items():
+                assert output not in inputs or ends[before].end <= ends[name].begin, (before, name)
+    path = tmp_path / "trace.json"
+    with path.open("w") as stream:
+        write_trace(stream, spans, "many")
+    events = json.loads(path.read_text())["traceEvents"]
+    assert sum(event["ph"] == "X" for event in events) == sum(s.row != "frames" for s in spans)
+    assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in events if event["ph"] == "X")
+
+
+def assert_complete(mine: list[Span], steps: set[str], on: str) -> None:
+    on_device = {name for name, (side, _, _) in NETWORK.items() if side == "device"}
+    fpga = {s.name for s in mine if s.row == "FPGA"}
+    cpu = [s.name for s in mine if s.row == "CPU"]
+    if on == "sim":
+        assert fpga == on_device and set(cpu) == steps - on_device and len(cpu) == len(set(cpu))
+        assert {s.name.split(":")[0] for s in mine if s.row == "DMA"} == {"to device", "to CPU"}
+    else:
+        assert not fpga and not any(s.row == "DMA" for s in mine)
+        assert {f"{name} in place of the accelerator" for name in on_device} < set(cpu)
+
+
+def test_a_programs_time_line_comes_through_the_pipe(spared_riscv: Package) -> None:
+    fed = fake.frames(12)
+    with Session(spared_riscv, on="qemu", trace=True) as session:
+        list(session.run_all(fed))
+        spans = session.spans()
+    for frame in range(len(fed)):
+        names = {(s.row, s.name) for s in spans if s.frame == frame}
+        assert names == {
+            ("frames", "frame"), ("CPU", "head"), ("CPU", "pack small"), ("FPGA", "scale"), ("CPU", "unpack wide"),
+            ("CPU", "tail"), ("DMA", "to device: small"), ("DMA", "to CPU: wide"),
+        }  # fmt: skip
