@@ -20,6 +20,7 @@ from math import prod
 from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
+from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.scalar import word_of
@@ -127,6 +128,8 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 
     That kernel lives from vectors; without them it reads and writes its sums in memory for every product.
     """
+    if not layer.y.dtype.is_integer:
+        return layer
     if cpu.vlen == 0 or not has_pruned_columns(layer) or pruned_weights(layer) is None:
         return layer
     pruned = replace(layer, pruned=True)
@@ -135,7 +138,8 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     """Cycles per frame on one core."""
-    return round(sum(_node_cycles(layer, view, cpu) for view in layer.nodes))
+    cycles = _node_cycles if layer.y.dtype.is_integer else float_cycles
+    return round(sum(cycles(layer, view, cpu) for view in layer.nodes))
 
 
 def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:

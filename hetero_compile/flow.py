@@ -1,22 +1,25 @@
-"""The flow: load, freeze, optimise, partition, lower, package. Each step is a function of the one before."""
+"""The flow: load, freeze (or fold, in float32), optimise, partition, lower, package: each a function of the last."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from cpu_backend.engine import CpuEngine
+from frontend.errors import ModelError
 from frontend.load import Model, load_model
 from frontend.lower.freeze import Frozen, freeze
+from frontend.lower.single import is_quantised, to_single
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
 from host.package import Package, write_package
 from ir.engine import Artifact, Engine
 from ir.graph import Graph
+from ir.kinds import Kind, kind_of
 from ir.ops import MultiplyShift, Sign, Thresholds
 from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
@@ -55,6 +58,10 @@ class Compiled:
     def graph(self) -> Graph:
         return self.frozen.graph
 
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.graph)
+
 
 def passes(options: Options) -> tuple[Pass, ...]:
     """The integer graph's passes in order."""
@@ -65,9 +72,7 @@ def compile_model(path: Path, target: Target, options: Options, progress: Progre
     """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
     progress("reading the model")
     model = load_model(path, options.arch)
-    progress(f"{model.origin}; freezing to integers")
-    frozen = freeze(model.graph)
-    frozen = replace(frozen, graph=run_passes(frozen.graph, passes(options)))
+    frozen = _executable(model, options, progress)
     progress("partitioning")
     plan = partition(frozen.graph, engines(), target)
     artifacts = {}
@@ -75,6 +80,18 @@ def compile_model(path: Path, target: Target, options: Options, progress: Progre
         progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
         artifacts[region.name] = region.engine.lower(region.graph, region.choices, target)
     return Compiled(model, frozen, plan, target, artifacts)
+
+
+def _executable(model: Model, options: Options, progress: Progress) -> Frozen:
+    """The network in integers, or in float32 where it has no quantisers."""
+    if is_quantised(model.graph):
+        progress(f"{model.origin}; freezing to integers")
+        frozen = freeze(model.graph)
+        return replace(frozen, graph=run_passes(frozen.graph, passes(options)))
+    if options.thresholds:
+        raise ModelError(f"{model.graph.name}: --thresholds: a float32 network requantises nothing")
+    progress(f"{model.origin}; no quantisers: float32, on the CPU")
+    return Frozen(to_single(model.graph), {})
 
 
 def manifest_of(compiled: Compiled) -> Manifest:
@@ -129,17 +146,18 @@ def package(
     return write_package(output, manifest_of(compiled), files, toolchain.build, accept)
 
 
-def observed(compiled: Compiled, progress: Progress) -> Compiled:
-    """The same placement with every tensor that exists as an output of its region, to find where executors part.
-
-    A convolution's accumulators stay inside the stage that requantises them.
-    """
-    graph = compiled.graph
-    names = tuple(
+def watchable(graph: Graph) -> tuple[str, ...]:
+    """The tensors that exist: a convolution's accumulators stay inside the stage that requantises them."""
+    return tuple(
         v.name
         for v in graph.views()
         if not (v.sole_user and isinstance(v.sole_user.op, MultiplyShift | Thresholds | Sign))
     )
+
+
+def observed(compiled: Compiled, names: Sequence[str], progress: Progress) -> Compiled:
+    """The same placement with these tensors as outputs of their regions, to find where executors part."""
+    graph = compiled.graph
     watched = graph.with_nodes(graph.nodes, outputs=tuple(dict.fromkeys((*names, *graph.outputs))))
     regions = tuple(
         replace(r, graph=watched.subgraph(r.name, [n.name for n in r.graph.nodes])) for r in compiled.plan.regions

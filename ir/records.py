@@ -15,7 +15,8 @@ class Picture:
     """The network's input picture: ``width`` x ``height`` pixels, channels in ``order``, uint8.
 
     ``bilinear`` samples at half-pixel centres without antialiasing, with 11-bit weights (ir.resize has the
-    integer formula). The float network saw ``value / steps``.
+    integer formula). The float network saw ``value / steps`` or, where they are given, ``(value / steps - mean[c]) /
+    std[c]`` with one number per channel in ``order``; that is the graph's first node, nothing that a host computes.
     """
 
     width: int
@@ -23,6 +24,12 @@ class Picture:
     order: Literal["bgr", "rgb"]
     resize: Literal["bilinear"] = "bilinear"
     steps: float = 255.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.mean) not in (0, 3) or len(self.std) != len(self.mean) or 0.0 in self.std:
+            raise ValueError(f"mean {self.mean} and std {self.std} need three numbers each, std none that is zero")
 
 
 @dataclass(frozen=True)

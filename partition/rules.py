@@ -200,9 +200,11 @@ class _Search:
 
     def why_not(self, position: int, best: _Placement) -> str:
         """Why a node stays on the CPU: no device, the device's objection, the budget, or nothing to gain."""
+        node = self.graph.nodes[position].name
+        if not self.graph.types[node].dtype.is_integer:
+            return "float32 runs on the CPU"
         if not self.devices:
             return "the board has no programmable logic"
-        node = self.graph.nodes[position].name
         against = [self.offers[e.name][node].against for e in self.devices]
         if all(against):
             return "; ".join(a.text for a in against if a)

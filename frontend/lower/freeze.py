@@ -21,7 +21,7 @@ from ir.types import Array, DType, TensorType
 
 @dataclass(frozen=True)
 class Frozen:
-    """An integer graph and, per output, the map from its integers to real values."""
+    """A graph to execute and, per output of integers, the map to real values; float32 outputs have none."""
 
     graph: Graph
     dequantise: Mapping[str, Dequantise]

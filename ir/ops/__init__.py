@@ -8,29 +8,36 @@ from ir.ops.base import Op, Operand, OperatorError
 from ir.ops.convolution import Conv2d
 from ir.ops.elementwise import Add, Clip, Multiply, PRelu, RPRelu
 from ir.ops.gated import GatedConv2d, is_bipolar
-from ir.ops.pooling import MaxPool2d, Pool, SumPool2d
+from ir.ops.pooling import AveragePool2d, MaxPool2d, Pool, SumPool2d
+from ir.ops.real import Affine, Sigmoid, Softmax
 from ir.ops.resize import Resize
-from ir.ops.spatial import Concat, DepthToSpace, SpaceToDepth, Upsample
+from ir.ops.spatial import Concat, DepthToSpace, Flatten, Pad, SpaceToDepth, Upsample
 
 OPERATORS: dict[str, type[Op]] = {
     op.__name__: op
     for op in (
         Add,
+        Affine,
+        AveragePool2d,
         BatchNorm,
         Clip,
         Concat,
         Conv2d,
         DepthToSpace,
         FakeQuantize,
+        Flatten,
         GatedConv2d,
         MaxPool2d,
         Multiply,
         MultiplyShift,
         PRelu,
+        Pad,
         RPRelu,
         Resize,
         Scaled,
+        Sigmoid,
         Sign,
+        Softmax,
         SpaceToDepth,
         SumPool2d,
         Thresholds,
@@ -41,12 +48,15 @@ OPERATORS: dict[str, type[Op]] = {
 __all__ = [
     "OPERATORS",
     "Add",
+    "Affine",
+    "AveragePool2d",
     "BatchNorm",
     "Clip",
     "Concat",
     "Conv2d",
     "DepthToSpace",
     "FakeQuantize",
+    "Flatten",
     "GatedConv2d",
     "MaxPool2d",
     "Multiply",
@@ -55,11 +65,14 @@ __all__ = [
     "Operand",
     "OperatorError",
     "PRelu",
+    "Pad",
     "Pool",
     "RPRelu",
     "Resize",
     "Scaled",
+    "Sigmoid",
     "Sign",
+    "Softmax",
     "SpaceToDepth",
     "SumPool2d",
     "Thresholds",

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ir.ops.base import Op, Operand, need
+from ir.ops.base import Op, Operand, are_floats, float_type, need
 from ir.types import Array, TensorType
 
 
@@ -90,8 +90,8 @@ class Concat(Op):
         extents = {t.shape[1:] for t in types}
         need(len(extents) == 1, f"operands have different extents: {sorted(extents)}")
         shape = (sum(t.shape[0] for t in types), *types[0].shape[1:])
-        if any(not t.dtype.is_integer for t in types):
-            return TensorType(shape, types[0].dtype)
+        if are_floats(operands):
+            return float_type(shape, operands)
         lo, hi = min(t.lo for t in types), max(t.hi for t in types)
         if all(t.dtype.kind == "bipolar" for t in types):
             return TensorType(shape, types[0].dtype, lo, hi)
@@ -99,3 +99,38 @@ class Concat(Op):
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         return np.concatenate(values)
+
+
+@dataclass(frozen=True)
+class Flatten(Op):
+    """(C, H, W) -> (C * H * W, 1, 1), channels outermost as in PyTorch and ONNX."""
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        need(len(operands) == 1, f"takes one operand, got {len(operands)}")
+        x = operands[0].type
+        need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
+        return TensorType((x.elements, 1, 1), x.dtype, x.lo, x.hi)
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        return values[0].reshape(-1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Pad(Op):
+    """Zeros around x (C, H, W): ``extent`` (top, left, bottom, right), and ``channels`` (in front, behind)."""
+
+    extent: tuple[int, int, int, int] = (0, 0, 0, 0)
+    channels: tuple[int, int] = (0, 0)
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        need(len(operands) == 1, f"takes one operand, got {len(operands)}")
+        x, (top, left, bottom, right) = operands[0].type, self.extent
+        need(len(x.shape) == 3, f"takes (channels, height, width), got shape {x.shape}")
+        need(min(*self.extent, *self.channels) >= 0, f"padding {self.extent}, {self.channels} must be 0 or more")
+        need(x.dtype.kind != "bipolar", "a bipolar tensor has no zeros")
+        shape = (x.shape[0] + sum(self.channels), x.shape[1] + top + bottom, x.shape[2] + left + right)
+        return TensorType(shape, x.dtype, min(x.lo, 0), max(x.hi, 0))
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        top, left, bottom, right = self.extent
+        return np.pad(values[0], (self.channels, (top, bottom), (left, right)))

@@ -19,23 +19,29 @@ from ir.graph import Graph, GraphError, Node
 from ir.ops import (
     OPERATORS,
     Add,
+    Affine,
+    AveragePool2d,
     BatchNorm,
     Concat,
     Conv2d,
     FakeQuantize,
+    Flatten,
     MaxPool2d,
     Multiply,
     MultiplyShift,
     Op,
+    Pad,
     PRelu,
     RPRelu,
     Scaled,
+    Sigmoid,
+    Softmax,
     SpaceToDepth,
 )
 from ir.target import Target
 from ir.types import Array, DType, TensorType
 
-FLOAT_ONLY = {BatchNorm, FakeQuantize, Scaled}
+FLOAT_ONLY = {BatchNorm, FakeQuantize, Scaled, Affine, AveragePool2d, Flatten, Pad, Sigmoid, Softmax}
 MACHINES: list[tuple[toolchain.Feature | None, int | None]] = [
     (None, None),
     (toolchain.SCALAR, 0),

@@ -1,0 +1,66 @@
+"""Operators that only networks of floats have: affine maps, sigmoid, softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ir.ops.base import Op, Operand, float_type, need, per_channel
+from ir.types import Array, TensorType
+
+
+@dataclass(frozen=True)
+class Affine(Op):
+    """``x * scale[c] + offset[c]`` with operands x, scale (C,), offset (C,).
+
+    x may hold integers: it is how a picture becomes real values, and a batch norm that is folded into no convolution.
+    """
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        need(len(operands) == 3, f"takes x, scale, offset; got {len(operands)} operands")
+        x = operands[0]
+        for name, operand in zip(("scale", "offset"), operands[1:], strict=True):
+            shape = operand.type.shape
+            need(shape == x.type.shape[:1], f"{name} has shape {shape}, needs one per channel")
+            need(operand.value is not None, f"{name} must be a constant")
+            need(not operand.type.dtype.is_integer, f"{name} must be floats, is {operand.type}")
+        return float_type(x.type.shape, operands)
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        x, scale, offset = (v.astype(np.float64) for v in values)
+        return x * per_channel(scale, x.ndim) + per_channel(offset, x.ndim)
+
+
+@dataclass(frozen=True)
+class Sigmoid(Op):
+    """``1 / (1 + exp(-x))``."""
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        return _one_float(operands)
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        x = values[0].astype(np.float64)
+        power = np.exp(-np.abs(x))  # which does not overflow
+        return np.asarray(np.where(x < 0, power, 1.0) / (1.0 + power))
+
+
+@dataclass(frozen=True)
+class Softmax(Op):
+    """``exp(x) / sum(exp(x))`` over the channels, for every pixel by itself."""
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        return _one_float(operands)
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        x = values[0].astype(np.float64)
+        powers = np.exp(x - x.max(axis=0))
+        return np.asarray(powers / powers.sum(axis=0))
+
+
+def _one_float(operands: Sequence[Operand]) -> TensorType:
+    need(len(operands) == 1, f"takes one operand, got {len(operands)}")
+    x = operands[0].type
+    need(not x.dtype.is_integer, f"takes floats, got {x}")
+    return float_type(x.shape, operands)
