@@ -64,8 +64,23 @@ class ClassifierHead:
     labels: tuple[str, ...]
 
 
-Head = YoloHead | ClassifierHead
-HEADS: Mapping[str, type[YoloHead] | type[ClassifierHead]] = {"yolo": YoloHead, "classifier": ClassifierHead}
+@dataclass(frozen=True)
+class AnchorHead:
+    """A single-object detection head whose anchors differ in size: output (anchors * 5, H, W), a cell per ``stride``.
+
+    Channels are (tx, ty, tw, th, confidence) of each anchor, of ``widths[a]`` x ``heights[a]`` cells. In pixels of the
+    input picture, ``centre = (sigmoid(t_xy) + cell) * stride`` and ``size = exp(t_wh) * anchor * stride``, of the
+    anchor and cell whose confidence is highest (Redmon and Farhadi, YOLO9000, CVPR 2017).
+    """
+
+    labels: tuple[str, ...]
+    widths: tuple[float, ...]
+    heights: tuple[float, ...]
+    stride: int
+
+
+Head = YoloHead | ClassifierHead | AnchorHead
+HEADS: Mapping[str, type[Head]] = {"yolo": YoloHead, "classifier": ClassifierHead, "anchors": AnchorHead}
 
 
 def head_to_json(head: Head) -> dict[str, Any]:

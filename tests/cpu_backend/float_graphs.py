@@ -63,8 +63,9 @@ def bypass(seed: int) -> Graph:
     """Depthwise and grouped convolutions, joins written in place and copied, a gate per channel, every move."""
     rng = np.random.default_rng(seed)
     c, o = 2 * int(rng.integers(1, 20)), 4 * int(rng.integers(1, 12))
-    constants = _constants(rng, w0=(c, 1, 3, 3), w1=(o, c // 2, 1, 1), b1=(o,), slope=(o,), w2=(4, 4 * c, 1, 1), b2=(4,),
-                           w3=(o + 4, o + 4, 1, 1), b3=(o + 4,), w4=(6, (o + 4) * 24, 1, 1), w5=(c, 1, 5, 5))  # fmt: skip
+    p = o + 4
+    constants = _constants(rng, w0=(c, 1, 3, 3), w1=(o, c // 2, 1, 1), b1=(o,), slope=(o,), w2=(4, 4 * c, 1, 1),
+                           b2=(4,), w3=(p, p, 1, 1), b3=(p,), w4=(6, 24 * p, 1, 1), w5=(c, 1, 5, 5))  # fmt: skip
     steps: list[Step] = [
         ("depth", Conv2d(padding=(1, 1, 1, 1), groups=c), ("x", "w0")),
         ("depth.relu", Clip(0.0, 6.0), ("depth",)),
