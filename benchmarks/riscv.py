@@ -1,6 +1,7 @@
 """Cycles of the RISC-V kernels and of other compilers: python -m benchmarks.riscv [--machine NAME] [--json]
 
-This project's kernels are whole layers with requantisation, the peers' (benchmarks/peers) are the sums only. The peers'
+This project's kernels are whole layers with requantisation (float32: bias and ReLU), the peers' (benchmarks/peers) are
+the sums only. The peers'
 wheels may be in another interpreter: --peers PYTHON.
 
 Each layer at VLEN 128, 256 and 512 on a machine model (`generic`: datapath of 128 bits), counted under the meter, per
@@ -31,13 +32,14 @@ from cpu_backend.meter.machine import Machine, MachineError, load_machine
 from cpu_backend.meter.meter import Meter, build_meter
 from ir.engine import Artifact
 from ir.graph import Graph, Node
-from ir.ops import Conv2d, MultiplyShift, Sign
+from ir.ops import Clip, Conv2d, MultiplyShift, Sign
 from ir.target import Cpu, SharedMemory, Target
-from ir.types import DType, TensorType
+from ir.types import Array, DType, TensorType
 
 VLENS = (128, 256, 512)
 BASE = "w8a8"
-COMPARED = ("w8a8", "w4a4")
+FLOAT = "float32"
+COMPARED = ("w8a8", "w4a4", FLOAT)
 """The types that the table compares with the peers."""
 SEED = 7
 TYPES = {"w8a8": (8, DType("int", 8)), "w8a4": (8, DType("uint", 4)), "w4a4": (4, DType("uint", 4))} | {
@@ -68,24 +70,32 @@ class Row:
 
 
 def layer_graph(shape: Shape, types: str) -> Graph:
-    """The convolution with its requantisation to the activations' type."""
+    """The convolution with its requantisation to the activations' type; of float32, with bias and ReLU."""
     rng = np.random.default_rng(SEED)
+    extent = (shape.channels, *(shape.size * shape.stride,) * 2)
+    weights = (shape.filters, 1 if shape.depthwise else shape.channels, shape.kernel, shape.kernel)
+    pad = shape.kernel // 2
+    conv = Conv2d((shape.stride,) * 2, (pad, pad, pad, pad), groups=shape.channels if shape.depthwise else 1)
+    constants: dict[str, Array]
+    if types == FLOAT:
+        x = TensorType(extent, DType("float", 32))
+        constants = {
+            "w": rng.standard_normal(weights).astype(np.float32),
+            "b": rng.standard_normal(shape.filters).astype(np.float32),
+        }
+        nodes = (Node("sums", conv, ("x", "w", "b")), Node("y", Clip(0.0, float("inf")), ("sums",)))
+        return Graph(identifier(f"{shape.name} {types}"), {"x": x}, nodes, ("y",), constants).verify()
     bits, activation = (TYPES | FEW_BITS)[types]
     top = (1 << bits - 1) - 1
-    x = TensorType.of_dtype((shape.channels, *(shape.size * shape.stride,) * 2), activation)
-    per_filter = 1 if shape.depthwise else shape.channels
-    pad = shape.kernel // 2
-    size = (shape.filters, per_filter, shape.kernel, shape.kernel)
-    constants = {"w": rng.integers(-top, top + 1, size) if top else rng.choice([-1, 1], size)}
+    x = TensorType.of_dtype(extent, activation)
+    constants = {"w": rng.integers(-top, top + 1, weights) if top else rng.choice([-1, 1], weights)}
     if activation.kind == "bipolar":
         constants |= {"threshold": rng.integers(-30, 30, shape.filters), "rising": np.ones(shape.filters, np.int64)}
         last = Node("y", Sign(), ("sums", "threshold", "rising"))
     else:
         constants |= {"mul": rng.integers(100, 200, shape.filters), "add": rng.integers(-1000, 1000, shape.filters)}
         last = Node("y", MultiplyShift(16, x.lo, x.hi), ("sums", "mul", "add"))
-    groups = shape.channels if shape.depthwise else 1
-    sums = Conv2d((shape.stride, shape.stride), (pad, pad, pad, pad), groups=groups)
-    nodes = (Node("sums", sums, ("x", "w")), last)
+    nodes = (Node("sums", conv, ("x", "w")), last)
     return Graph(identifier(f"{shape.name} {types}"), {"x": x}, nodes, ("y",), constants).verify()
 
 
@@ -121,7 +131,8 @@ def measure(
 
 def _frame(graph: Graph, artifact: Artifact) -> bytes:
     x = graph.inputs["x"]
-    values = np.random.default_rng(SEED).integers(x.lo, x.hi + 1, x.shape)
+    rng = np.random.default_rng(SEED)
+    values = rng.integers(x.lo, x.hi + 1, x.shape) if x.dtype.is_integer else rng.standard_normal(x.shape)
     return artifact.inputs[0].layout.pack(values, x)
 
 
@@ -132,7 +143,8 @@ def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int
         meter = build_meter(Path(scratch))
         for shape in shapes:
             few = FEW_BITS if shape == shapes[0] else {}
-            for types, zvbb in [*((name, False) for name in (*TYPES, *few)), *((name, True) for name in ZVBB if few)]:
+            plain = ((name, False) for name in (*TYPES, *few, FLOAT))
+            for types, zvbb in [*plain, *((name, True) for name in ZVBB if few)]:
                 folder = Path(scratch, identifier(f"{shape.name} {types} {zvbb}"))
                 folder.mkdir()
                 found += measure(meter, machine, shape, types, folder, vlens, zvbb)

@@ -31,6 +31,7 @@ from cpu_backend.emit import (
 )
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
+from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.scalar import word_of
@@ -176,6 +177,8 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     The kernel for column-pruned weights lives from vectors: without them it reads and writes its sums in memory for
     every product. The one for bits needs Zvbb.
     """
+    if not layer.y.dtype.is_integer:
+        return layer
     forms = [layer]
     if cpu.vlen and has_pruned_columns(layer) and pruned_weights(layer) is not None:
         forms.append(replace(layer, pruned=True))
@@ -195,7 +198,8 @@ def shared(layer: Layer, cpu: Cpu) -> Layer:
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     """Cycles per frame, from the layer's start to its end."""
-    work = sum(_node_cycles(layer, view, cpu) for view in layer.nodes)
+    cycles = _node_cycles if layer.y.dtype.is_integer else float_cycles
+    work = sum(cycles(layer, view, cpu) for view in layer.nodes)
     tiles = tiles_of(layer)
     return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles else work)
 

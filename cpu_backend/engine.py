@@ -1,4 +1,4 @@
-"""The CPU as an engine: every integer operator, on any machine with a C compiler."""
+"""The CPU as an engine: every operator of integers and of float32, on any machine with a C compiler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from cpu_backend.codegen import generate
 from cpu_backend.cost import cheapest, shared
-from cpu_backend.emit import RULES, Destination, emit, identifier
+from cpu_backend.emit import Destination, emit, identifier, rules_for
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import word_of
@@ -40,13 +40,14 @@ class CpuEngine:
         return target.cpu.clock_mhz
 
     def objection(self, node: NodeView, target: Target) -> Reason | None:
-        if type(node.op) not in RULES:
-            known = ", ".join(sorted(op.__name__ for op in RULES))
+        rules = rules_for(node)
+        if type(node.op) not in rules:
+            known = ", ".join(sorted(op.__name__ for op in rules))
             return Reason(f"{type(node.op).__name__} has no CPU kernel (there are kernels for {known})")
+        if not node.type.dtype.is_integer and target.cpu.isa == "rv32im":
+            return Reason("float32 needs a processor with floating point, which rv32im has not")
         run_time = [operand.type for operand in node.operands if operand.value is None]
         for type_ in (*run_time, node.type):
-            if not type_.dtype.is_integer:
-                return Reason(f"{type_} is not an integer tensor: the CPU kernels compute integers")
             try:
                 kernel_type(type_)
             except OperatorError as error:

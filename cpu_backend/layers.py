@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 from cpu_backend.variants import Variant
 from ir.graph import Graph, NodeView
-from ir.ops import Add, Clip, Conv2d, GatedConv2d, MaxPool2d, MultiplyShift, Op, PRelu, RPRelu, Sign, Thresholds
+from ir.ops import (
+    Add,
+    Affine,
+    Clip,
+    Conv2d,
+    GatedConv2d,
+    MaxPool2d,
+    Multiply,
+    MultiplyShift,
+    Op,
+    PRelu,
+    RPRelu,
+    Sign,
+    Thresholds,
+)
 from ir.types import TensorType
 
 FUSED_POOL = MaxPool2d((2, 2), (2, 2))
@@ -62,7 +76,8 @@ class Layer:
 def layers_of(graph: Graph) -> tuple[Layer, ...]:
     """The graph's nodes, each in one layer: convolution [+ 2x2 max-pool] [+ map], everything else alone.
 
-    Nodes are joined only where nothing else reads what lies between them.
+    Of floats also convolution + clip + 2x2 max-pool, which is the same in the other order, and sum, product or affine
+    map + clip or PReLU. Nodes are joined only where nothing else reads what lies between them.
     """
     layers: list[Layer] = []
     taken: set[str] = set()
@@ -70,7 +85,9 @@ def layers_of(graph: Graph) -> tuple[Layer, ...]:
         if node.name in taken:
             continue
         chain = [graph.view(node.name)]
-        if isinstance(node.op, (Conv2d, GatedConv2d)):
+        if not chain[0].type.dtype.is_integer:
+            chain += _float_chain(graph, chain[0])
+        elif isinstance(node.op, (Conv2d, GatedConv2d)):
             successor = _sole_reader(graph, chain[-1].name)
             if successor and successor.op == FUSED_POOL:
                 chain.append(successor)
@@ -80,6 +97,26 @@ def layers_of(graph: Graph) -> tuple[Layer, ...]:
         taken.update(view.name for view in chain)
         layers.append(Layer(tuple(chain), tuple(i for i in node.inputs if i not in graph.constants)))
     return tuple(layers)
+
+
+def _float_chain(graph: Graph, first: NodeView) -> list[NodeView]:
+    """What the kernel of a layer of floats does behind its first node."""
+    chain: list[NodeView] = []
+    if not isinstance(first.op, (Conv2d, Add, Multiply, Affine)):
+        return chain
+    successor = _sole_reader(graph, first.name)
+    pools = isinstance(first.op, Conv2d)
+    for _ in range(2):
+        if successor is None:
+            break
+        pooled = pools and successor.op == FUSED_POOL
+        bent = isinstance(successor.op, Clip | PRelu) and not any(isinstance(v.op, Clip | PRelu) for v in chain)
+        if not (pooled or bent):
+            break
+        chain.append(successor)
+        pools = pools and not pooled and isinstance(successor.op, Clip)  # a PReLU may fall
+        successor = _sole_reader(graph, successor.name)
+    return chain
 
 
 def is_map(view: NodeView) -> bool:

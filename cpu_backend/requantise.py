@@ -84,9 +84,10 @@ def clip(view: NodeView) -> Requantisation:
     """Bounds beyond x's range move to its ends, where they mean the same."""
     op, x = view.op, view.operands[0].type
     assert isinstance(op, Clip)
-    lo, hi = (min(max(bound, x.lo), x.hi) for bound in (op.lo, op.hi))
-    if op.hi < x.lo or op.lo > x.hi:  # every value is the same
-        lo = hi = op.hi if op.hi < x.lo else op.lo
+    lo, hi = (min(max(bound, x.lo), x.hi) for bound in op.bounds)
+    lowest, highest = op.bounds
+    if highest < x.lo or lowest > x.hi:  # every value is the same
+        lo = hi = highest if highest < x.lo else lowest
     return Requantisation({"map": "HCK_CLIP", "lo": lo, "hi": hi})
 
 
@@ -151,7 +152,14 @@ def requantisation(view: NodeView | None) -> Requantisation:
     return MAPS[type(view.op)](view) if view else keep()
 
 
-KERNEL_TYPES = {"uint8": "HCK_U8", "int8": "HCK_I8", "uint16": "HCK_U16", "int16": "HCK_I16", "int32": "HCK_I32"}
+KERNEL_TYPES = {
+    "uint8": "HCK_U8",
+    "int8": "HCK_I8",
+    "uint16": "HCK_U16",
+    "int16": "HCK_I16",
+    "int32": "HCK_I32",
+    "float32": "HCK_F32",
+}
 
 
 def kernel_type(type_: TensorType) -> str:
@@ -160,5 +168,5 @@ def kernel_type(type_: TensorType) -> str:
     if name == "uint32" and type_.hi <= I32[1]:
         name = "int32"  # the same bytes
     if name not in KERNEL_TYPES:
-        raise OperatorError(f"has a tensor {type_}; the kernels hold integers of up to 32 bits")
+        raise OperatorError(f"has a tensor {type_}; the kernels hold integers of up to 32 bits and float32")
     return KERNEL_TYPES[name]

@@ -213,7 +213,7 @@ def _entry_of_file(arch: str) -> ZooEntry:
     if not isinstance(picture, Picture) or not isinstance(head, Head):
         raise ModelError(
             f"--arch {arch}: the module needs attributes 'picture' (ir.records.Picture) and 'head_record' "
-            "(ir.records.YoloHead or ClassifierHead): they say what its input and output mean"
+            "(ir.records.YoloHead, AnchorHead or ClassifierHead): they say what its input and output mean"
         )
     shape = (1, 3, picture.height, picture.width)
     return ZooEntry(name, lambda: made, shape, picture, head, f"from {path.name}")

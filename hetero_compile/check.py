@@ -1,4 +1,4 @@
-"""`--check`: the same integers on every path, or the first tensor that differs and where."""
+"""`--check`: equal integers, or floats within float32's rounding, on every path; or the first tensor that differs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hetero_compile.flow import Compiled, Progress, observed, package
+from hetero_compile.flow import Compiled, Progress, observed, package, watchable
 from hls.csim import CSimulation
+from host.checks import PORTS_MAX
 from host.errors import InputError
 from host.inputs import check_input, load_input
 from host.package import Package
 from host.places import Where
 from host.session import Session
 from ir.executor import execute
+from ir.tolerance import tolerances
 from ir.types import Array
 
 Values = Mapping[str, Array]
@@ -25,22 +27,25 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Difference:
-    """The first tensor, in the graph's order, on which an executor and the expected values part."""
+    """The first tensor, in the graph's order, on which an executor and the expected values part; floats by more than
+    ``allowed`` at that place."""
 
     source: str
     executor: str
     tensor: str
     index: tuple[int, ...]
-    got: int
-    expected: int
+    got: int | float
+    expected: int | float
     count: int
     size: int
+    allowed: float = 0.0
 
     def __str__(self) -> str:
         place = ", ".join(map(str, self.index))
+        rounding = f" ({self.allowed:.2g} is float32's rounding)" if self.allowed else ""
         return (
             f"{self.source}: {self.executor}: tensor '{self.tensor}' differs first at ({place}): {self.got} instead of "
-            f"{self.expected}; {self.count} of {self.size} elements differ"
+            f"{self.expected}{rounding}; {self.count} of {self.size} elements differ"
         )
 
 
@@ -54,13 +59,18 @@ class CheckError(Exception):
 
 @dataclass(frozen=True)
 class Agreement:
-    """All executors gave the same integers."""
+    """All executors gave the same integers, or floats that differ by at most ``used`` of what rounding allows."""
 
     executors: tuple[str, ...]
     frames: int
+    used: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.frames} frame{'s' * (self.frames > 1)}: no difference between {', '.join(self.executors)}"
+        beyond = (
+            f" beyond float32's rounding (at most {self.used:.1%} of what it allows)" if self.used is not None else ""
+        )
+        frames = f"{self.frames} frame{'s' * (self.frames > 1)}"
+        return f"{frames}: no difference{beyond} between {', '.join(self.executors)}"
 
 
 def load_expected(path: Path, compiled: Compiled) -> Values:
@@ -79,9 +89,10 @@ def load_expected(path: Path, compiled: Compiled) -> Values:
     for name, value in found.items():
         if name not in compiled.graph.types:
             raise InputError(f"{path}: the graph has no tensor '{name}' (its outputs: {', '.join(outputs)})")
-        shape = compiled.graph.types[name].shape
-        if value.shape != shape or value.dtype.kind not in "iu":
-            raise InputError(f"{path}: '{name}' is {value.dtype}{list(value.shape)}, needs integers {list(shape)}")
+        type_ = compiled.graph.types[name]
+        kinds, what = ("iu", "integers") if type_.dtype.is_integer else ("f", "floats")
+        if value.shape != type_.shape or value.dtype.kind not in kinds:
+            raise InputError(f"{path}: '{name}' is {value.dtype}{list(value.shape)}, needs {what} {list(type_.shape)}")
     return found
 
 
@@ -100,34 +111,65 @@ def check(
     frames = [(path, load_input(path, manifest).frame) for path in inputs]
     wanted = [load_expected(path, compiled) for path in expected]
     progress("running the reference executor")
-    references = [execute(compiled.graph, frame) for _, frame in frames]
+    references = [Reference.of(compiled, frame) for _, frame in frames]
     for (path, _), reference, want in zip(frames, references, wanted, strict=False):
-        if found := first_difference(compiled, str(path), "reference executor", reference, want):
+        if found := reference.first_difference(compiled, str(path), "reference executor", want, reverse=True):
             raise CheckError(found)
+    used: list[float] = []
     names = ["reference executor", *(["the expected outputs"] if expected else [])]
     with closing(_executors(compiled, built)) as executors:
         for executor, run in executors:
             progress(f"running {executor}")
             for (path, frame), reference in zip(frames, references, strict=True):
-                got = run(frame, reference)
-                if found := first_difference(compiled, str(path), executor, got, reference):
+                got = run(frame, reference.values)
+                if found := reference.first_difference(compiled, str(path), executor, got):
                     raise CheckError(_located(compiled, found, executor, path, frame, reference, progress))
+                used.append(reference.used(got))
             names.append(executor)
-    return Agreement(tuple(names), len(frames))
+    return Agreement(tuple(names), len(frames), max(used, default=0.0) if references[0].allowed else None)
 
 
-def first_difference(compiled: Compiled, source: str, executor: str, got: Values, want: Values) -> Difference | None:
-    """The first tensor in the graph's order that both sides have and that differs."""
-    for node in compiled.graph.nodes:
-        if node.name not in got or node.name not in want:
-            continue
-        a, b = np.asarray(got[node.name]).astype(np.int64), np.asarray(want[node.name]).astype(np.int64)
-        unequal = a != b
-        if unequal.any():
-            index = tuple(int(i) for i in np.argwhere(unequal)[0])
-            count = int(np.count_nonzero(unequal))
-            return Difference(source, executor, node.name, index, int(a[index]), int(b[index]), count, a.size)
-    return None
+@dataclass(frozen=True)
+class Reference:
+    """Every tensor of a frame as the reference executor gives it and, of a float graph, what others may differ by."""
+
+    values: Values
+    allowed: Values
+
+    @staticmethod
+    def of(compiled: Compiled, frame: Values) -> Reference:
+        values = execute(compiled.graph, frame)
+        return Reference(values, tolerances(compiled.graph, values) if compiled.kind == "float32" else {})
+
+    def first_difference(
+        self, compiled: Compiled, source: str, executor: str, got: Values, reverse: bool = False
+    ) -> Difference | None:
+        """The first tensor in the graph's order that both sides have and that differs; with ``reverse`` the others'
+        values are the expected ones."""
+        for node in compiled.graph.nodes:
+            if node.name not in got:
+                continue
+            pair = [np.asarray(got[node.name]), np.asarray(self.values[node.name])]
+            a, b = reversed(pair) if reverse else pair
+            allowed = self.allowed.get(node.name)
+            unequal = a != b if allowed is None else ~(np.abs(a - b) <= allowed)  # a NaN is unequal, too
+            if unequal.any():
+                index = tuple(int(i) for i in np.argwhere(unequal)[0])
+                count = int(np.count_nonzero(unequal))
+                bound = 0.0 if allowed is None else float(allowed[index])
+                return Difference(
+                    source, executor, node.name, index, a[index].item(), b[index].item(), count, a.size, bound
+                )
+        return None
+
+    def used(self, got: Values) -> float:
+        """The largest difference of floats, as a share of what is allowed."""
+        shares = [
+            float((np.abs(got[name] - self.values[name]) / np.maximum(allowed, np.finfo(np.float64).tiny)).max())
+            for name, allowed in self.allowed.items()
+            if name in got
+        ]
+        return max(shares, default=0.0)
 
 
 Run = Callable[[Values, Values], Values]
@@ -161,17 +203,28 @@ def _located(
     executor: str,
     path: Path,
     frame: Values,
-    reference: Values,
+    reference: Reference,
     progress: Progress,
 ) -> Difference:
-    """Run once more with every tensor observed, to name the first one that differs instead of the output it spoils."""
+    """Run again with every tensor observed, to name the first one that differs instead of the output it spoils."""
     place = PLACES.get(executor)
     if place is None:
         return found
     progress("a tensor differs: looking for the first one")
-    watched = observed(compiled, progress)
-    with tempfile.TemporaryDirectory() as folder:
-        built = package(watched, Path(folder) / "observed", {}, progress)
-        with Session(built, on=place, deadline=600.0) as session:
-            got = session.run(frame)
-    return first_difference(watched, str(path), executor, got, reference) or found
+    for names in batches(compiled):
+        watched = observed(compiled, names, progress)
+        with tempfile.TemporaryDirectory() as folder:
+            built = package(watched, Path(folder) / "observed", {}, progress)
+            with Session(built, on=place, deadline=600.0) as session:
+                got = session.run(frame)
+        if first := reference.first_difference(watched, str(path), executor, got):
+            return first
+    return found
+
+
+def batches(compiled: Compiled) -> list[tuple[str, ...]]:
+    """The tensors that can be observed, in order, as many at a time as a region has room for beside its own."""
+    names = watchable(compiled.graph)
+    own = max(len(region.graph.inputs) + len(region.graph.outputs) for region in compiled.plan.regions)
+    size = max(1, PORTS_MAX - own)
+    return [names[i : i + size] for i in range(0, len(names), size)]

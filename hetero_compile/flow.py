@@ -1,4 +1,4 @@
-"""The flow: load, freeze, optimise, partition, lower, package. Each step is a function of the one before."""
+"""The flow: load, freeze (or fold, in float32), optimise, partition, lower, package: each a function of the last."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from pathlib import Path
 from cpu_backend.engine import CpuEngine
 from cpu_backend.tiles import threads_of
 from cpu_backend.tuning.database import SHIPPED, Database
+from frontend.errors import ModelError
 from frontend.load import Model, load_model
 from frontend.lower.freeze import Frozen
+from frontend.lower.single import is_float, to_single
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
 from host.package import Package, write_package
 from ir.engine import Artifact, Engine, Reason
 from ir.graph import Graph
+from ir.kinds import Kind, kind_of
 from ir.ops import MultiplyShift, Sign, Thresholds
 from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
@@ -69,6 +72,10 @@ class Compiled:
     def graph(self) -> Graph:
         return self.frozen.graph
 
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.graph)
+
 
 def passes(options: Options) -> tuple[Pass, ...]:
     """The integer graph's passes in order."""
@@ -76,11 +83,17 @@ def passes(options: Options) -> tuple[Pass, ...]:
 
 
 def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model, Frozen]:
-    """The model and its integer graph. Raises ModelError, GraphError."""
+    """The model and the graph to execute: of integers, or of float32 where it has no quantisers. Raises ModelError,
+    GraphError."""
     progress("reading the model")
     model = load_model(path, options.arch, options.inputs)
     if options.labels:
         model = replace(model, head=ClassifierHead(options.labels))
+    if model.dequantise is None and is_float(model.graph):
+        if options.thresholds:
+            raise ModelError(f"{model.graph.name}: --thresholds: a float32 network requantises nothing")
+        progress(f"{model.origin}; no quantisers: float32, on the CPU")
+        return model, Frozen(to_single(model.graph), {})
     progress(f"{model.origin}; freezing to integers")
     frozen = model.frozen()
     return model, replace(frozen, graph=run_passes(frozen.graph, passes(options)))
@@ -181,17 +194,18 @@ def package(
     return write_package(output, manifest_of(compiled), files, toolchain.build, accept)
 
 
-def observed(compiled: Compiled, progress: Progress) -> Compiled:
-    """The same placement with every tensor that exists as an output of its region, to find where executors part.
-
-    A convolution's accumulators stay inside the stage that requantises them.
-    """
-    graph = compiled.graph
-    names = tuple(
+def watchable(graph: Graph) -> tuple[str, ...]:
+    """The tensors that exist: a convolution's accumulators stay inside the stage that requantises them."""
+    return tuple(
         v.name
         for v in graph.views()
         if not (v.sole_user and isinstance(v.sole_user.op, MultiplyShift | Thresholds | Sign))
     )
+
+
+def observed(compiled: Compiled, names: Sequence[str], progress: Progress) -> Compiled:
+    """The same placement with these tensors as outputs of their regions, to find where executors part."""
+    graph = compiled.graph
     watched = graph.with_nodes(graph.nodes, outputs=tuple(dict.fromkeys((*names, *graph.outputs))))
     regions = tuple(
         replace(r, graph=watched.subgraph(r.name, [n.name for n in r.graph.nodes])) for r in compiled.plan.regions

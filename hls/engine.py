@@ -38,6 +38,8 @@ class DataflowEngine:
     def objection(self, node: NodeView, target: Target) -> Reason | None:
         if target.fabric is None:
             return Reason("the board has no programmable logic")
+        if not node.type.dtype.is_integer:
+            return Reason("float32 runs on the CPU")
         rule = RULES.get(type(node.op))
         if rule is None:
             return Reason(f"{type(node.op).__name__} has no generator")

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from host.errors import PackageError
 from host.manifest import Board, Manifest, Region, Side, Tensor
 from ir.layouts import Layout, Plain, Words
-from ir.records import ClassifierHead, Head, YoloHead
+from ir.records import AnchorHead, ClassifierHead, Head, YoloHead
 from ir.rounding import ROUNDINGS
 
 # As many offsets as a command descriptor holds (HC_PORTS_MAX in runtime/hc_ring.h).
@@ -232,4 +232,23 @@ def _classifier(head: Head, manifest: Manifest) -> None:
         raise PackageError(f"head: the output's shape {shape} does not hold {len(head.labels)} scores")
 
 
-HEAD_RULES: Mapping[type, Callable[[Head, Manifest], None]] = {YoloHead: _yolo, ClassifierHead: _classifier}
+def _anchors(head: Head, manifest: Manifest) -> None:
+    assert isinstance(head, AnchorHead)
+    shape, picture = manifest.tensor(manifest.outputs[0]).shape, manifest.picture
+    if picture is None:
+        raise PackageError("head: a detector needs a picture record")
+    count, cells = len(head.widths), (picture.height // max(head.stride, 1), picture.width // max(head.stride, 1))
+    if not count or len(head.heights) != count or head.stride < 1 or shape != (5 * count, *cells):
+        raise PackageError(
+            f"head: the output's shape {shape} is not ({count} widths, {len(head.heights)} heights of anchors, each 5 "
+            f"channels, {cells[0]}, {cells[1]})"
+        )
+    if len(head.labels) != 1:
+        raise PackageError(f"head: a single-object detector has one label, not {len(head.labels)}")
+
+
+HEAD_RULES: Mapping[type, Callable[[Head, Manifest], None]] = {
+    YoloHead: _yolo,
+    ClassifierHead: _classifier,
+    AnchorHead: _anchors,
+}

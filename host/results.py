@@ -18,12 +18,12 @@ from host.errors import InputError
 from host.manifest import Manifest
 from host.vision.draw import draw
 from host.vision.heads import Classification, Detection, Findings, dequantise
-from ir.records import ClassifierHead, YoloHead
+from ir.records import AnchorHead, ClassifierHead, YoloHead
 
 Array = npt.NDArray[Any]
 RAW = ".npz"
-FILE_ENDINGS: Mapping[type, str] = {YoloHead: ".boxes.png", ClassifierHead: ".labels.png"}
-JSON_KEYS: Mapping[type, str] = {YoloHead: "detections", ClassifierHead: "classes"}
+FILE_ENDINGS: Mapping[type, str] = {YoloHead: ".boxes.png", AnchorHead: ".boxes.png", ClassifierHead: ".labels.png"}
+JSON_KEYS: Mapping[type, str] = {YoloHead: "detections", AnchorHead: "detections", ClassifierHead: "classes"}
 
 
 def choose_targets(inputs: Sequence[Path], output: Path | None, manifest: Manifest) -> list[Path]:

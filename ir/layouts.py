@@ -29,8 +29,9 @@ class Plain:
         return np.ascontiguousarray(pixels_first(values)).astype(type_.dtype.container).tobytes()
 
     def unpack(self, data: bytes, type_: TensorType) -> Array:
-        """bytes -> (C, H, W) int64."""
-        flat = np.frombuffer(data, type_.dtype.container).astype(np.int64)
+        """bytes -> (C, H, W): int64, floats in their own width."""
+        flat = np.frombuffer(data, type_.dtype.container)
+        flat = flat.astype(np.int64) if type_.dtype.is_integer else flat
         return channels_first(flat, type_.shape)
 
 

@@ -20,7 +20,8 @@ class Picture:
     """The network's input picture: ``width`` x ``height`` pixels, channels in ``order``, uint8.
 
     ``bilinear`` samples at half-pixel centres without antialiasing, with 11-bit weights (ir.resize has the
-    integer formula). The float network saw ``value / steps``.
+    integer formula). The float network saw ``value / steps`` or, where they are given, ``(value / steps - mean[c]) /
+    std[c]`` with one number per channel in ``order``; that is the graph's first node, nothing that a host computes.
     """
 
     width: int
@@ -28,6 +29,12 @@ class Picture:
     order: Literal["bgr", "rgb"]
     resize: Literal["bilinear"] = "bilinear"
     steps: float = 255.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.mean) not in (0, 3) or len(self.std) != len(self.mean) or 0.0 in self.std:
+            raise ValueError(f"mean {self.mean} and std {self.std} need three numbers each, std none that is zero")
 
 
 @dataclass(frozen=True)
@@ -86,8 +93,23 @@ class ClassifierHead:
     labels: tuple[str, ...]
 
 
-Head = YoloHead | ClassifierHead
-HEADS: Mapping[str, type[YoloHead] | type[ClassifierHead]] = {"yolo": YoloHead, "classifier": ClassifierHead}
+@dataclass(frozen=True)
+class AnchorHead:
+    """A single-object detection head whose anchors differ in size: output (anchors * 5, H, W), a cell per ``stride``.
+
+    Channels are (tx, ty, tw, th, confidence) of each anchor, of ``widths[a]`` x ``heights[a]`` cells. In pixels of the
+    input picture, ``centre = (sigmoid(t_xy) + cell) * stride`` and ``size = exp(t_wh) * anchor * stride``, of the
+    anchor and cell whose confidence is highest (Redmon and Farhadi, YOLO9000, CVPR 2017).
+    """
+
+    labels: tuple[str, ...]
+    widths: tuple[float, ...]
+    heights: tuple[float, ...]
+    stride: int
+
+
+Head = YoloHead | ClassifierHead | AnchorHead
+HEADS: Mapping[str, type[Head]] = {"yolo": YoloHead, "classifier": ClassifierHead, "anchors": AnchorHead}
 
 
 def head_to_json(head: Head) -> dict[str, Any]:

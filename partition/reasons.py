@@ -34,6 +34,8 @@ def why_not(problem: Problem, solution: Solution, node: str) -> str:
 
     The other nodes keep their candidates; in the best placement they are no larger than its time asks for.
     """
+    if not problem.graph.types[node].dtype.is_integer:
+        return "float32 runs on the CPU"
     if problem.target.fabric is None:
         return "the board has no programmable logic"
     devices = [name for name in problem.offers if name != problem.cpu.name]

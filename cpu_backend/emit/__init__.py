@@ -8,6 +8,7 @@ from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, identif
 from cpu_backend.emit.bits import bit_planes, bits_conv, extent, words_of
 from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
+from cpu_backend.emit.floats import FLOAT_RULES
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
 from cpu_backend.emit.pooling import pool
@@ -17,6 +18,7 @@ from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weig
 from cpu_backend.emit.spread import CALL, spread
 from cpu_backend.emit.volume import cut, lookup, pad, reshape, transpose
 from cpu_backend.layers import Layer
+from ir.graph import NodeView
 from ir.ops import (
     Add,
     Clip,
@@ -80,22 +82,29 @@ CONSTANTS_ALLOWED: tuple[type[Op], ...] = (Add, Concat, Multiply)
 """Operators whose rule looks for itself whether the first operand is a constant."""
 
 
+def rules_for(node: NodeView) -> Mapping[type[Op], Rule]:
+    """The rules of integer operators, or of those that give floats."""
+    return RULES if node.type.dtype.is_integer else FLOAT_RULES
+
+
 def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
     """The function ``name`` (and a task for its tiles); OperatorError where the kernels cannot execute the layer."""
     kind = type(layer.first.op)
-    need(kind in RULES, f"{kind.__name__} has no CPU kernel")
+    rules = rules_for(layer.first)
+    need(kind in rules, f"{kind.__name__} has no CPU kernel")
     run_time = [operand.type for operand in layer.first.operands if operand.value is None]
     for type_ in (*run_time, *(view.type for view in layer.nodes)):
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    kernel = sparse_conv if layer.pruned else bits_conv if layer.bits else RULES[kind]
+    kernel = sparse_conv if layer.pruned else bits_conv if layer.bits else rules[kind]
     return spread(layer, name, to, kernel)
 
 
 __all__ = [
     "CALL",
     "ELEMENT_BYTES",
+    "FLOAT_RULES",
     "RULES",
     "Destination",
     "LayerCode",
@@ -109,5 +118,6 @@ __all__ = [
     "identifier",
     "plane_shape",
     "pruned_weights",
+    "rules_for",
     "words_of",
 ]

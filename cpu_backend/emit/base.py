@@ -12,7 +12,7 @@ from cpu_backend.tiles import Tiles, row_tiles, rows
 from ir.ops.base import need
 from ir.types import Array, TensorType
 
-ELEMENT_BYTES = {"HCK_U8": 1, "HCK_I8": 1, "HCK_U16": 2, "HCK_I16": 2, "HCK_I32": 4}
+ELEMENT_BYTES = {"HCK_U8": 1, "HCK_I8": 1, "HCK_U16": 2, "HCK_I16": 2, "HCK_I32": 4, "HCK_F32": 4}
 
 Fields = Mapping[str, int | str]
 """A kernel's record: field -> number or C expression."""
@@ -122,8 +122,10 @@ def record(type_: str, name: str, fields: Fields) -> list[str]:
 
 def array(name: str, values: Array) -> str:
     """A static const array, its shape in a comment."""
+    real = values.dtype.kind == "f"
+    type_ = "float" if real else f"{values.dtype}_t"
     suffix = "LL" if values.dtype.itemsize == 8 else ""
-    words = [_literal(int(v)) + suffix for v in values.ravel()]
+    words = [_real(float(v)) if real else _literal(int(v)) + suffix for v in values.ravel()]
     lines, line = [], "   "
     for word in words:
         if len(line) + len(word) + 2 > 120:
@@ -132,11 +134,17 @@ def array(name: str, values: Array) -> str:
         line += f" {word},"
     shape = "x".join(map(str, values.shape))
     joined = "\n".join([*lines, line])
-    return f"/* {shape} */\nstatic const {values.dtype}_t {name}[{values.size}] = {{\n{joined}\n}};\n"
+    return f"/* {shape} */\nstatic const {type_} {name}[{values.size}] = {{\n{joined}\n}};\n"
 
 
 def _literal(value: int) -> str:
     return f"(-{-value - 1} - 1)" if value == -(1 << 31) else str(value)
+
+
+def _real(value: float) -> str:
+    """Nine digits: every float32 comes back."""
+    text = f"{value:.9g}"
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
 def layer_map(layer: Layer, name: str) -> tuple[Requantisation, list[str], list[str]]:

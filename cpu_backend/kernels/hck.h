@@ -17,10 +17,10 @@
 
 void *memcpy(void *to, const void *from, size_t bytes);
 
-typedef enum { HCK_U8, HCK_I8, HCK_U16, HCK_I16, HCK_I32 } hck_type;
+typedef enum { HCK_U8, HCK_I8, HCK_U16, HCK_I16, HCK_I32, HCK_F32 } hck_type; /* F32: where elements only move */
 
 HCK_INLINE size_t hck_size(hck_type type) {
-    return type == HCK_I32 ? 4 : type >= HCK_U16 ? 2 : 1;
+    return type >= HCK_I32 ? 4 : type >= HCK_U16 ? 2 : 1;
 }
 
 /* --- maps: one value of a channel to another, requantisation above all ---------------------------------------- */

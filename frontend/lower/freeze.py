@@ -23,8 +23,8 @@ from ir.types import DType
 
 @dataclass(frozen=True)
 class Frozen:
-    """An integer graph; per output the map from its integers to real values, per input of reals what makes integers of
-    them."""
+    """A graph to execute; per output of integers the map to real values, per input of reals what makes integers of
+    them. Float32 outputs and inputs have none."""
 
     graph: Graph
     dequantise: Mapping[str, Dequantise]

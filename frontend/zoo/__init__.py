@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontend.zoo import cnv, ultranet
+from frontend.zoo import cnv, resnet, skynet, ultranet
 from frontend.zoo.entry import ZooEntry
 from frontend.zoo.integers import IntegerFamily
 
 __all__ = ["ENTRIES", "FAMILIES", "IntegerFamily", "ZooEntry"]
 
-ENTRIES: Mapping[str, ZooEntry] = MappingProxyType({entry.name: entry for entry in (*ultranet.ENTRIES,)})
+ENTRIES: Mapping[str, ZooEntry] = MappingProxyType(
+    {entry.name: entry for entry in (*ultranet.ENTRIES, *resnet.ENTRIES, *skynet.ENTRIES)}
+)
 
 FAMILIES: Mapping[str, IntegerFamily] = MappingProxyType({family.name: family for family in (cnv.FAMILY,)})

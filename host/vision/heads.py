@@ -1,4 +1,4 @@
-"""What the network's output integers mean: boxes or labels."""
+"""What the network's output means: boxes or labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ir.records import ClassifierHead, Dequantise, Head, Picture, YoloHead
+from ir.records import AnchorHead, ClassifierHead, Dequantise, Head, Picture, YoloHead
 
 Floats = npt.NDArray[np.float64]
 TOP = 5
@@ -56,13 +56,32 @@ def _yolo(head: Head, values: Floats, size: tuple[int, int], picture: Picture | 
     centre = ((_sigmoid(cell[:, 0:2]) + np.array([x, y])) * head.stride).mean(axis=0)
     with np.errstate(over="ignore"):  # a box may be as large as it likes: it is clipped to the photo
         extent = (np.exp(cell[:, 2:4]) * head.anchor_size).mean(axis=0)
+    box = _on_photo(centre, extent, size, picture, head.whole_pixels)
+    return (Detection(box, float(_sigmoid(confidence[y, x])), head.labels[0]),)
+
+
+def _anchored(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:
+    """See `ir.records.AnchorHead` for the formula; the box is clipped to the photo."""
+    assert isinstance(head, AnchorHead) and picture is not None
+    grid = values.reshape(len(head.widths), 5, *values.shape[1:])
+    anchor, y, x = np.unravel_index(grid[:, 4].argmax(), grid[:, 4].shape)
+    t = grid[anchor, :, y, x]
+    centre = (_sigmoid(t[0:2]) + np.array([x, y])) * head.stride
+    with np.errstate(over="ignore"):  # a box may be as large as it likes: it is clipped to the photo
+        extent = np.exp(t[2:4]) * np.array([head.widths[anchor], head.heights[anchor]]) * head.stride
+    return (Detection(_on_photo(centre, extent, size, picture), float(_sigmoid(t[4])), head.labels[0]),)
+
+
+def _on_photo(
+    centre: Floats, extent: Floats, size: tuple[int, int], picture: Picture, whole_pixels: bool = False
+) -> tuple[float, float, float, float]:
+    """A box in pixels of the network's picture -> its edges on the photo."""
     scale = np.divide(size, (picture.width, picture.height))
     low = np.clip((centre - extent / 2) * scale, 0, size)
     high = np.clip((centre + extent / 2) * scale, 0, size)
-    if head.whole_pixels:
+    if whole_pixels:
         low, high = np.floor(low), np.floor(high)
-    box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    return (Detection(box, float(_sigmoid(confidence[y, x])), head.labels[0]),)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def _classifier(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:
@@ -78,6 +97,7 @@ def _classifier(head: Head, values: Floats, size: tuple[int, int], picture: Pict
 DECODERS: Mapping[type, Callable[[Head, Floats, tuple[int, int], Picture | None], Findings]] = {
     YoloHead: _yolo,
     ClassifierHead: _classifier,
+    AnchorHead: _anchored,
 }
 
 

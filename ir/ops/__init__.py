@@ -11,9 +11,10 @@ from ir.ops.gated import GatedConv2d, is_bipolar
 from ir.ops.layout import Pad, Reshape, Slice, Transpose
 from ir.ops.lookup import Lookup
 from ir.ops.matmul import IntegerRmsNorm, IntegerSoftmax, MatMul
-from ir.ops.pooling import MaxPool2d, Pool, SumPool2d
+from ir.ops.pooling import AveragePool2d, MaxPool2d, Pool, SumPool2d
 from ir.ops.real import Affine, Curve, Dequantize, MultiThreshold, Quantize
 from ir.ops.resize import Resize
+from ir.ops.scores import Sigmoid, Softmax
 from ir.ops.spatial import Concat, DepthToSpace, SpaceToDepth, Upsample
 
 OPERATORS: dict[str, type[Op]] = {
@@ -21,6 +22,7 @@ OPERATORS: dict[str, type[Op]] = {
     for op in (
         Add,
         Affine,
+        AveragePool2d,
         BatchNorm,
         Clip,
         Concat,
@@ -45,8 +47,10 @@ OPERATORS: dict[str, type[Op]] = {
         Reshape,
         Resize,
         Scaled,
+        Sigmoid,
         Sign,
         Slice,
+        Softmax,
         SpaceToDepth,
         SumPool2d,
         Thresholds,
@@ -59,6 +63,7 @@ __all__ = [
     "OPERATORS",
     "Add",
     "Affine",
+    "AveragePool2d",
     "BatchNorm",
     "Clip",
     "Concat",
@@ -87,8 +92,10 @@ __all__ = [
     "Reshape",
     "Resize",
     "Scaled",
+    "Sigmoid",
     "Sign",
     "Slice",
+    "Softmax",
     "SpaceToDepth",
     "SumPool2d",
     "Thresholds",

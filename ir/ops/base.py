@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ir.types import Array, TensorType
+import numpy as np
+
+from ir.types import Array, DType, TensorType
 
 
 class OperatorError(ValueError):
@@ -38,6 +40,23 @@ class Op(ABC):
     @abstractmethod
     def evaluate(self, values: Sequence[Array]) -> Array:
         """The result on concrete values: int64 for integers, float64 for floats. The definition all others meet."""
+
+
+def are_floats(operands: Sequence[Operand]) -> bool:
+    """True where all operands are floats, False where all are integers; OperatorError for a mixture."""
+    kinds = {operand.type.dtype.is_integer for operand in operands}
+    need(len(kinds) == 1, f"mixes integers and floats: {', '.join(str(operand.type) for operand in operands)}")
+    return kinds == {False}
+
+
+def float_type(shape: tuple[int, ...], operands: Sequence[Operand]) -> TensorType:
+    """A float tensor of this shape, as wide as the widest float among the operands."""
+    return TensorType(shape, DType("float", max(o.type.dtype.bits for o in operands if not o.type.dtype.is_integer)))
+
+
+def wide(values: Array) -> Array:
+    """What is computed with: float64 for floats, int64 for integers."""
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
 
 
 def need(condition: bool, message: str) -> None:

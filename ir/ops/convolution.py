@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir.ops.base import Op, Operand, need
-from ir.types import Array, DType, TensorType
+from ir.ops.base import Op, Operand, are_floats, float_type, need
+from ir.types import Array, TensorType
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ class Conv2d(Op):
         )
         need(w.shape[0] % self.groups == 0, f"{w.shape[0]} outputs do not divide into {self.groups} groups")
         shape = (w.shape[0], *self.output_extent((x.shape[1], x.shape[2]), (w.shape[2], w.shape[3])))
-        if not (x.dtype.is_integer and w.dtype.is_integer):
-            return TensorType(shape, DType("float", 64))
+        if are_floats(operands):
+            if len(operands) == 3:
+                bias = operands[2].type.shape
+                need(bias == (w.shape[0],), f"bias has shape {bias}, needs ({w.shape[0]},)")
+            return float_type(shape, operands)
         need(len(operands) == 2, "an integer convolution has no bias: it belongs to the requantisation")
         weights = operands[1].constant.astype(np.int64).reshape(w.shape[0], -1)
         lowest, highest = (min(x.lo, 0), max(x.hi, 0)) if any(self.padding) else (x.lo, x.hi)

@@ -1,4 +1,4 @@
-"""Sums, products, clipping and the PReLU family: one result per element, exact integers, no rounding."""
+"""Sums, products, clipping and the PReLU family: one result per element. Exact on integers, float64 on floats."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir.ops.base import Op, Operand, need, per_channel
-from ir.types import Array, DType, TensorType
+from ir.ops.base import Op, Operand, are_floats, float_type, need, per_channel, wide
+from ir.types import Array, TensorType
 
 Interval = tuple[int, int]
 
@@ -21,20 +21,17 @@ class Add(Op):
     """``x + y`` with operands x and y of one shape, or integers x and a constant y (C,) with one number per channel."""
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        if len(operands) == 2 and not all(operand.type.dtype.is_integer for operand in operands):
-            shapes = [operand.type.shape for operand in operands]
-            need(shapes[0] == shapes[1], f"y has shape {shapes[1]}, needs {shapes[0]}")
-            return TensorType(shapes[0], DType("float", 64))
-        x, y = _integers(operands, "x", "y")
+        x, y = _named(operands, "x", "y")
         if y.value is None or y.type.shape == x.type.shape:
             need(y.type.shape == x.type.shape, f"y has shape {y.type.shape}, needs {x.type.shape}")
         else:
             _need_per_channel(x, "y", y)
+        if are_floats(operands):
+            return float_type(x.type.shape, operands)
         return _typed(x.type.shape, [(x.type.lo + y.type.lo, x.type.hi + y.type.hi)])
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        real = any(v.dtype.kind == "f" for v in values)
-        x, y = (v.astype(np.float64 if real else np.int64) for v in values)
+        x, y = map(wide, values)
         return x + (y if y.shape == x.shape else per_channel(y, x.ndim))
 
 
@@ -43,33 +40,49 @@ class Multiply(Op):
     """``x * y`` with operands x (C, H, W) and y (C, H, W), (C, 1, 1) (a gate per channel) or (1, H, W) (per pixel)."""
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        x, y = (operand.type for operand in _integers(operands, "x", "y"))
+        x, y = (operand.type for operand in _named(operands, "x", "y"))
         need(len(x.shape) == 3, f"takes x (channels, height, width), got shape {x.shape}")
         allowed = (x.shape, (x.shape[0], 1, 1), (1, *x.shape[1:]))
         need(y.shape in allowed, f"y has shape {y.shape}, needs one of {', '.join(map(str, dict.fromkeys(allowed)))}")
+        if are_floats(operands):
+            return float_type(x.shape, operands)
         products = [a * b for a in (x.lo, x.hi) for b in (y.lo, y.hi)]
         return _typed(x.shape, [(min(products), max(products))])
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        x, y = (v.astype(np.int64) for v in values)
+        x, y = map(wide, values)
         return x * y
 
 
 @dataclass(frozen=True)
 class Clip(Op):
-    """``min(max(x, lo), hi)``; ReLU is ``Clip(0, x.hi)``. The result has the narrowest type for what remains."""
+    """``min(max(x, lo), hi)``; ReLU is ``Clip(0, x.hi)``, on floats ``Clip(0, inf)``.
 
-    lo: int
-    hi: int
+    An integer result has the narrowest type for what remains; its bounds are integers.
+    """
+
+    lo: int | float
+    hi: int | float
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The bounds of integers."""
+        assert isinstance(self.lo, int) and isinstance(self.hi, int), "checked by infer"
+        return self.lo, self.hi
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        (x,) = _integers(operands, "x")
+        (x,) = _named(operands, "x")
         need(self.lo < self.hi, f"range {self.lo}..{self.hi} is empty")
-        lo, hi = (min(max(end, self.lo), self.hi) for end in (x.type.lo, x.type.hi))
+        if are_floats(operands):
+            return float_type(x.type.shape, operands)
+        whole = isinstance(self.lo, int) and isinstance(self.hi, int)
+        need(whole, f"bounds {self.lo}..{self.hi} of integers must be integers")
+        lowest, highest = self.bounds
+        lo, hi = (min(max(end, lowest), highest) for end in (x.type.lo, x.type.hi))
         return _typed(x.type.shape, [(lo, hi)])
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        return np.asarray(np.clip(values[0].astype(np.int64), self.lo, self.hi))
+        return np.asarray(np.clip(wide(values[0]), self.lo, self.hi))
 
 
 @dataclass(frozen=True)
@@ -77,21 +90,25 @@ class PRelu(Op):
     """``x << shift`` where x >= 0, else ``x * slope[c]``; operands x, slope (C,).
 
     That is PReLU with the real slope ``slope / 2**shift``, times ``2**shift``: the factor goes into the requantisation
-    that follows, so nothing is rounded here.
+    that follows, so nothing is rounded here. On floats the slope is the real one and the shift 0.
     """
 
     shift: int = 0
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        x, slope = _integers(operands, "x", "slope")
+        x, slope = _named(operands, "x", "slope")
         _need_per_channel(x, "slope", slope)
         need(0 <= self.shift <= 62, f"shift must be 0..62, is {self.shift}")
+        if are_floats(operands):
+            need(self.shift == 0, f"shift of floats must be 0, is {self.shift}")
+            return float_type(x.type.shape, operands)
         slopes = [int(a) for a in slope.constant]
         return _typed(x.type.shape, (_bent((x.type.lo, x.type.hi), a, self.shift) for a in slopes))
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        x, slope = (v.astype(np.int64) for v in values)
-        return np.where(x >= 0, x << np.int64(self.shift), x * per_channel(slope, x.ndim))
+        x, slope = map(wide, values)
+        kept = x << np.int64(self.shift) if self.shift else x
+        return np.where(x >= 0, kept, x * per_channel(slope, x.ndim))
 
 
 @dataclass(frozen=True)
@@ -122,10 +139,15 @@ class RPRelu(Op):
         return bent + per_channel(after, x.ndim)
 
 
+def _named(operands: Sequence[Operand], *names: str) -> Sequence[Operand]:
+    """The operands, if there is one for each name."""
+    need(len(operands) == len(names), f"takes {', '.join(names)}; got {len(operands)} operands")
+    return operands
+
+
 def _integers(operands: Sequence[Operand], *names: str) -> Sequence[Operand]:
     """The operands, if there is one integer tensor for each name."""
-    need(len(operands) == len(names), f"takes {', '.join(names)}; got {len(operands)} operands")
-    for name, operand in zip(names, operands, strict=True):
+    for name, operand in zip(names, _named(operands, *names), strict=True):
         need(operand.type.dtype.is_integer, f"takes integers, {name} is {operand.type}")
     return operands
 

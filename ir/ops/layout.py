@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ir.ops.base import Op, Operand, need
-from ir.types import Array, DType, TensorType
+from ir.types import Array, TensorType
 
 Triple = tuple[int, int, int]
 
@@ -78,7 +78,8 @@ class Pad(Op):
         need(min(*self.before, *self.after) >= 0, f"pads {self.before} and {self.after}, needs 0 or more")
         shape = tuple(b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True))
         if not x.dtype.is_integer:
-            return TensorType(shape, DType("float", 64))
+            return TensorType(shape, x.dtype)
+        need(x.dtype.kind != "bipolar" or self.value != 0, "a bipolar tensor has no zeros")
         return TensorType.of_range(shape, min(x.lo, self.value), max(x.hi, self.value))
 
     def evaluate(self, values: Sequence[Array]) -> Array:

@@ -1,4 +1,4 @@
-"""Pooling: the maximum or the sum of windows."""
+"""Pooling: the maximum, the sum or the mean of windows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir.ops.base import Op, Operand, need
-from ir.types import Array, DType, TensorType
+from ir.ops.base import Op, Operand, float_type, need
+from ir.types import Array, TensorType
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SumPool2d(Pool):
     def infer(self, operands: Sequence[Operand]) -> TensorType:
         shape, x = self.output_shape(operands), operands[0].type
         if not x.dtype.is_integer:
-            return TensorType(shape, DType("float", 64))
+            return float_type(shape, operands)
         counts = self.windows(np.ones((1, *x.shape[1:]), np.int64), 0).sum(axis=(3, 4))
         fewest, most = int(counts.min()), int(counts.max())
         return TensorType.of_range(shape, x.lo * (most if x.lo < 0 else fewest), x.hi * (most if x.hi > 0 else fewest))
@@ -80,3 +80,21 @@ class SumPool2d(Pool):
     def evaluate(self, values: Sequence[Array]) -> Array:
         wide = values[0].astype(np.float64 if values[0].dtype.kind == "f" else np.int64)
         return np.asarray(self.windows(wide, 0).sum(axis=(3, 4)))
+
+
+@dataclass(frozen=True)
+class AveragePool2d(Pool):
+    """The mean of each window of floats; with ``count_padding`` the zeros around the picture count as values."""
+
+    count_padding: bool = True
+
+    def infer(self, operands: Sequence[Operand]) -> TensorType:
+        shape, x = self.output_shape(operands), operands[0].type
+        need(not x.dtype.is_integer, f"takes floats, got {x} (integers: SumPool2d and a requantisation)")
+        return float_type(shape, operands)
+
+    def evaluate(self, values: Sequence[Array]) -> Array:
+        x = values[0].astype(np.float64)
+        counted = np.ones((1, *x.shape[1:]))
+        counts = self.windows(counted, float(self.count_padding)).sum(axis=(3, 4))
+        return np.asarray(self.windows(x, 0).sum(axis=(3, 4)) / counts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ir.ops.base import Op, Operand, need, per_channel
+from ir.ops.base import Op, Operand, float_type, need, per_channel
 from ir.rounding import ROUNDINGS
 from ir.types import Array, DType, TensorType
 
@@ -40,10 +40,16 @@ def _per_channel_or_one(operands: Sequence[Operand], *names: str) -> TensorType:
 
 @dataclass(frozen=True)
 class Affine(Op):
-    """``x * gain[c] + offset[c]``; operands x, gain (C,) or (1,), offset (C,) or (1,)."""
+    """``x * gain[c] + offset[c]``; operands x, gain (C,) or (1,), offset (C,) or (1,).
+
+    x may hold integers: it is how a picture becomes real values, and a batch norm that is folded into no convolution.
+    """
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        return _per_channel_or_one(operands, "gain", "offset")
+        shape = _per_channel_or_one(operands, "gain", "offset").shape
+        for name, operand in zip(("gain", "offset"), operands[1:], strict=True):
+            need(not operand.type.dtype.is_integer, f"{name} must be floats, is {operand.type}")
+        return float_type(shape, operands)
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         x, gain, offset = (v.astype(np.float64) for v in values)

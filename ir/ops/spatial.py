@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ir.ops.base import Op, Operand, need
+from ir.ops.base import Op, Operand, are_floats, float_type, need
 from ir.types import Array, TensorType
 
 
@@ -90,8 +90,8 @@ class Concat(Op):
         extents = {t.shape[1:] for t in types}
         need(len(extents) == 1, f"operands have different extents: {sorted(extents)}")
         shape = (sum(t.shape[0] for t in types), *types[0].shape[1:])
-        if any(not t.dtype.is_integer for t in types):
-            return TensorType(shape, types[0].dtype)
+        if are_floats(operands):
+            return float_type(shape, operands)
         lo, hi = min(t.lo for t in types), max(t.hi for t in types)
         if all(t.dtype.kind == "bipolar" for t in types):
             return TensorType(shape, types[0].dtype, lo, hi)

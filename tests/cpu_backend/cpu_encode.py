@@ -32,7 +32,7 @@ from ir.ops import (
 )
 from ir.types import Array, TensorType
 
-TYPES = ("HCK_U8", "HCK_I8", "HCK_U16", "HCK_I16", "HCK_I32")
+TYPES = ("HCK_U8", "HCK_I8", "HCK_U16", "HCK_I16", "HCK_I32", "HCK_F32")
 MAP_NAMES = (
     "HCK_KEEP",
     "HCK_MULTIPLY_SHIFT",

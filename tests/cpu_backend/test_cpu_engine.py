@@ -46,13 +46,14 @@ def test_takes_every_node_of_a_real_network(shared_data: Path, board: Target) ->
 
 @pytest.mark.parametrize(
     ("x", "expected"),
-    [(DType("float", 32), "not an integer tensor"), (DType("int", 40), "integers of up to 32 bits")],
+    [(DType("float", 64), "up to 32 bits and float32"), (DType("int", 40), "integers of up to 32 bits")],
 )
 def test_objects_to_elements_it_has_no_kernels_for(x: DType, expected: str, board: Target) -> None:
     type_ = TensorType(  # a narrow range in a wide container
         (2, 8, 8), x, 0, 1 if x.is_integer else 0
     )
-    graph = Graph("g", {"x": type_}, (Node("c", Conv2d(), ("x", "w")),), ("c",), {"w": np.ones((1, 2, 1, 1), np.int64)})
+    weights = np.ones((1, 2, 1, 1), np.int64 if x.is_integer else np.float64)
+    graph = Graph("g", {"x": type_}, (Node("c", Conv2d(), ("x", "w")),), ("c",), {"w": weights})
     reason = ENGINE.objection(graph.view("c"), board)
     assert isinstance(reason, Reason)
     assert expected in reason.text
@@ -134,7 +135,7 @@ def test_cost_of_depthwise_convolutions(board: Target) -> None:
 
 
 def test_bits_are_counted_where_the_processor_can(board: Target) -> None:
-    """And where that is cheaper: not for the two planes of a single channel, whose elements of 16 bits are nearly empty."""
+    """And where that is cheaper: not for two planes of a single channel, whose elements of 16 bits are nearly empty."""
     with_zvbb = replace(board, cpu=replace(board.cpu, extensions=("zvbb",)))
     binary, bipolar = np.full((64, 64, 3, 3), -1), DType("bipolar", 1)
     slow, fast = (candidate(conv(binary, bipolar), target).cycles for target in (board, with_zvbb))

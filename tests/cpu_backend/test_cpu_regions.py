@@ -20,6 +20,7 @@ from ir.ops import (
     OPERATORS,
     Add,
     Affine,
+    AveragePool2d,
     BatchNorm,
     Concat,
     Conv2d,
@@ -35,12 +36,17 @@ from ir.ops import (
     Quantize,
     RPRelu,
     Scaled,
+    Sigmoid,
+    Softmax,
     SpaceToDepth,
 )
 from ir.target import Target
 from ir.types import Array, DType, TensorType
 
-FLOAT_ONLY = {Affine, BatchNorm, Curve, Dequantize, FakeQuantize, MultiThreshold, Quantize, Scaled}
+FLOAT_ONLY = {
+    Affine, AveragePool2d, BatchNorm, Curve, Dequantize, FakeQuantize, MultiThreshold, Quantize, Scaled, Sigmoid,
+    Softmax,
+}  # fmt: skip
 MACHINES: list[tuple[toolchain.Feature | None, int | None]] = [
     (None, None),
     (toolchain.SCALAR, 0),

@@ -53,11 +53,11 @@ def without_records():
     return net
 
 
-def softmax():
-    class Softmax(Net):
+def sine():
+    class Sine(Net):
         def forward(self, x):
-            return torch.softmax(super().forward(x), 1)
-    return Softmax()
+            return torch.sin(super().forward(x))
+    return Sine()
 
 
 def control_flow():

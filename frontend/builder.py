@@ -1,0 +1,120 @@
+"""The graph under construction while an exported program is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch.fx import Node as FxNode
+
+from frontend.errors import ModelError
+from ir.graph import Node
+from ir.ops import Affine, Op, Scaled
+from ir.records import Picture
+from ir.types import Array, DType, TensorType
+
+INPUT_IMAGE = "input"
+
+Imported = tuple[Op, tuple[str, ...]] | str
+"""An operator and its operands; or the tensor that the result already is."""
+
+
+@dataclass
+class Builder:
+    """The graph under construction; ``names`` maps each recorded value to its tensor."""
+
+    graph: str
+    importers: Mapping[str, Importer]
+    inputs: dict[str, TensorType] = field(default_factory=dict)
+    constants: dict[str, Array] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    names: dict[FxNode, str] = field(default_factory=dict)
+
+    def add_input(self, node: FxNode, picture: Picture) -> None:
+        shape = tuple(int(n) for n in node.meta["val"].shape)
+        if self.inputs:
+            raise ModelError(f"{self.graph}: input '{node.name}': one picture input is supported, this is a second")
+        if len(shape) != 4 or shape[0] != 1 or shape[2:] != (picture.height, picture.width):
+            raise ModelError(
+                f"{self.graph}: input '{node.name}' has shape {shape}, needs (1, C, {picture.height}, {picture.width})"
+            )
+        self.inputs[INPUT_IMAGE] = TensorType.of_dtype(shape[1:], DType("uint", 8))
+        self.names[node] = INPUT_IMAGE + ".scaled"
+        self.nodes.append(Node(INPUT_IMAGE + ".scaled", Scaled(picture.steps), (INPUT_IMAGE,)))
+        if picture.mean:
+            scale = 1 / np.asarray(picture.std, np.float64)
+            offset = -np.asarray(picture.mean, np.float64) * scale
+            self.names[node] = INPUT_IMAGE + ".normalised"
+            operands = (INPUT_IMAGE + ".scaled", *self.constants_of(self.names[node], scale=scale, offset=offset))
+            self.nodes.append(Node(self.names[node], Affine(), operands))
+
+    def add_call(self, node: FxNode) -> None:
+        importer = self.importers.get(str(node.target))
+        if importer is None:
+            raise ModelError(
+                f"{self.graph}: node '{node.name}' at {module_of(node) or 'top level'}: operator {node.target} is not "
+                f"supported (supported: {', '.join(sorted(self.importers))})"
+            )
+        imported = importer(self, node)
+        if isinstance(imported, str):
+            self.names[node] = imported
+            return
+        op, operands = imported
+        if all(name in self.constants for name in operands):  # a parameter's quantiser sits in its user's module
+            made = Node(f"{operands[0]}.quantised", op, operands)
+        else:
+            made = Node(self.unique(module_of(node) or node.name), op, operands)
+        self.names[node] = made.name
+        if made not in self.nodes:  # a shared parameter is quantised once
+            self.nodes.append(made)
+
+    def unique(self, wish: str) -> str:
+        """A C identifier that no tensor bears yet."""
+        stem = re.sub(r"\W", "_", wish)
+        stem = stem if stem[0].isalpha() else f"t_{stem}"
+        taken = {*self.names.values(), *self.inputs, *self.constants}
+        return next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+
+    def tensor(self, node: FxNode, position: int) -> str:
+        return self.names[node.args[position]]  # type: ignore[index]
+
+    def constants_of(self, owner: str, **values: Array) -> tuple[str, ...]:
+        """New constants called ``<owner>.<key>``; their names."""
+        named = {f"{owner}.{key}": value for key, value in values.items()}
+        self.constants.update(named)
+        return tuple(named)
+
+    def constant(self, node: FxNode, argument: object, what: str) -> Array:
+        """The value of an argument that is a number or a parameter; ModelError where it is computed."""
+        if isinstance(argument, int | float):
+            return np.asarray(argument, np.float64)
+        name = self.names.get(argument, "") if isinstance(argument, FxNode) else ""
+        self.require(node, name in self.constants, f"{what} must be a constant")
+        return self.constants[name]
+
+    def require(self, node: FxNode, holds: bool, what: str) -> None:
+        if not holds:
+            raise ModelError(f"{self.graph}: node '{node.name}' ({node.target}): {what}")
+
+
+Importer = Callable[[Builder, FxNode], Imported]
+
+
+def module_of(node: FxNode) -> str:
+    """The path of the module that made the node, as its user wrote it."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return str(list(stack.values())[-1][0]) if stack else ""
+
+
+def arguments(node: FxNode, *defaults: Any) -> list[Any]:
+    """Positional arguments, completed by defaults; keyword arguments are put in schema order by export."""
+    return [*node.args, *defaults[len(node.args) :]]
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """PyTorch's 3, [3] or [3, 5] as (rows, columns)."""
+    values = [int(v) for v in value] if isinstance(value, list | tuple) else [int(value)]
+    return (values[0], values[-1])

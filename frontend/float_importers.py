@@ -1,0 +1,299 @@
+"""Operators of networks without quantisers, from PyTorch's names to the graph's.
+
+PyTorch's (1, C, H, W) is the graph's (C, H, W), and its (1, C) is (C, 1, 1): a linear layer is a 1x1 convolution, and
+flattening one pixel is nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch.fx import Node as FxNode
+
+from frontend.builder import Builder, Imported, Importer, arguments, pair
+from ir.ops import (
+    Add,
+    Affine,
+    AveragePool2d,
+    Clip,
+    Conv2d,
+    DepthToSpace,
+    MaxPool2d,
+    Multiply,
+    Pad,
+    PRelu,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Upsample,
+)
+from ir.types import Array
+
+INF = float("inf")
+
+
+def _shape(node: object) -> tuple[int, ...]:
+    """PyTorch's shape of a recorded value."""
+    assert isinstance(node, FxNode)
+    return tuple(int(n) for n in node.meta["val"].shape)
+
+
+def _same(b: Builder, node: FxNode) -> Imported:
+    return b.tensor(node, 0)
+
+
+def _dropout(b: Builder, node: FxNode) -> Imported:
+    _, _, training = arguments(node, None, 0.5, False)
+    b.require(node, not training, "exported in training mode (call model.eval() first)")
+    return b.tensor(node, 0)
+
+
+def _relu(b: Builder, node: FxNode) -> Imported:
+    return Clip(0.0, INF), (b.tensor(node, 0),)
+
+
+def _relu6(b: Builder, node: FxNode) -> Imported:
+    return Clip(0.0, 6.0), (b.tensor(node, 0),)
+
+
+def _hardtanh(b: Builder, node: FxNode) -> Imported:
+    _, lo, hi = arguments(node, None, -1.0, 1.0)
+    return Clip(float(lo), float(hi)), (b.tensor(node, 0),)
+
+
+def _clamp(b: Builder, node: FxNode) -> Imported:
+    _, lo, hi = arguments(node, None, None, None)
+    return Clip(-INF if lo is None else float(lo), INF if hi is None else float(hi)), (b.tensor(node, 0),)
+
+
+def _leaky_relu(b: Builder, node: FxNode) -> Imported:
+    _, slope = arguments(node, None, 0.01)
+    return _bent(b, node, np.asarray(slope))
+
+
+def _prelu(b: Builder, node: FxNode) -> Imported:
+    return _bent(b, node, b.constant(node, node.args[1], "the slope"))
+
+
+def _bent(b: Builder, node: FxNode, slope: Array) -> Imported:
+    channels = _shape(node)[1]
+    return PRelu(), (b.tensor(node, 0), *b.constants_of(node.name, slope=np.array(np.broadcast_to(slope, channels))))
+
+
+def _sigmoid(b: Builder, node: FxNode) -> Imported:
+    return Sigmoid(), (b.tensor(node, 0),)
+
+
+def _softmax(b: Builder, node: FxNode) -> Imported:
+    axis = int(node.args[1]) % len(_shape(node))  # type: ignore[arg-type]
+    b.require(node, axis == 1, f"axis {axis} is not supported (allowed: 1, the channels)")
+    return Softmax(), (b.tensor(node, 0),)
+
+
+def _add(b: Builder, node: FxNode) -> Imported:
+    _two(b, node)
+    if not _is_constant(b, node.args[0]) and not _is_constant(b, node.args[1]):
+        _need_one_shape(b, node)
+        return Add(), (b.tensor(node, 0), b.tensor(node, 1))
+    x, number = _with_constant(b, node)
+    return _affine(b, node, x, np.ones(()), number)
+
+
+def _subtract(b: Builder, node: FxNode) -> Imported:
+    _two(b, node)
+    return _affine(b, node, b.tensor(node, 0), np.ones(()), -b.constant(node, node.args[1], "what is subtracted"))
+
+
+def _multiply(b: Builder, node: FxNode) -> Imported:
+    if not _is_constant(b, node.args[0]) and not _is_constant(b, node.args[1]):
+        x, y = sorted((node.args[0], node.args[1]), key=lambda arg: -int(np.prod(_shape(arg))))
+        return Multiply(), (b.names[x], b.names[y])  # type: ignore[index]
+    x_, number = _with_constant(b, node)
+    return _affine(b, node, x_, number, np.zeros(()))
+
+
+def _divide(b: Builder, node: FxNode) -> Imported:
+    _two(b, node)
+    divisor = b.constant(node, node.args[1], "the divisor").astype(np.float64)
+    b.require(node, np.count_nonzero(divisor) == divisor.size, "divides by zero")
+    return _affine(b, node, b.tensor(node, 0), 1 / divisor, np.zeros(()))
+
+
+def _two(b: Builder, node: FxNode) -> None:
+    plain = not node.kwargs and len(node.args) == 2
+    b.require(node, plain, "alpha and rounding modes are not supported")
+
+
+def _is_constant(b: Builder, argument: object) -> bool:
+    return not isinstance(argument, FxNode) or b.names[argument] in b.constants
+
+
+def _with_constant(b: Builder, node: FxNode) -> tuple[str, Array]:
+    """The tensor and the number of a commutative operator, whichever comes first."""
+    first, second = node.args[:2]
+    if _is_constant(b, first):
+        first, second = second, first
+    b.require(node, not _is_constant(b, first), "computes on constants alone")
+    return b.names[first], b.constant(node, second, "an operand")  # type: ignore[index]
+
+
+def _need_one_shape(b: Builder, node: FxNode) -> None:
+    x, y = (_shape(argument) for argument in node.args[:2])
+    b.require(node, x == y, f"adds tensors of shapes {x} and {y} (allowed: one shape)")
+
+
+def _affine(b: Builder, node: FxNode, x: str, scale: Array, offset: Array) -> Imported:
+    channels = _shape(node)[1]
+    both = []
+    for value in (scale, offset):
+        numbers = np.squeeze(value).astype(np.float64)
+        b.require(node, numbers.ndim == 0 or numbers.shape == (channels,), f"constant of shape {value.shape}: "
+                  f"one number or one per channel ({channels}) is supported")  # fmt: skip
+        both.append(np.array(np.broadcast_to(numbers, channels)))
+    return Affine(), (x, *b.constants_of(node.name, scale=both[0], offset=both[1]))
+
+
+def _average_pool(b: Builder, node: FxNode) -> Imported:
+    _, kernel, stride, padding, ceil, counted, divisor = arguments(node, None, None, [], 0, False, True, None)
+    b.require(node, not ceil and divisor is None, "ceil_mode and divisor_override are not supported")
+    ph, pw = pair(padding)
+    return AveragePool2d(pair(kernel), pair(stride or kernel), (ph, pw, ph, pw), bool(counted)), (b.tensor(node, 0),)
+
+
+def _adaptive_average_pool(b: Builder, node: FxNode) -> Imported:
+    extent, wanted = _shape(node.args[0])[2:], pair(node.args[1])
+    whole = all(have % want == 0 for have, want in zip(extent, wanted, strict=True))
+    b.require(node, whole, f"{wanted} windows do not divide the extent {extent}")
+    kernel = (extent[0] // wanted[0], extent[1] // wanted[1])
+    return AveragePool2d(kernel, kernel), (b.tensor(node, 0),)
+
+
+def _mean(b: Builder, node: FxNode) -> Imported:
+    axes = sorted(int(axis) % 4 for axis in arguments(node, None, [])[1])
+    shape = _shape(node.args[0])
+    b.require(node, len(shape) == 4 and axes == [2, 3], f"axes {node.args[1]} are not supported (allowed: [2, 3])")
+    return AveragePool2d((shape[2], shape[3]), (shape[2], shape[3])), (b.tensor(node, 0),)
+
+
+def _reshape(b: Builder, node: FxNode) -> Imported:
+    """Flattening of everything behind the batch, or what leaves one pixel one pixel."""
+    before, after = _shape(node.args[0]), _shape(node)
+    one_pixel = int(np.prod(before[2:])) == 1 and before[1] == after[1]
+    flattened = len(after) == 2 and len(before) == 4
+    b.require(node, one_pixel or flattened, f"{before} to {after} is not supported (allowed: (1, C, H, W) to (1, CHW))")
+    return b.tensor(node, 0) if one_pixel else (Reshape((after[1], 1, 1)), (b.tensor(node, 0),))
+
+
+def _linear(b: Builder, node: FxNode) -> Imported:
+    x, weights, bias = arguments(node, None, None, None)
+    return _dense(b, node, b.names[x], b.constant(node, weights, "the weight"), bias)
+
+
+def _addmm(b: Builder, node: FxNode) -> Imported:
+    bias, x, weights = node.args[:3]
+    b.require(node, not node.kwargs, "beta and alpha are not supported (allowed: 1)")
+    return _dense(b, node, b.names[x], b.constant(node, weights, "the weight").T, bias)  # type: ignore[index]
+
+
+def _dense(b: Builder, node: FxNode, x: str, weights: Array, bias: object) -> Imported:
+    b.require(node, len(_shape(node)) == 2, f"gives shape {_shape(node)}, needs (1, C)")
+    operands = b.constants_of(node.name, weight=weights.reshape(*weights.shape, 1, 1))
+    if bias is not None:
+        operands += b.constants_of(node.name, bias=b.constant(node, bias, "the bias"))
+    return Conv2d(), (x, *operands)
+
+
+def _transpose(b: Builder, node: FxNode) -> Imported:
+    """Of a weight only."""
+    weights = b.constant(node, node.args[0], "what is transposed")
+    b.require(node, weights.ndim == 2, f"transposes shape {weights.shape}, needs a matrix")
+    return b.constants_of(node.name, transposed=weights.T)[0]
+
+
+def _slice(b: Builder, node: FxNode) -> Imported:
+    """Every n-th row or column, as a maximum of one pixel."""
+    _, axis, start, end, step = arguments(node, None, 0, None, None, 1)
+    extent = _shape(node.args[0])
+    axis = int(axis) % len(extent)
+    whole = (start or 0) == 0 and (end is None or int(end) >= extent[axis])
+    b.require(node, whole and (axis >= 2 or step == 1), "only x[:, :, ::n, ::n] is supported")
+    if step == 1:
+        return b.tensor(node, 0)
+    stride = (step, 1) if axis == 2 else (1, step)
+    source = next((n for n in b.nodes if n.name == b.tensor(node, 0)), None)
+    if source and isinstance(source.op, MaxPool2d) and source.op.kernel == (1, 1):  # rows and columns at once
+        both = (source.op.stride[0] * stride[0], source.op.stride[1] * stride[1])
+        return MaxPool2d((1, 1), both), source.inputs
+    return MaxPool2d((1, 1), stride), (b.tensor(node, 0),)
+
+
+def _pad(b: Builder, node: FxNode) -> Imported:
+    _, widths, mode, value = arguments(node, None, None, "constant", None)
+    b.require(node, mode == "constant", f"mode '{mode}' is not supported (allowed: constant)")
+    return _padded(b, node, widths, value)
+
+
+def _constant_pad(b: Builder, node: FxNode) -> Imported:
+    _, widths, value = arguments(node, None, None, 0)
+    return _padded(b, node, widths, value)
+
+
+def _padded(b: Builder, node: FxNode, widths: list[int], value: float | None) -> Imported:
+    left, right, top, bottom, front, behind = [*widths, *[0] * (6 - len(widths))][:6]
+    fits = len(widths) <= 6 and min(widths) >= 0 and not value
+    b.require(node, fits, f"pads {widths} with {value} (allowed: zeros, 0 or more, around channels and pixels)")
+    return Pad((front, top, left), (behind, bottom, right)), (b.tensor(node, 0),)
+
+
+def _upsample_nearest(b: Builder, node: FxNode) -> Imported:
+    before, after = _shape(node.args[0])[2:], _shape(node)[2:]
+    factor = after[0] // before[0]
+    whole = after == (before[0] * factor, before[1] * factor) and factor >= 1
+    b.require(node, whole, f"{before} to {after} is no whole factor for both")
+    return Upsample(factor), (b.tensor(node, 0),)
+
+
+def _pixel_shuffle(b: Builder, node: FxNode) -> Imported:
+    return DepthToSpace(int(node.args[1]), "crd"), (b.tensor(node, 0),)  # type: ignore[arg-type]
+
+
+FLOAT_IMPORTERS: Mapping[str, Importer] = {
+    "aten.adaptive_avg_pool2d.default": _adaptive_average_pool,
+    "aten.add.Tensor": _add,
+    "aten.add_.Tensor": _add,
+    "aten.addmm.default": _addmm,
+    "aten.avg_pool2d.default": _average_pool,
+    "aten.clamp.default": _clamp,
+    "aten.clone.default": _same,
+    "aten.constant_pad_nd.default": _constant_pad,
+    "aten.contiguous.default": _same,
+    "aten.detach.default": _same,
+    "aten.div.Tensor": _divide,
+    "aten.dropout.default": _dropout,
+    "aten.dropout_.default": _dropout,
+    "aten.flatten.using_ints": _reshape,
+    "aten.hardtanh.default": _hardtanh,
+    "aten.hardtanh_.default": _hardtanh,
+    "aten.leaky_relu.default": _leaky_relu,
+    "aten.leaky_relu_.default": _leaky_relu,
+    "aten.linear.default": _linear,
+    "aten.mean.dim": _mean,
+    "aten.mul.Tensor": _multiply,
+    "aten.pad.default": _pad,
+    "aten.pixel_shuffle.default": _pixel_shuffle,
+    "aten.prelu.default": _prelu,
+    "aten.relu.default": _relu,
+    "aten.relu6.default": _relu6,
+    "aten.relu6_.default": _relu6,
+    "aten.relu_.default": _relu,
+    "aten.reshape.default": _reshape,
+    "aten.sigmoid.default": _sigmoid,
+    "aten.slice.Tensor": _slice,
+    "aten.softmax.int": _softmax,
+    "aten.squeeze.dims": _reshape,
+    "aten.sub.Tensor": _subtract,
+    "aten.t.default": _transpose,
+    "aten.upsample_nearest2d.vec": _upsample_nearest,
+    "aten.view.default": _reshape,
+}
