@@ -44,7 +44,7 @@ def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
         return Frozen(shaped_like_their_readers(graph), {})
     records = feeds(graph)
     state = State(graph, fraction_bits, integer_inputs(graph, records))
-    state.values |= {name: Value(name, raw=True) for name in records}
+    state.values |= {name: Value(name, raw=name in records) for name in graph.inputs}
     for node in graph.nodes:
         rule = RULES.get(type(node.op))
         if rule is None:
@@ -99,6 +99,8 @@ def _quantise(state: State, node: Node) -> None:
 
 def _requantise(state: State, node: Node, op: FakeQuantize, bits: int) -> Value:
     value = state.operand(node, node.inputs[0])
+    if not value.bits:
+        return real.fake_quantised(state, node, op, value)
     type_ = state.type_of(value.tensor)
     if value.curve:
         state.fail(node, "needs an affine operand, has an activation before it")

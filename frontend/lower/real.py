@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil, log2
 
 import numpy as np
 
@@ -17,15 +18,20 @@ from ir.graph import Node
 from ir.ops import (
     Add,
     Affine,
+    AveragePool2d,
+    Clip,
     Conv2d,
     Curve,
     DepthToSpace,
     Dequantize,
+    FakeQuantize,
     MaxPool2d,
+    Multiply,
     MultiplyShift,
     MultiThreshold,
     Op,
     Pad,
+    PRelu,
     Quantize,
     Reshape,
     Slice,
@@ -78,6 +84,60 @@ def _quantize(state: State, node: Node) -> None:
     column = scale.reshape(-1, 1)
     tensor = requantise(state, node, x, lambda real: op.integers(real, column), scale)
     state.values[node.name] = Value(tensor, gain=scale)
+
+
+def fake_quantised(state: State, node: Node, op: FakeQuantize, x: Value) -> Value:
+    """A multiply-shift whose rounded multipliers put no result off by more than 1/8 of a step before it is rounded
+    itself, or as little as multipliers of 32 bits allow; an exact one behind an activation."""
+    type_, scale = state.type_of(x.tensor), np.array([1 / op.steps])
+    inside = op.lo <= type_.lo and type_.hi <= op.hi
+    if x.offset is None and not x.curve and inside and np.allclose(x.scales, scale, rtol=NEAR * NEAR, atol=0.0):
+        return Value(x.tensor, gain=scale)
+    if x.curve:
+        return Value(requantise(state, node, x, op.integers, scale), gain=scale)
+    slopes = np.broadcast_to(x.scales * op.steps, type_.shape[:1])
+    offsets = np.broadcast_to(np.zeros(1) if x.offset is None else x.offset * op.steps, type_.shape[:1])
+    end = max(abs(type_.lo), abs(type_.hi), 1)
+    reach = (op.hi - op.lo + np.abs(offsets)) / np.maximum(np.abs(slopes), 1e-30)  # beyond which results are clipped
+    largest = float(max(np.abs(slopes).max(), np.abs(offsets).max()))
+    if not 0 < largest < 2.0**30:
+        state.fail(node, "its scale or offset exceeds 32 bits: its range is degenerate")
+    shift = max(1, min(ceil(log2(4 * float(np.minimum(reach, end).max()))), 30 - ceil(log2(largest))))
+    mul, add = np.rint(slopes * 2.0**shift), np.rint(offsets * 2.0**shift)
+    names = [state.constant(f"{node.name}.{key}", v.astype(np.int64)) for key, v in (("mul", mul), ("add", add))]
+    return Value(state.emit(node, MultiplyShift(shift, op.lo, op.hi), (x.tensor, *names)), gain=scale)
+
+
+def _clip(state: State, node: Node) -> None:
+    op, x = node.op, state.operand(node, node.inputs[0])
+    assert isinstance(op, Clip)
+    state.values[node.name] = replace(x, curve=(*x.curve, Step(lambda values: np.clip(values, op.lo, op.hi), 1.0)))
+
+
+def _prelu(state: State, node: Node) -> None:
+    slopes, x = state.graph.constants[node.inputs[1]].astype(np.float64), state.operand(node, node.inputs[0])
+    if (slopes < 0).any():
+        state.fail(node, "has a slope below 0: its result is no function that only rises")
+    column = slopes.reshape(-1, 1)
+    step = Step(lambda values: np.where(values >= 0, values, values * column), None, slopes.size > 1)
+    state.values[node.name] = replace(x, curve=(*x.curve, step))
+
+
+def _average_pool(state: State, node: Node) -> None:
+    """The sum of a window; its size goes into the scale."""
+    op = node.op
+    assert isinstance(op, AveragePool2d)
+    if any(op.padding) and not op.count_padding:
+        state.fail(node, "averages over fewer values at the border, which has no integer form")
+    _sum_pool(state, replace(node, op=SumPool2d(op.kernel, op.stride, op.padding)))
+    share = np.array([1 / (op.kernel[0] * op.kernel[1])])
+    state.values[node.name] = state.values[node.name].then(share, np.zeros(1))
+
+
+def _multiply(state: State, node: Node) -> None:
+    x, y = (centred(state, node, state.operand(node, i), f"operand '{i}'") for i in node.inputs)
+    tensor = state.emit(node, node.op, (x.tensor, y.tensor))
+    state.values[node.name] = Value(tensor, gain=x.scales * y.scales)
 
 
 def _multi_threshold(state: State, node: Node) -> None:
@@ -218,11 +278,15 @@ def _times(state: State, node: Node, x: Value, factors: Array, step: str) -> str
 RULES: Mapping[type[Op], Callable[[State, Node], None]] = {
     Add: _add,
     Affine: _affine,
+    AveragePool2d: _average_pool,
+    Clip: _clip,
     Curve: _curve,
     DepthToSpace: moved,
     Dequantize: _dequantize,
     MaxPool2d: max_pool,
     MultiThreshold: _multi_threshold,
+    Multiply: _multiply,
+    PRelu: _prelu,
     Pad: _pad,
     Quantize: _quantize,
     Reshape: moved,

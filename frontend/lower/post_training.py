@@ -1,0 +1,321 @@
+"""Post-training quantisation: a float32 network and some of its inputs -> the graph of fake-quantised values.
+
+Ranges come from running the network on the inputs: per tensor the one with the least squared error (or a percentile,
+or the extremes); weights per output channel. Then the quantised network runs beside the exact one, node by node, and
+every convolution's bias takes up the mean error of its channels (Nagel et al., "Data-Free Quantization Through Weight
+Equalization and Bias Correction", ICCV 2019, section 4.2, with inputs in place of batch norm's statistics).
+
+Freezing turns the result into integers, as it does with networks that were trained with quantisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil, log2
+from typing import Literal
+
+import numpy as np
+
+from frontend.errors import ModelError
+from ir.graph import Graph, Node
+from ir.ops import (
+    Add,
+    Affine,
+    AveragePool2d,
+    Clip,
+    Concat,
+    Conv2d,
+    DepthToSpace,
+    Dequantize,
+    FakeQuantize,
+    MaxPool2d,
+    Multiply,
+    Pad,
+    PRelu,
+    Quantize,
+    Reshape,
+    SpaceToDepth,
+    Upsample,
+)
+from ir.types import Array
+
+CARRYING = (MaxPool2d, Reshape, Pad, SpaceToDepth, DepthToSpace, Upsample, Concat)
+"""Operators whose results are values of their operands, or zeros: they stay on the operands' grid."""
+
+COMPUTING = (Conv2d, Add, AveragePool2d, Multiply)
+"""Operators that compute with integers, and whose results do not lie on a grid yet."""
+
+BENDING = (Clip, PRelu, Affine)
+"""Operators that are applied to results before these are quantised."""
+
+KEPT = 1 << 14
+"""Values of a tensor that are kept of each input to choose its range by."""
+
+SHARES = np.linspace(0.2, 1.0, 81)
+WEIGHT_SHARES = np.linspace(0.5, 1.0, 26)
+"""Of the largest magnitude, tried as the range's end."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``sum_bits``: of what is added to something else before it is bent, and of the network's outputs."""
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    sum_bits: int = 12
+    ranges: Literal["mse", "percentile", "max"] = "mse"
+    percentile: float = 99.99
+    correct_bias: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("weight_bits", "activation_bits"):
+            if not 2 <= getattr(self, name) <= 8:
+                raise ModelError(f"{name.replace('_', ' ')} must be 2 to 8, is {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``lo..hi`` steps of size ``scale``."""
+
+    scale: float
+    lo: int
+    hi: int
+
+    def rounded(self, values: Array) -> Array:
+        """The nearest values of the grid."""
+        return np.asarray(np.clip(np.rint(values / self.scale), self.lo, self.hi) * self.scale)
+
+    def within(self, lo: float, hi: float) -> Grid:
+        """Those of its values that lie in ``lo..hi``, to the nearest step."""
+        ends = [int(np.rint(end / self.scale)) if np.isfinite(end) else None for end in (lo, hi)]
+        return Grid(
+            self.scale,
+            self.lo if ends[0] is None else max(self.lo, ends[0]),
+            self.hi if ends[1] is None else min(self.hi, ends[1]),
+        )
+
+
+def post_training(graph: Graph, inputs: Sequence[Mapping[str, Array]], recipe: Recipe) -> Graph:
+    """The fake-quantised form of a float32 graph whose batch norms are folded (`frontend.lower.single`).
+
+    ``inputs`` are calibration frames, by the graph's input names. ModelError names a node that has no quantised form.
+    """
+    if not inputs:
+        raise ModelError(f"{graph.name}: quantisation needs at least one calibration input")
+    for node in graph.nodes:
+        if not isinstance(node.op, CARRYING + COMPUTING + BENDING):
+            raise ModelError(
+                f"{graph.name}: node '{node.name}': {type(node.op).__name__} has no quantised form (what follows the "
+                "last layer belongs to the head)"
+            )
+    grids = _grids(graph, _observed(graph, inputs), recipe)
+    return _Sweep(graph, grids, recipe, inputs).graph_of_quantised()
+
+
+def _observed(graph: Graph, inputs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Of each tensor some values, the extremes of every input among them."""
+    rng = np.random.default_rng(0)
+    kept: dict[str, list[Array]] = {}
+    for frame in inputs:
+        for name, value in _run(graph, frame):
+            flat = value.ravel()
+            some = flat if flat.size <= KEPT else flat[rng.integers(0, flat.size, KEPT)]
+            kept.setdefault(name, []).append(np.concatenate([some, [flat.min(), flat.max()]]))
+    return {name: np.concatenate(parts) for name, parts in kept.items()}
+
+
+def _run(graph: Graph, frame: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+    """The nodes' values in order; each is forgotten when nothing more reads it."""
+    values: dict[str, Array] = dict(frame)
+    last = {name: users[-1] for name, users in graph.consumers.items()}
+    for node in graph.nodes:
+        operands = [values[i] if i in values else graph.constants[i] for i in node.inputs]
+        values[node.name] = node.op.evaluate(operands)
+        yield node.name, values[node.name]
+        for name in node.inputs:
+            if last[name] == node.name:
+                values.pop(name, None)
+
+
+def _grids(graph: Graph, observed: Mapping[str, Array], recipe: Recipe) -> dict[str, Grid]:
+    """A grid for every tensor that is quantised; what carrying operators tie together shares one."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.get(name, name) != name:
+            name = leader[name]
+        return name
+
+    for node in graph.nodes:
+        if isinstance(node.op, CARRYING):
+            for name in node.inputs:
+                leader[find(name)] = find(node.name)
+    tied: dict[str, list[str]] = {}
+    for name in _quantised(graph):
+        tied.setdefault(find(name), []).append(name)
+    grids: dict[str, Grid] = {}
+    for names in tied.values():
+        values = np.concatenate([observed[name] for name in names])
+        bits = max(_bits(graph, name, recipe) for name in names)
+        grids |= dict.fromkeys(names, _grid(values, bits, recipe))
+    for node in graph.nodes:
+        if isinstance(node.op, Add):
+            grids |= _aligned(graph, node, grids, recipe)
+    return grids
+
+
+def _aligned(graph: Graph, node: Node, grids: Mapping[str, Grid], recipe: Recipe) -> dict[str, Grid]:
+    """The operands' grids with steps that divide each other by powers of two, so that integers are added after a shift
+    at most. Only finer grids move, which are those of sums that nothing but additions read."""
+    fine = [name for name in node.inputs if name in grids and _is_sum(graph, name)]
+    coarse = [grids[name] for name in node.inputs if name in grids and name not in fine]
+    if len(fine) == 2:
+        scale = max(grids[name].scale for name in fine)
+        return {name: replace(grids[name], scale=scale) for name in fine}
+    if not fine or not coarse:
+        return {}
+    (name,), (other,) = fine, coarse
+    finer = ceil(log2(grids[name].scale / other.scale))
+    return {name: replace(grids[name], scale=other.scale * 2.0**finer)}
+
+
+def _quantised(graph: Graph) -> list[str]:
+    """The tensors that are rounded to a grid: what integer operators read and the graph returns, unless carried."""
+    read = {name for node in graph.nodes if isinstance(node.op, CARRYING + COMPUTING) for name in node.inputs}
+    return [
+        node.name
+        for node in graph.nodes
+        if (node.name in read or node.name in graph.outputs) and not isinstance(node.op, CARRYING)
+    ]
+
+
+def _bits(graph: Graph, name: str, recipe: Recipe) -> int:
+    """Sums that go into another sum, and outputs, are kept finer than what is multiplied."""
+    return recipe.sum_bits if _is_sum(graph, name) else recipe.activation_bits
+
+
+def _is_sum(graph: Graph, name: str) -> bool:
+    """Whether a result that is not clipped is only added to something else, or returned."""
+    users = [graph.by_name[user].op for user in graph.consumers.get(name, ())]
+    return all(isinstance(op, Add) for op in users) and not isinstance(graph.by_name[name].op, Clip)
+
+
+def _grid(values: Array, bits: int, recipe: Recipe) -> Grid:
+    signed = bool(values.min() < 0)
+    lo, hi = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    end = float(np.abs(values).max())
+    if end == 0.0:
+        return Grid(1.0, lo, hi)
+    if recipe.ranges == "percentile":
+        end = float(np.percentile(np.abs(values), recipe.percentile)) or end
+    elif recipe.ranges == "mse" and bits <= 8:
+        grids = [Grid(end * share / hi, lo, hi) for share in SHARES]
+        return grids[int(np.argmin([np.square(grid.rounded(values) - values).mean() for grid in grids]))]
+    return Grid(end / hi, lo, hi)
+
+
+@dataclass
+class _Sweep:
+    """Both networks side by side: per tensor its values for every input, exact and rounded."""
+
+    graph: Graph
+    grids: Mapping[str, Grid]
+    recipe: Recipe
+    inputs: Sequence[Mapping[str, Array]]
+    nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, Array] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    exact: dict[str, list[Array]] = field(default_factory=dict)
+    rounded: dict[str, list[Array]] = field(default_factory=dict)
+
+    def graph_of_quantised(self) -> Graph:
+        for name in self.graph.inputs:
+            self.exact[name] = self.rounded[name] = [frame[name] for frame in self.inputs]
+        last = {name: users[-1] for name, users in self.graph.consumers.items()}
+        for node in self.graph.nodes:
+            self._add(node)
+            for name in node.inputs:
+                if last[name] == node.name:
+                    self.exact.pop(name, None)
+                    self.rounded.pop(name, None)
+        outputs = tuple(self.names.get(name, name) for name in self.graph.outputs)
+        made = Graph(self.graph.name, self.graph.inputs, tuple(self.nodes), outputs, self.constants)
+        return made.with_nodes(made.nodes).verify()
+
+    def _add(self, node: Node) -> None:
+        """The node on rounded operands, and the quantiser of its result."""
+        self.exact[node.name] = self._values(node, self.exact)
+        constants = {name: self.graph.constants[name] for name in node.inputs if name in self.graph.constants}
+        self.constants |= constants
+        if isinstance(node.op, Conv2d):
+            node = self._convolution(node)
+        self.rounded[node.name] = self._values(node, self.rounded)
+        if isinstance(node.op, Conv2d) and self.recipe.correct_bias:
+            self._correct(node)
+        operands = tuple(self.names.get(name, name) for name in node.inputs)
+        self.nodes.append(Node(node.name, node.op, operands))
+        grid = self.grids.get(node.name)
+        if grid:
+            self._quantise(node, operands, grid)
+
+    def _values(self, node: Node, pool: Mapping[str, list[Array]]) -> list[Array]:
+        constants = {**self.graph.constants, **self.constants}
+        return [
+            node.op.evaluate([pool[i][n] if i in pool else constants[i] for i in node.inputs])
+            for n in range(len(self.inputs))
+        ]
+
+    def _convolution(self, node: Node) -> Node:
+        """With quantised weights, and a bias of its own that may be corrected."""
+        weights = self.graph.constants[node.inputs[1]].astype(np.float64)
+        integers, scale = quantised_weights(weights, self.recipe.weight_bits)
+        names = {key: f"{node.name}.{key}" for key in ("integers", "scale", "real", "bias")}
+        self.nodes.append(Node(names["real"], Dequantize(), (names["integers"], names["scale"])))
+        self.rounded[names["real"]] = [Dequantize().evaluate([integers, scale])] * len(self.inputs)
+        given = self.graph.constants[node.inputs[2]] if len(node.inputs) == 3 else np.zeros(len(weights))
+        self.constants |= {
+            names["integers"]: integers, names["scale"]: scale, names["bias"]: given.astype(np.float64)
+        }  # fmt: skip
+        return Node(node.name, node.op, (node.inputs[0], names["real"], names["bias"]))
+
+    def _correct(self, node: Node) -> None:
+        """The bias takes up the mean difference between exact and rounded results of each channel."""
+        axes = (1, 2)
+        error = np.mean(
+            [(e - r).mean(axis=axes) for e, r in zip(self.exact[node.name], self.rounded[node.name], strict=True)],
+            axis=0,
+        )
+        self.constants[node.inputs[2]] = self.constants[node.inputs[2]] + error
+        shift = error.reshape(-1, 1, 1)
+        self.rounded[node.name] = [value + shift for value in self.rounded[node.name]]
+
+    def _quantise(self, node: Node, operands: tuple[str, ...], grid: Grid) -> None:
+        """A quantiser behind the node. It does a clip's work too, where nothing else reads the clip's result."""
+        name, scale, source = f"{node.name}_q", f"{node.name}_q.scale", node.name
+        if isinstance(node.op, Clip):
+            grid, source = grid.within(node.op.lo, node.op.hi), operands[0]
+            self.nodes.pop()
+        if source in self.graph.inputs:  # reals, of which the host makes integers
+            self.constants[scale] = np.array([grid.scale])
+            self.nodes.append(Node(name, Quantize(grid.lo, grid.hi), (source, scale)))
+        else:
+            self.nodes.append(Node(name, FakeQuantize(1 / grid.scale, grid.lo, grid.hi), (source,)))
+        self.names[node.name] = name
+        self.rounded[node.name] = [grid.rounded(value) for value in self.rounded[node.name]]
+
+
+def quantised_weights(weights: Array, bits: int) -> tuple[Array, Array]:
+    """Integers (O, ...) and a scale (O,) per output channel: symmetric, with the least squared error."""
+    hi = (1 << (bits - 1)) - 1
+    rows = weights.reshape(len(weights), -1)
+    ends = np.abs(rows).max(axis=1)
+    ends[ends == 0] = 1.0
+    best, least = ends / hi, np.full(len(rows), np.inf)
+    for share in WEIGHT_SHARES:
+        scale = (ends * share / hi).reshape(-1, 1)
+        errors = np.square(np.clip(np.rint(rows / scale), -hi, hi) * scale - rows).sum(axis=1)
+        better = errors < least
+        best[better], least[better] = scale[better, 0], errors[better]
+    integers = np.clip(np.rint(rows / best.reshape(-1, 1)), -hi, hi)
+    return integers.reshape(weights.shape).astype(np.int64), best
