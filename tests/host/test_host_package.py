@@ -82,7 +82,7 @@ def with_value(*path: Any) -> Callable[[Any], None]:
         (with_value("tensors", {}), "tensors: expected a list, found an object"),
         (with_value("tensors", 0, "dtype", "int65"), r"tensors\[0\].dtype: int of 65 bits is no element type"),
         (with_value("regions", 0, "inputs", 0, "layout", {"kind": "rows"}), "'kind' one of plain, words"),
-        (with_value("head", "kind", "oracle"), "'kind' one of yolo, classifier"),
+        (with_value("head", "kind", "oracle"), "'kind' one of yolo, classifier, anchors"),
         (with_value("head", {"kind": "yolo"}), "head: key 'labels' is missing"),
         (with_value("format", 1), "format 1 cannot be read"),
         (with_value("board", "vlen", 512), "edited after compilation"),
