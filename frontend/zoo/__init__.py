@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontend.zoo import cnv, ultranet
+from frontend.zoo import cnv, fracbnn, ultranet
 from frontend.zoo.entry import ZooEntry
 from frontend.zoo.integers import IntegerFamily
 
@@ -16,4 +16,6 @@ __all__ = ["ENTRIES", "FAMILIES", "IntegerFamily", "ZooEntry"]
 
 ENTRIES: Mapping[str, ZooEntry] = MappingProxyType({entry.name: entry for entry in (*ultranet.ENTRIES,)})
 
-FAMILIES: Mapping[str, IntegerFamily] = MappingProxyType({family.name: family for family in (cnv.FAMILY,)})
+FAMILIES: Mapping[str, IntegerFamily] = MappingProxyType(
+    {family.name: family for family in (cnv.FAMILY, fracbnn.FAMILY)}
+)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from frontend.errors import ModelError
 from ir.graph import Graph, Node
-from ir.ops import Op
+from ir.ops import Op, Operand
 from ir.records import Dequantise, Head, Picture
 from ir.types import Array, TensorType
 
@@ -42,14 +43,27 @@ class IntegerFamily:
 
 @dataclass
 class Builder:
-    """An integer graph that grows node by node."""
+    """An integer graph that grows node by node; ``types`` has those of its run-time tensors."""
 
     inputs: Mapping[str, TensorType]
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
+    types: dict[str, TensorType] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.types.update(self.inputs)
 
     def add(self, name: str, op: Op, *inputs: str, **constants: Array) -> str:
-        """A node on these tensors and on constants, which are called ``<name>.<keyword>``; returns its name."""
+        """A node on these tensors and on constants, which are called ``<name>.<keyword>``; returns its name.
+
+        ModelError says why the operator cannot take them.
+        """
+        operands = [Operand(self.types[i]) for i in inputs]
+        operands += [Operand(TensorType.of_values(value), value) for value in constants.values()]
+        try:
+            self.types[name] = op.infer(operands)
+        except ValueError as error:  # an OperatorError, or a range that no element type holds
+            raise ModelError(f"'{name}': {error}") from None
         names = {key: f"{name}.{key}" for key in constants}
         self.constants.update({names[key]: value for key, value in constants.items()})
         self.nodes.append(Node(name, op, (*inputs, *names.values())))
