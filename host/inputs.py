@@ -60,7 +60,7 @@ def _npy(path: Path, manifest: Manifest) -> Item:
 
 
 def _npz(path: Path, manifest: Manifest) -> Item:
-    arrays = _load(path)
+    arrays = load_arrays(path)
     if len(manifest.inputs) == len(arrays) == 1:
         arrays = {manifest.inputs[0]: next(iter(arrays.values()))}
     if set(arrays) != set(manifest.inputs):
@@ -75,6 +75,14 @@ def _tensors(path: Path, arrays: Mapping[str, Array], manifest: Manifest) -> Ite
             raise InputError(f"{path}: {reason}")
     shown = picture_of_input(arrays[manifest.inputs[0]], manifest.picture) if manifest.picture else None
     return Item(path, arrays, shown)
+
+
+def load_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file; InputError where it is none."""
+    arrays = _load(path)
+    if not isinstance(arrays, dict):
+        raise InputError(f"{path}: is one array and no .npz file")
+    return arrays
 
 
 def _load(path: Path) -> Any:
