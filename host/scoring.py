@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from host.labelled import Accuracy, Example, LabelledSet, total
 from host.manifest import Manifest
 from host.results import findings_as_json
-from host.session import Frame, Session
+from host.session import Frame, Session, Where
 from host.timing import table
 from host.vision.heads import decode, dequantise
 from host.vision.picture import network_input
@@ -20,7 +20,7 @@ PARTS = 20
 """Progress is shown this many times where it goes to no terminal."""
 
 
-def score(sets: Sequence[LabelledSet], session: Session, place: str, as_json: bool) -> None:
+def score(sets: Sequence[LabelledSet], session: Session, place: Where, as_json: bool) -> None:
     """Runs every picture of every set and prints what was right.
 
     With ``as_json``: an object per picture, ``{"file", "classes", "truth", "right"}``, and per set
