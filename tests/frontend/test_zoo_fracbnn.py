@@ -22,8 +22,7 @@ from ir.executor import execute
 from ir.ops import GatedConv2d
 from ir.records import ClassifierHead
 from ir.types import Array
-
-State = dict[str, Array]
+from tests.frontend.seeded import State, fracbnn
 
 
 def half(state: State, block: str, n: int, x: Tensor) -> Tensor:
@@ -94,35 +93,9 @@ def test_the_trained_network(shared_data: Path, index: int) -> None:
     assert_halves(state, model, picture, [f"layer{s}_{b}" for s in (1, 2, 3) for b in range(3)])
 
 
-def network(widths: Sequence[int], blocks: int, classes: int, seed: int = 1) -> State:
-    """Random tensors of plausible size: two gated convolutions a block, ``blocks`` blocks a stage."""
-    rng = np.random.default_rng(seed)
-    state: State = {"conv1_weight": rng.normal(size=(widths[0], 96, 3, 3))}
-
-    def norm(name: str, channels: int, gain: float) -> None:
-        state[f"{name}_weight"] = gain * rng.uniform(0.5, 1.5, channels) * rng.choice([1, 1, 1, -1], channels)
-        state[f"{name}_bias"] = rng.normal(0, 0.3, channels)
-
-    norm("bn1", widths[0], 0.03)
-    inputs = widths[0]
-    for stage, outputs in enumerate(widths, 1):
-        for number in range(blocks):
-            block = f"layer{stage}_{number}"
-            for n in (1, 2):
-                state[f"{block}_conv{n}_weight"] = rng.choice([-1.0, 1.0], (outputs, inputs, 3, 3))
-                state[f"{block}_conv{n}_threshold"] = rng.uniform(-3, 3, outputs)
-                norm(f"{block}_bn{n}", outputs, 1 / np.sqrt(9 * inputs))
-                norm(f"{block}_bn{n + 2}", outputs, 0.8)
-                for part, scale in (("shift_x_bias", 0.3), ("shift_y_bias", 0.3), ("prelu_weight", 0.5)):
-                    state[f"{block}_rprelu{n}_{part}"] = rng.normal(0, scale, outputs)
-                inputs = outputs
-    state["linear_weight"], state["linear_bias"] = rng.normal(size=(classes, inputs)), rng.normal(size=classes)
-    return {name: value.astype(np.float32) for name, value in state.items()}
-
-
 def test_another_of_the_family(tmp_path: Path) -> None:
     """Other widths and depth, 100 classes, gains of either sign."""
-    state = network((6, 12), 2, 100)
+    state = fracbnn((6, 12), 2, 100)
     np.savez(tmp_path / "net.npz", **state)  # type: ignore[arg-type]
     model = load_model(tmp_path / "net.npz")
     assert isinstance(model.head, ClassifierHead) and model.head.labels[99] == "worm"
@@ -134,7 +107,7 @@ def test_another_of_the_family(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_the_authors_module(tmp_path: Path) -> None:
     """Names with dots, parallel training's prefix, four-dimensional parameters and batch norms with statistics."""
-    state = network((6, 12), 1, 10)
+    state = fracbnn((6, 12), 1, 10)
     rng = np.random.default_rng(3)
     folded, modules = dict(state), {}
     for name, value in state.items():
@@ -157,7 +130,7 @@ def test_a_checkpoint_of_the_authors_module(tmp_path: Path) -> None:
 
 
 def changed(name: str, value: Array | None) -> State:
-    state = network((6, 12), 1, 10)
+    state = fracbnn((6, 12), 1, 10)
     return {k: v for k, v in {**state, name: value}.items() if v is not None}
 
 
