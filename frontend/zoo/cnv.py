@@ -158,4 +158,4 @@ def _integral(state: Arrays, name: str) -> Array:
     return rounded.astype(np.int64)
 
 
-FAMILY = IntegerFamily("cnv", matches, build, "binary or ternary VGG-like classifier of 32x32 pictures")
+FAMILY = IntegerFamily("cnv", matches, build, "weights w0, w1, ... and thresholds t0, t1, ... of all but the last")

@@ -115,4 +115,4 @@ def _shifted(b: Builder, name: str, bent: str, shift_y: Array, pooled: int) -> s
     return b.add(name, MultiplyShift(shift, -end, end - 1), bent, mul=ones, add=add)
 
 
-FAMILY = IntegerFamily("fracbnn", matches, build, "residual classifier of binary weights and fractional activations")
+FAMILY = IntegerFamily("fracbnn", matches, build, "conv1, layer1.0.conv1 with a threshold, ..., linear")

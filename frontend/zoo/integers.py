@@ -32,13 +32,16 @@ class Integers:
 
 @dataclass(frozen=True)
 class IntegerFamily:
-    """A family by name. ``matches`` looks at names and shapes only; ``build`` raises ModelError saying what is wrong
-    with a tensor, without the file's name."""
+    """A family by name; ``tensors`` says in words what a state dict of it holds.
+
+    ``matches`` looks at names and ranks only; ``build`` raises ModelError saying what is wrong with a tensor, without
+    the file's name.
+    """
 
     name: str
     matches: Callable[[Arrays], bool]
     build: Callable[[Arrays], Integers]
-    description: str
+    tensors: str
 
 
 @dataclass

@@ -113,5 +113,5 @@ def test_what_does_not_fit(tmp_path: Path, state: State, message: str) -> None:
 
 def test_names_that_are_not_the_familys(tmp_path: Path) -> None:
     np.savez(tmp_path / "net.npz", weight=np.ones(3))
-    with pytest.raises(ModelError, match="does not fit 'cnv': its tensors have other names"):
+    with pytest.raises(ModelError, match="does not fit 'cnv', which has weights w0, w1"):
         load_model(tmp_path / "net.npz", "cnv")
