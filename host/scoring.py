@@ -63,16 +63,18 @@ class _Progress:
 
     def __init__(self, count: int) -> None:
         self._count, self._done = count, 0
-        self._every = 1 if sys.stderr.isatty() else -(-count // PARTS)
+        self._terminal = sys.stderr.isatty()
+        self._every = 1 if self._terminal else -(-count // PARTS)
 
     def step(self, accuracy: Accuracy) -> None:
         self._done += 1
-        if self._done % self._every:
-            return
-        text = f"{self._done} of {self._count} pictures, top-1 {100 * accuracy.top1:.1f} %"
-        print(f"\r{text}\x1b[K" if sys.stderr.isatty() else text, end="" if sys.stderr.isatty() else "\n",
-              file=sys.stderr, flush=True)  # fmt: skip
+        if self._done % self._every == 0:
+            text = f"{self._done} of {self._count} pictures, top-1 {100 * accuracy.top1:.1f} %"
+            self._write(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
 
     def clear(self) -> None:
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if self._terminal:
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        print(text, end="", file=sys.stderr, flush=True)

@@ -48,6 +48,13 @@ def scaled(b: Builder, name: str, x: str, map_: Affine, fraction: tuple[int, int
     return b.add(name, MultiplyShift(shift, -end, end - 1), x, mul=mul, add=add)
 
 
-def fixed(values: Array, fraction: int) -> Array:
-    """The nearest integers with ``fraction`` bits after the binary point; ties to even."""
-    return np.rint(values * 2.0**fraction).astype(np.int64)
+def fixed(name: str, values: Array, fraction: int) -> Array:
+    """The nearest integers with ``fraction`` bits after the binary point; ties to even.
+
+    Raises ModelError, for the node ``name``, where they leave 32 bits.
+    """
+    found = np.rint(values * 2.0**fraction)
+    if np.abs(found).max() >= 2.0**PRODUCT_BITS:
+        worst = values[np.abs(found).argmax()]
+        raise ModelError(f"'{name}': {worst:g} with {fraction} bits after the binary point leaves 32 bits")
+    return found.astype(np.int64)

@@ -58,6 +58,7 @@ def build(state: Arrays) -> Integers:
             x = _half(b, f"{block}_{half}", x, tensors.half(block, half, b.types[x].shape[0]))
     channels, side, _ = b.types[x].shape
     weights, bias = tensors.linear(channels)
+    tensors.require_all_used()
     x = b.add("pool", SumPool2d((side, side), (side, side)), x)
     mean = Affine(np.full(channels, 1 / side**2), np.zeros(channels))
     x = scaled(b, "mean", x, mean, (FRACTION, FRACTION), STREAM)
@@ -93,11 +94,12 @@ def _half(b: Builder, name: str, x: str, part: Half) -> str:
     table = np.tile([-third, 0, third + 1], (channels, 1))
     level = b.add(f"{name}_level", Thresholds(), x, table=table, rising=np.ones(channels, np.int64))
     conv = GatedConv2d((stride, stride), SAME)
-    gate = np.floor(3 * part.threshold).astype(np.int64)
+    end = 2 * part.weights[0].size + 1  # beyond every sum: what lies further out opens or closes the gate for good
+    gate = np.clip(np.floor(3 * part.threshold), -end, end).astype(np.int64)
     sums = b.add(f"{name}_conv", conv, level, weights=part.weights, threshold=gate)
     norm = Affine(part.norm.gain / 3, part.norm.offset + part.shift_x)
     t = scaled(b, f"{name}_norm", sums, norm, (0, FRACTION), STREAM)
-    bent = b.add(f"{name}_prelu", PRelu(SLOPE), t, slope=fixed(part.slope, SLOPE))
+    bent = b.add(f"{name}_prelu", PRelu(SLOPE), t, slope=fixed(f"{name}_prelu", part.slope, SLOPE))
     shortcut, pooled = x, 0
     if stride == 2:
         shortcut = b.add(f"{name}_pool", SumPool2d(), x)
@@ -111,7 +113,7 @@ def _shifted(b: Builder, name: str, bent: str, shift_y: Array, pooled: int) -> s
     """The shifted result of PReLU, rounded to the bits of the stream and ``pooled`` more."""
     ones, shift = np.ones(len(shift_y), np.int64), SLOPE - pooled
     end = 1 << (STREAM + pooled - 1)
-    add = fixed(shift_y, FRACTION + SLOPE)
+    add = fixed(name, shift_y, FRACTION + SLOPE)
     return b.add(name, MultiplyShift(shift, -end, end - 1), bent, mul=ones, add=add)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -47,9 +47,8 @@ class Half:
 
 def matches(state: Arrays) -> bool:
     """A stem, gated convolutions in residual blocks and a linear layer."""
-    return {"conv1_weight", "linear_weight", "layer1_0_conv1_threshold", "layer1_0_conv2_threshold"} <= set(
-        _plain(state)
-    )
+    names = {"conv1_weight", "linear_weight", "layer1_0_conv1_threshold", "layer1_0_conv2_threshold"}
+    return names <= set(_plain(state))
 
 
 @dataclass(frozen=True)
@@ -57,24 +56,27 @@ class State:
     """The tensors under names with underscores; every accessor raises ModelError naming a tensor that does not fit."""
 
     tensors: Mapping[str, Array]
+    used: set[str] = field(default_factory=set)
 
     @staticmethod
     def of(state: Arrays) -> State:
-        tensors = _plain(state)
-        known = r"(conv1|linear|bn1)_\w+|layer\d+_\d+_(conv|bn|rprelu)\d_\w+"
-        unknown = [name for name in tensors if not re.fullmatch(known, name)]
+        return State(_plain(state))
+
+    def require_all_used(self) -> None:
+        """ModelError names a tensor that no accessor has read."""
+        unknown = [name for name in self.tensors if name not in self.used]
         if unknown:
             raise ModelError(f"'{unknown[0]}' is unknown")
-        return State(tensors)
 
     def blocks(self) -> tuple[str, ...]:
         """``layer1_0``, ``layer1_1``, ... in order; ModelError where one is left out."""
         found = {re.match(r"layer(\d+)_(\d+)_", name) for name in self.tensors}
         numbers = sorted({(int(m[1]), int(m[2])) for m in found if m})
-        wanted = [(s, b) for s in range(1, numbers[-1][0] + 1) for b in range(sum(n[0] == s for n in numbers) or 1)]
-        missing = [pair for pair in wanted if pair not in numbers]
-        if missing:
-            raise ModelError("'layer{}_{}_conv1_weight' is missing".format(*missing[0]))
+        stage, block = 1, -1
+        for here in numbers:
+            if here not in ((stage, block + 1), (stage + 1, 0)):
+                raise ModelError("blocks are left out before 'layer{}_{}'".format(*here))
+            stage, block = here
         return tuple(f"layer{s}_{b}" for s, b in numbers)
 
     def bits(self, name: str) -> Ints:
@@ -92,6 +94,8 @@ class State:
         if f"{name}_running_var" not in self.tensors:
             return Affine(gain, offset)
         mean, variance = (self._vector(f"{name}_running_{part}", channels) for part in ("mean", "var"))
+        if variance.min() < 0:
+            raise ModelError(f"'{name}_running_var' holds {variance.min():g}, which is no variance")
         gain = gain / np.sqrt(variance + NORM_EPSILON)
         return Affine(gain, offset - mean * gain)
 
@@ -133,6 +137,9 @@ class State:
     def _tensor(self, name: str) -> Array:
         if name not in self.tensors:
             raise ModelError(f"'{name}' is missing")
+        if not self.tensors[name].size:
+            raise ModelError(f"'{name}' is empty")
+        self.used.add(name)
         return self.tensors[name].astype(np.float64)
 
 

@@ -61,10 +61,9 @@ class Builder:
 
         ModelError says why the operator cannot take them.
         """
-        operands = [Operand(self.types[i]) for i in inputs]
-        operands += [Operand(TensorType.of_values(value), value) for value in constants.values()]
         try:
-            self.types[name] = op.infer(operands)
+            fixed = [Operand(TensorType.of_values(value), value) for value in constants.values()]
+            self.types[name] = op.infer([*(Operand(self.types[i]) for i in inputs), *fixed])
         except ValueError as error:  # an OperatorError, or a range that no element type holds
             raise ModelError(f"'{name}': {error}") from None
         names = {key: f"{name}.{key}" for key in constants}

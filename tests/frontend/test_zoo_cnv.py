@@ -99,6 +99,7 @@ def changed(name: str, value: Array) -> State:
         (changed("w6", np.ones((16, 25))), "'w6' has 25 inputs, but 32x32 pictures leave 20 channels of 1x1"),
         (changed("t3", np.ones((12, 2))), "'t3' has 2 thresholds a channel, 't0' has 1"),
         (changed("t3", np.ones((12, 3))), "'t3' has shape (12, 3), needs (12, 1) or (12, 2)"),
+        (changed("t3", np.ones((12, 0))), "'t3' is empty"),
         (changed("t3", np.full((12, 1), np.nan)), "'t3' holds values that are not finite"),
     ],
 )

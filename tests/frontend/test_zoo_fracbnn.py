@@ -145,7 +145,10 @@ def changed(name: str, value: Array | None) -> State:
         (changed("conv1_weight", np.ones((6, 94, 3, 3))), "94 input channels, which are no thermometer code"),
         (changed("linear_weight", np.ones((10, 13))), "'linear_weight' has shape (10, 13), needs 12 inputs"),
         (changed("downsample_weight", np.ones(3)), "'downsample_weight' is unknown"),
-        (changed("layer4_0_conv1_weight", np.ones((6, 6, 3, 3))), "'layer3_0_conv1_weight' is missing"),
+        (changed("layer4_0_conv1_weight", np.ones((6, 6, 3, 3))), "blocks are left out before 'layer4_0'"),
+        (changed("layer2_0_conv3_weight", np.ones((12, 12, 3, 3))), "'layer2_0_conv3_weight' is unknown"),
+        (changed("layer1_0_rprelu1_prelu_weight", np.full(6, 1e9)), "'layer1_0_1_prelu': 1e+09 with 12 bits after"),
+        (changed("linear_bias", np.ones(0)), "'linear_bias' is empty"),
     ],
 )
 def test_what_does_not_fit(tmp_path: Path, state: State, message: str) -> None:
