@@ -1,7 +1,7 @@
 """FracBNN as integers: every half of every block against the published formula in float64, and what is refused.
 
 Whole networks are compared by accuracy (tests/flow/test_flow_classifiers.py): a level that flips at its edge flips
-others behind it, so that even single and double precision part ways.
+others behind it, so scores of single pictures differ by more than the roundings.
 """
 
 from __future__ import annotations
