@@ -84,7 +84,7 @@ def _npy(path: Path, manifest: Manifest) -> Item:
 
 
 def _npz(path: Path, manifest: Manifest) -> Item:
-    arrays = _load(path)
+    arrays = load_arrays(path)
     if len(manifest.inputs) == len(arrays) == 1:
         arrays = {manifest.inputs[0]: next(iter(arrays.values()))}
     if set(arrays) != set(manifest.inputs):
@@ -116,6 +116,14 @@ def _integers(path: Path, name: str, values: Array, manifest: Manifest) -> Array
         return manifest.quantise[name].integers(values)
     whole = values.astype(np.int64) if np.abs(values).max() < 2.0**62 else np.zeros(0)
     return whole if np.array_equal(whole, values) else values
+
+
+def load_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file; InputError where it is none."""
+    arrays = _load(path)
+    if not isinstance(arrays, dict):
+        raise InputError(f"{path}: is one array and no .npz file")
+    return arrays
 
 
 def _load(path: Path) -> Any:
