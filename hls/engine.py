@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from hls.artifact import accelerator_files
 from hls.design import build_design
 from hls.nodes import RULES, UnsupportedNodeError
@@ -117,13 +119,15 @@ def _paced(last: NodeView, candidate: Candidate) -> Candidate:
 
 
 def undominated(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
-    """Those that no other beats in cycles, all resources and traffic."""
-    kept: dict[tuple[int, ...], Candidate] = {}
-    for candidate in sorted(candidates, key=_cost):
-        cost = _cost(candidate)
-        if not any(all(a <= b for a, b in zip(other, cost, strict=True)) for other in kept):
-            kept[cost] = candidate
-    return list(kept.values())
+    """Those that no other beats in cycles, all resources and traffic; the first of equals."""
+    ordered = list({_cost(c): c for c in reversed([*candidates])}.values())
+    ordered.sort(key=_cost)
+    costs = np.array([_cost(c) for c in ordered])
+    kept: list[int] = []
+    for i, cost in enumerate(costs):
+        if not (costs[kept] <= cost).all(1).any():
+            kept.append(i)
+    return [ordered[i] for i in kept]
 
 
 def _cost(candidate: Candidate) -> tuple[int, ...]:

@@ -17,7 +17,10 @@ class Resources:
     ff: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Resources(
+            self.lut + other.lut, self.dsp + other.dsp, self.bram18 + other.bram18, self.uram + other.uram,
+            self.ff + other.ff,
+        )  # fmt: skip
 
     def __sub__(self, other: Resources) -> Resources:
         return self + other * -1

@@ -107,5 +107,10 @@ class Multiply(ABC):
 
     def start_bits(self, weights: Ints) -> int:
         """Width of `starts` in a ROM; 0 where they only depend on the row sum."""
-        starts = self.starts(weights).reshape(-1, self.sums)
-        return 0 if (starts == starts[0]).all() else signed_bits(int(starts.min()), int(starts.max()))
+        return start_bits(self.starts(weights))
+
+
+def start_bits(starts: Ints) -> int:
+    """Width of what row sums (..., sums) begin with; 0 where it is the same everywhere."""
+    rows = starts.reshape(-1, starts.shape[-1])
+    return 0 if (rows == rows[0]).all() else signed_bits(int(rows.min()), int(rows.max()))
