@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from frontend.errors import ModelError
 from hetero_compile.board import BoardError
+from hetero_compile.front import FrontError
+from hetero_compile.objective import ObjectiveError
 from host.errors import HostError
 from ir.graph import GraphError
 from partition import PlanError
 
-USER_ERRORS = (ModelError, BoardError, PlanError, HostError, GraphError)
+USER_ERRORS = (ModelError, BoardError, ObjectiveError, FrontError, PlanError, HostError, GraphError)

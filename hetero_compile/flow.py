@@ -22,7 +22,7 @@ from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
 from ir.target import Target
-from partition import Plan, partition
+from partition import Plan, settled
 
 Progress = Callable[[str], None]
 
@@ -68,12 +68,7 @@ def compile_model(path: Path, target: Target, options: Options, progress: Progre
     progress(f"{model.origin}; freezing to integers")
     frozen = freeze(model.graph)
     frozen = replace(frozen, graph=run_passes(frozen.graph, passes(options)))
-    progress("partitioning")
-    plan = partition(frozen.graph, engines(), target)
-    artifacts = {}
-    for region in plan.regions:
-        progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
-        artifacts[region.name] = region.engine.lower(region.graph, region.choices, target)
+    plan, artifacts = settled(frozen.graph, engines(), target, progress)
     return Compiled(model, frozen, plan, target, artifacts)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hetero_compile.flow import Compiled, manifest_of
+from hetero_compile.summary import conversions, rate
 from hls.vendor.project import missing_project
 from host.plan import make_plan
 from ir.engine import Port
@@ -72,6 +73,9 @@ def report(compiled: Compiled) -> str:
         usage=usage,
         runtime=runtime,
         missing_project=missing_project(target),
+        why=plan.explanation,
+        rate=rate,
+        conversions=conversions(compiled),
     )
 
 

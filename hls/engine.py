@@ -78,7 +78,9 @@ class DataflowEngine:
         configurations = {name: choice.configuration for name, choice in choices.items()}
         assert target.fabric is not None
         built = build_design(region, configurations, _geometry(target))
-        sized = with_sized_streams(built, target.fabric.budget.bram18)
+        costs = self.overhead(target)
+        around = costs.region + costs.port * (len(region.inputs) + len(region.outputs))
+        sized = with_sized_streams(built, target.fabric.budget.bram18 - around.bram18)
         design = sized.design
         folder = f"regions/{region.name}"
         files = accelerator_files(design, sized.module, folder, _geometry(target))
@@ -92,6 +94,7 @@ class DataflowEngine:
             hardware=(f"{folder}/accelerator.cpp",),
             interval=sized.timing.interval,
             latency=sized.timing.latency,
+            resources=sum((s.resources for s in design.stages), around),
         )
 
 

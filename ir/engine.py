@@ -84,7 +84,8 @@ class Artifact:
     region's entry behind the C ABI of ``host/runtime/hc_region.h``: for a CPU region the code itself, for a device
     region its bit-exact simulator, so that whoever runs it need not know the engine. ``hardware`` lists those files
     that a bitstream is made from. ``interval`` and ``latency``: cycles from frame to frame and of the first frame,
-    where frames overlap in a pipeline; else 0.
+    where frames overlap in a pipeline; else 0. ``resources``: of the whole region as it was made, with everything that
+    `Overhead` had estimated.
     """
 
     files: Mapping[str, str]
@@ -95,6 +96,7 @@ class Artifact:
     hardware: tuple[str, ...] = ()
     interval: int = 0
     latency: int = 0
+    resources: Resources = field(default_factory=Resources)
 
 
 class Engine(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ir.engine import Candidate, Engine
 from ir.graph import Graph
@@ -39,12 +39,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Region:
-    """Nodes that run together on one engine, as a graph of their own, with the chosen candidate of each node."""
+    """Nodes that run together on one engine, as a graph of their own, with the chosen candidate of each node and the
+    resources that all of it is estimated to take."""
 
     name: str
     engine: Engine
     graph: Graph
     choices: Mapping[str, Candidate]
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True)

@@ -24,21 +24,17 @@ TIE = 0.001
 class Solution:
     """The chosen accelerator regions and what they come to.
 
-    ``bound_ms``: the time that no placement with one accelerator region can beat (with ``several``: with up to
-    `MOST_ROUNDS`). ``alone``: by engine name the fastest placement of all nodes on it, where there is one.
+    ``gap``: by what share of its time, or of its area where that is the objective, another placement with one
+    accelerator region (with ``several``: with up to `MOST_ROUNDS`) may be better at most. ``alone``: by engine name the
+    fastest placement of all nodes on it, where there is one.
     """
 
     regions: Regions
     outcome: Outcome
-    bound_ms: float
+    gap: float
     several: bool
     alone: Mapping[str, Outcome]
     effort: float
-
-    def gap(self, latency: bool) -> float:
-        """By how much of its time a placement might be faster at most."""
-        time = self.outcome.time(latency)
-        return max(0.0, 1 - self.bound_ms / time) if time else 0.0
 
 
 def best(problem: Problem, effort: float = EFFORT) -> Solution:
@@ -78,11 +74,12 @@ class _Solver:
                 f"{problem.graph.name}: {wanted:g} frames/s are out of reach on {problem.target.name} "
                 f"(the fastest placement found gives {rate:.1f})"
             )
-        regions = self.spared(found, limit, rounds)
-        return Solution(
-            regions, problem.outcome(regions), found.bound * problem.tick_ms, several,
-            {name: f.outcome for name, f in whole.items()}, self.effort.spent,
-        )  # fmt: skip
+        regions, gap = self.spared(found, limit, rounds)
+        if problem.target.objective != "area":
+            time = found.outcome.time(self.latency)
+            gap = max(0.0, 1 - found.bound * problem.tick_ms / time) if time and found.regions else 0.0
+        together = {name: f.outcome for name, f in whole.items()}
+        return Solution(regions, problem.outcome(regions), gap, several, together, self.effort.spent)
 
     @property
     def latency(self) -> bool:
@@ -133,16 +130,18 @@ class _Solver:
             found, rounds = better, rounds + 1
         return found, rounds, False
 
-    def spared(self, found: Found, limit: int, rounds: int) -> Regions:
-        """A smaller placement that is as fast."""
+    def spared(self, found: Found, limit: int, rounds: int) -> tuple[Regions, float]:
+        """A smaller placement that is as fast, and by what share another one may be smaller still."""
         if not found.regions:
-            return found.regions
+            return found.regions, 0.0
         weight = TIE if self.problem.target.objective == "area" else 1.0
-        regions = self.search.smallest(limit, found.regions, rounds, weight).regions
-        if regions is None:
-            return found.regions
+        answer = self.search.smallest(limit, found.regions, rounds, weight)
+        if answer.regions is None:
+            return found.regions, 1.0
+        gap = max(0.0, 1 - answer.bound / answer.value) if answer.value else 0.0
         kept = max(found.outcome.time(self.latency) * CLOSE, limit * self.problem.tick_ms)
-        return regions if self.problem.outcome(regions).time(self.latency) <= kept else found.regions
+        fast = self.problem.outcome(answer.regions).time(self.latency) <= kept
+        return (answer.regions, gap) if fast else (found.regions, 1.0)
 
 
 def _homeless(problem: Problem) -> str:
