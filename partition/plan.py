@@ -16,15 +16,17 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Cut:
-    """What a lowered region taught: wherever these nodes are together in a region of this engine, it takes ``extra``
-    more than its engine had estimated."""
+    """What a lowered region of these nodes taught: it takes ``extra`` more than its engine had estimated. A region with
+    some of them is expected to take its part of that."""
 
     engine: str
     nodes: frozenset[str]
     extra: Resources
 
-    def applies(self, engine: str, nodes: Set[str]) -> bool:
-        return engine == self.engine and self.nodes <= nodes
+    def of(self, engine: str, nodes: Set[str]) -> Resources:
+        """What a region of these nodes takes more."""
+        shared = len(self.nodes & nodes) if engine == self.engine else 0
+        return Resources(**{kind: -(-count * shared // len(self.nodes)) for kind, count in vars(self.extra).items()})
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ def settled(
     graph: Graph, engines: Sequence[Engine], target: Target, progress: Callable[[str], None]
 ) -> tuple[Plan, Mapping[str, Artifact]]:
     """The plan and its regions' artifacts by name. PlanError where no plan was found that keeps the budget lowered."""
+    progress(f"asking {len(engines)} engines about {len(graph.nodes)} nodes")
     offers, cuts, over = ask(graph, engines, target), list[Cut](), ""
     for attempt in range(ATTEMPTS):
         progress("partitioning" if not attempt else f"partitioning again: lowered, the plan takes {over}")
