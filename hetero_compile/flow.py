@@ -74,13 +74,19 @@ def compile_model(path: Path, target: Target, options: Options, progress: Progre
 
 def manifest_of(compiled: Compiled) -> Manifest:
     """What the runtime has to know."""
-    graph, plan, target = compiled.graph, compiled.plan, compiled.target
+    manifest = manifest_for(compiled.graph, compiled.plan, compiled.artifacts, compiled.target)
+    model = compiled.model
+    return replace(manifest, picture=model.picture, head=model.head, dequantise=compiled.frozen.dequantise)
+
+
+def manifest_for(graph: Graph, plan: Plan, artifacts: Mapping[str, Artifact], target: Target) -> Manifest:
+    """The same for integers in and integers out."""
     crossing = dict.fromkeys(
         (*graph.inputs, *(t for r in plan.regions for t in (*r.graph.inputs, *r.graph.outputs)), *graph.outputs)
     )
     regions = []
     for region in plan.regions:
-        artifact = compiled.artifacts[region.name]
+        artifact = artifacts[region.name]
         stages = tuple(Stage(s.name, s.cycles, s.note) for s in artifact.stages)
         clock = region.engine.clock_mhz(target)
         regions.append(
@@ -99,9 +105,6 @@ def manifest_of(compiled: Compiled) -> Manifest:
         inputs=tuple(graph.inputs),
         outputs=graph.outputs,
         regions=tuple(regions),
-        picture=compiled.model.picture,
-        head=compiled.model.head,
-        dequantise=compiled.frozen.dequantise,
     )  # fmt: skip
 
 

@@ -37,7 +37,8 @@ class Front:
 
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.add_subplot()
-        areas, rates = [100 * p.area for p in points], [p.frames_per_second for p in points]
+        ordered = sorted(points, key=lambda p: p.area)
+        areas, rates = [100 * p.area for p in ordered], [p.frames_per_second for p in ordered]
         axes.step(areas, rates, where="post", color="#0b6e4f", linewidth=1)
         axes.plot(areas, rates, "o", color="#0b6e4f")
         axes.set_yscale("log")

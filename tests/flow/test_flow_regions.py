@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from cpu_backend.engine import CpuEngine
-from frontend.load import Model
-from frontend.lower.freeze import Frozen
 from hetero_compile.board import load_board
-from hetero_compile.flow import Compiled, manifest_of
+from hetero_compile.flow import manifest_for
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.package import write_package
@@ -22,12 +20,10 @@ from ir.engine import Artifact, Candidate, Engine, Overhead, Prepared, Reason
 from ir.executor import execute, outputs_of
 from ir.graph import Graph, Node, NodeView
 from ir.ops import Add, Conv2d, MultiplyShift
-from ir.records import Picture
 from ir.target import Target
 from ir.types import DType, TensorType
 from partition import settled
 
-PICTURE = Picture(7, 6, "rgb")
 LAYERS = ("one", "two", "three", "four", "five")
 
 
@@ -89,11 +85,8 @@ def test_alternating_regions_give_the_exact_integers(tmp_path: Path) -> None:
     engines = (Only(DataflowEngine(), ("two", "four")), Only(CpuEngine(), ("one", "three", "five")))
     plan, artifacts = settled(graph, engines, target, lambda what: None)
     assert [region.name for region in plan.regions] == ["cpu0", "fpga0", "cpu1", "fpga1", "cpu2"]
-    model = Model(graph, PICTURE, None, "drawn")
-    compiled = Compiled(model, Frozen(graph, {}), plan, target, artifacts)
     files = {path: text for artifact in artifacts.values() for path, text in artifact.files.items()}
-    manifest = replace(manifest_of(compiled), picture=None)
-    write_package(tmp_path / "package", manifest, files, Toolchain().build)
+    write_package(tmp_path / "package", manifest_for(graph, plan, artifacts, target), files, Toolchain().build)
     rng = np.random.default_rng(6)
     frames = [{"x": rng.integers(0, 16, (8, 6, 7))} for _ in range(5)]
     frames += [{"x": np.full((8, 6, 7), level)} for level in (0, 15)]
