@@ -27,7 +27,7 @@ def explained(problem: Problem, solution: Solution) -> Explanation:
     alternatives = [_cpu_only(problem, latency), *(_alone(problem, solution, e, latency) for e in problem.devices)]
     wanted = solution.regions and problem.target.objective != "area"
     larger = _larger(problem, solution, latency, effort) if wanted else ()
-    scope = "any number of accelerator regions up to three" if solution.several else "one accelerator region"
+    scope = "one accelerator region" if solution.rounds == 1 else f"up to {solution.rounds} accelerator regions"
     return Explanation(
         problem.target.objective, solution.gap, scope, bottleneck(problem, solution, latency),
         tuple(alternatives), larger, solution.effort + effort.spent,

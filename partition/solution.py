@@ -24,15 +24,15 @@ TIE = 0.001
 class Solution:
     """The chosen accelerator regions and what they come to.
 
-    ``gap``: by what share of its time, or of its area where that is the objective, another placement with one
-    accelerator region (with ``several``: with up to `MOST_ROUNDS`) may be better at most. ``alone``: by engine name the
+    ``gap``: by what share of its time, or of its area where that is the objective, another placement with up to
+    ``rounds`` accelerator regions of each engine may be better at most. ``alone``: by engine name the
     fastest placement of all nodes on it, where there is one.
     """
 
     regions: Regions
     outcome: Outcome
     gap: float
-    several: bool
+    rounds: int
     alone: Mapping[str, Outcome]
     effort: float
 
@@ -65,7 +65,7 @@ class _Solver:
         if found is None:
             raise PlanError(_homeless(problem))
         rounds = 1 if found.regions in seeds or len(found.regions) <= len(problem.devices) else len(found.regions)
-        found, rounds, several = self.more_regions(found, rounds)
+        found, rounds, settled = self.more_regions(found, rounds)
         limit = max(search.ticks(found.regions), search.floor)
         if problem.target.objective == "area" and limit > search.floor:
             rate = 1000 / found.outcome.time(False)
@@ -75,11 +75,12 @@ class _Solver:
                 f"(the fastest placement found gives {rate:.1f})"
             )
         regions, gap = self.spared(found, limit, rounds)
+        scope = MOST_ROUNDS if settled and problem.target.objective != "area" else rounds
         if problem.target.objective != "area":
             time = found.outcome.time(self.latency)
             gap = max(0.0, 1 - found.bound * problem.tick_ms / time) if time and found.regions else 0.0
         together = {name: f.outcome for name, f in whole.items()}
-        return Solution(regions, problem.outcome(regions), gap, several, together, self.effort.spent)
+        return Solution(regions, problem.outcome(regions), gap, scope, together, self.effort.spent)
 
     @property
     def latency(self) -> bool:
@@ -92,7 +93,8 @@ class _Solver:
             assert target.frames_per_second, "an area is least at a rate"
             floor = self.problem.ticks(1000 / target.frames_per_second)
         elif target.fabric and target.fabric.cycle_budget and not self.latency:
-            floor = max(self.problem.device_ticks(e, target.fabric.cycle_budget) for e in self.problem.devices)
+            budget = target.fabric.cycle_budget
+            floor = max((self.problem.device_ticks(e, budget) for e in self.problem.devices), default=0)
         return Search(self.problem, self.latency, self.effort, floor=floor)
 
     def first(self, seeds: list[Regions]) -> Found | None:
@@ -135,7 +137,9 @@ class _Solver:
         if not found.regions:
             return found.regions, 0.0
         weight = TIE if self.problem.target.objective == "area" else 1.0
-        answer = self.search.smallest(limit, found.regions, rounds, weight)
+        rounded = len(self.problem.names) + 2 * len(self.problem.crossings)  # ticks that rounding up may have added
+        slack = min(rounded, int(limit * (CLOSE - 1) / 2))
+        answer = self.search.smallest(limit + slack, found.regions, rounds, weight)
         if answer.regions is None:
             return found.regions, 1.0
         gap = max(0.0, 1 - answer.bound / answer.value) if answer.value else 0.0
