@@ -10,7 +10,7 @@ import numpy as np
 
 from hls.artifact import accelerator_files
 from hls.design import build_design
-from hls.nodes import RULES, UnsupportedNodeError
+from hls.nodes import RULES, UnsupportedNodeError, lane_counts
 from hls.nodes.conv_layer import Folding
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
@@ -20,7 +20,7 @@ from hls.spread import spread_cycles
 from hls.vendor.project import project_files
 from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport
 from ir.graph import Graph, NodeView
-from ir.layouts import Words
+from ir.layouts import Layout, Words
 from ir.target import Resources, Target
 
 QUEUES = 3
@@ -73,6 +73,25 @@ class DataflowEngine:
 
     def overhead(self, target: Target) -> Overhead:
         return Overhead(region=Resources(lut=1500), port=PORT, stage=Resources(bram18=QUEUES))
+
+    def layouts(
+        self, region: Graph, choices: Mapping[str, Candidate], target: Target
+    ) -> Mapping[str, Sequence[Layout]]:
+        """Inputs in words of any number of lanes that divides the channels: other words are regrouped inside."""
+        configurations = {name: choice.configuration for name, choice in choices.items()}
+        built, found = build_design(region, configurations, _geometry(target)), dict[str, Sequence[Layout]]()
+        for name, port in zip(region.inputs, built.inputs, strict=True):
+            bits, first = port.wire.bits, _port(name, port).layout
+            counts = lane_counts(region.inputs[name].shape[0], bits)
+            others = [Words.narrowest(lanes, bits) for lanes in reversed(counts)]
+            found[name] = (first, *(layout for layout in others if layout != first))
+        for name, port in zip(region.outputs, built.outputs, strict=True):
+            found[name] = (_port(name, port).layout,)
+        return found
+
+    def reading(self, layout: Layout) -> Candidate:
+        assert isinstance(layout, Words), "an accelerator streams words"
+        return Candidate(0, configuration={"lanes": layout.lanes})
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         configurations = {name: choice.configuration for name, choice in choices.items()}

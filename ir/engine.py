@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from ir.graph import Graph, NodeView
 from ir.layouts import Layout
@@ -129,4 +129,19 @@ class Engine(Protocol):
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """Code for the region, whose graph inputs and outputs are the tensors that cross its edge."""
+        ...
+
+
+@runtime_checkable
+class LayoutEngine(Engine, Protocol):
+    """An engine whose regions can read tensors in several layouts; no engine has to."""
+
+    def layouts(
+        self, region: Graph, choices: Mapping[str, Candidate], target: Target
+    ) -> Mapping[str, Sequence[Layout]]:
+        """What each tensor at the region's edge may lie in memory as, the preferred layout first. An output has one."""
+        ...
+
+    def reading(self, layout: Layout) -> Candidate:
+        """What stands in a region's choices under an input's name, for `Engine.lower` to read it in this layout."""
         ...

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -15,8 +13,9 @@ from hetero_compile.flow import manifest_for
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.package import write_package
+from host.plan import make_plan
 from host.session import Session
-from ir.engine import Artifact, Candidate, Engine, Overhead, Prepared, Reason
+from ir.engine import Reason
 from ir.executor import execute, outputs_of
 from ir.graph import Graph, Node, NodeView
 from ir.ops import Add, Conv2d, MultiplyShift
@@ -27,53 +26,42 @@ from partition import settled
 LAYERS = ("one", "two", "three", "four", "five")
 
 
+def left_to_the_other(node: NodeView, layers: tuple[str, ...]) -> Reason | None:
+    return None if node.name.split("_")[0] in layers else Reason("left to the other side")
+
+
 @dataclass(frozen=True)
-class Only:
-    """An engine that takes some layers and objects to all others."""
+class SomeOnDevice(DataflowEngine):
+    """Takes the nodes of some layers only."""
 
-    engine: Engine
-    layers: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.engine.name
-
-    @property
-    def side(self) -> Literal["device", "cpu"]:
-        return self.engine.side
-
-    def clock_mhz(self, target: Target) -> float:
-        return self.engine.clock_mhz(target)
+    layers: tuple[str, ...] = ("two", "four")
 
     def objection(self, node: NodeView, target: Target) -> Reason | None:
-        if node.name.split("_")[0] not in self.layers:
-            return Reason("left to the other side")
-        return self.engine.objection(node, target)
+        return left_to_the_other(node, self.layers) or super().objection(node, target)
 
-    def prepare(self, node: NodeView, target: Target) -> Prepared | Reason:
-        return self.engine.prepare(node, target)
 
-    def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
-        return self.engine.candidates(prepared, target)
+@dataclass(frozen=True)
+class SomeOnCpu(CpuEngine):
+    layers: tuple[str, ...] = ("one", "three", "five")
 
-    def overhead(self, target: Target) -> Overhead:
-        return self.engine.overhead(target)
-
-    def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
-        return self.engine.lower(region, choices, target)
+    def objection(self, node: NodeView, target: Target) -> Reason | None:
+        return left_to_the_other(node, self.layers) or super().objection(node, target)
 
 
 def network() -> Graph:
-    """Five layers of 3x3 convolution and requantisation; the last one's sum also reads the first one's result, which
-    thereby goes round two regions of the accelerator."""
+    """Five layers of 3x3 convolution and requantisation. The last one's sum also reads the first one's result, which
+    goes round both regions of the accelerator; the second one's goes from one to the other and to the CPU as well."""
     rng, nodes, constants, x = np.random.default_rng(5), list[Node](), {}, "x"
     for layer in LAYERS:
+        if layer == "four":
+            nodes.append(Node("four_in", Add(), ("three", "two")))
+            x = "four_in"
         constants[f"{layer}_w"] = rng.integers(-7, 8, (8, 8, 3, 3))
         constants[f"{layer}_mul"] = rng.integers(20, 60, 8)
         constants[f"{layer}_add"] = rng.integers(-900, 900, 8)
         nodes.append(Node(f"{layer}_sums", Conv2d(padding=(1, 1, 1, 1)), (x, f"{layer}_w")))
         operands = (f"{layer}_sums", f"{layer}_mul", f"{layer}_add")
-        nodes.append(Node(layer, MultiplyShift(10, 0, 15), operands))
+        nodes.append(Node(layer, MultiplyShift(10, 0, 7), operands))
         x = layer
     nodes.append(Node("five_sum", Add(), ("five", "one")))
     inputs = {"x": TensorType.of_dtype((8, 6, 7), DType("uint", 4))}
@@ -82,9 +70,11 @@ def network() -> Graph:
 
 def test_alternating_regions_give_the_exact_integers(tmp_path: Path) -> None:
     graph, target = network(), load_board("zu3eg-rvv")
-    engines = (Only(DataflowEngine(), ("two", "four")), Only(CpuEngine(), ("one", "three", "five")))
-    plan, artifacts = settled(graph, engines, target, lambda what: None)
+    plan, artifacts = settled(graph, (SomeOnDevice(), SomeOnCpu()), target, lambda what: None)
     assert [region.name for region in plan.regions] == ["cpu0", "fpga0", "cpu1", "fpga1", "cpu2"]
+    steps = make_plan(manifest_for(graph, plan, artifacts, target)).steps
+    left = [step.name for step in steps if step.kind in ("pack", "unpack")]
+    assert sorted(left) == ["pack one", "pack three", "unpack four", "unpack two"]  # and no "pack two"
     files = {path: text for artifact in artifacts.values() for path, text in artifact.files.items()}
     write_package(tmp_path / "package", manifest_for(graph, plan, artifacts, target), files, Toolchain().build)
     rng = np.random.default_rng(6)

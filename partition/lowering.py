@@ -8,6 +8,7 @@ from dataclasses import replace
 from ir.engine import Artifact, Engine
 from ir.graph import Graph
 from ir.target import Resources, Target
+from partition.layouts import agreed
 from partition.offers import ask
 from partition.partitioner import partition
 from partition.plan import Cut, Plan, PlanError, Region
@@ -24,7 +25,7 @@ def settled(
     offers, cuts, over = ask(graph, engines, target), list[Cut](), ""
     for attempt in range(ATTEMPTS):
         progress("partitioning" if not attempt else f"partitioning again: lowered, the plan takes {over}")
-        plan = partition(graph, engines, target, cuts, offers)
+        plan = agreed(partition(graph, engines, target, cuts, offers), graph, target)
         artifacts = {}
         for region in plan.regions:
             progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
@@ -50,4 +51,4 @@ def _left(plan: Plan, region: Region, target: Target) -> Target:
 def _cut(region: Region, artifact: Artifact) -> Cut:
     more = artifact.resources - region.resources
     extra = {kind: max(value, 0) for kind, value in vars(more).items()}
-    return Cut(region.engine.name, frozenset(region.choices), Resources(**extra))
+    return Cut(region.engine.name, frozenset(region.graph.by_name), Resources(**extra))
