@@ -65,7 +65,7 @@ class _Solver:
         if found is None:
             raise PlanError(_homeless(problem))
         rounds = 1 if found.regions in seeds or len(found.regions) <= len(problem.devices) else len(found.regions)
-        found, rounds, settled = self.more_regions(found, rounds)
+        found, rounds, scope = self.more_regions(found, rounds)
         limit = max(search.ticks(found.regions), search.floor)
         if problem.target.objective == "area" and limit > search.floor:
             rate = 1000 / found.outcome.time(False)
@@ -75,7 +75,7 @@ class _Solver:
                 f"(the fastest placement found gives {rate:.1f})"
             )
         regions, gap = self.spared(found, limit, rounds)
-        scope = MOST_ROUNDS if settled and problem.target.objective != "area" else rounds
+        scope = rounds if problem.target.objective == "area" else scope
         if problem.target.objective != "area":
             time = found.outcome.time(self.latency)
             gap = max(0.0, 1 - found.bound * problem.tick_ms / time) if time and found.regions else 0.0
@@ -110,27 +110,27 @@ class _Solver:
             found, rounds = self.search.fastest((), rounds), rounds + 1
         return found
 
-    def more_regions(self, found: Found, rounds: int) -> tuple[Found, int, bool]:
-        """A better placement with more accelerator regions, if there is one, and whether that question is settled."""
-        search = self.search
-        while rounds < MOST_ROUNDS and self.effort.left > 0:
+    def more_regions(self, found: Found, rounds: int) -> tuple[Found, int, int]:
+        """A better placement with more accelerator regions, if there is one, in how many rounds it is, and up to how
+        many rounds the bound holds."""
+        problem, search = self.problem, self.search
+        for tried in range(rounds + 1, MOST_ROUNDS + 1):
             placed = {name for region in found.regions for name in region.choices}
-            idle = any(
-                self.problem.taken(e, n) for e in self.problem.devices for n in self.problem.names if n not in placed
-            )
+            idle = any(problem.taken(e, n) for e in problem.devices for n in problem.names if n not in placed)
             if not idle or search.ticks(found.regions) <= search.floor:
-                return found, rounds, True
+                return found, rounds, MOST_ROUNDS
             wanted = int(search.ticks(found.regions) / WINDOW)
-            regions, proven = search.within(wanted, found.regions, rounds + 1)
+            regions, proven = search.within(wanted, found.regions, tried)
             if not proven:
-                return found, rounds, False
+                return found, rounds, tried - 1
             known = 0 if regions is not None else wanted + 1
-            better = search.fastest([found.regions if regions is None else regions], rounds + 1, known)
+            better = search.fastest([found.regions if regions is None else regions], tried, known)
             assert better is not None, "a seed is a placement"
-            if search.ticks(better.regions) >= search.ticks(found.regions):
-                return replace(found, bound=min(found.bound, better.bound)), rounds, rounds + 1 == MOST_ROUNDS
-            found, rounds = better, rounds + 1
-        return found, rounds, False
+            if search.ticks(better.regions) < search.ticks(found.regions):
+                found, rounds = better, tried
+            else:
+                found = replace(found, bound=min(found.bound, better.bound))
+        return found, rounds, MOST_ROUNDS
 
     def spared(self, found: Found, limit: int, rounds: int) -> tuple[Regions, float]:
         """A smaller placement that is as fast, and by what share another one may be smaller still."""
