@@ -14,7 +14,7 @@ from typing import Literal
 
 from host.errors import PackageError
 from host.manifest import Manifest, Tensor
-from ir.layouts import Layout, Plain, Words
+from ir.layouts import Layout, Plain, united
 
 ALIGN = 64  # HC_ALIGN of runtime/hc_region.h
 FRAMES = 2
@@ -81,16 +81,8 @@ def make_plan(manifest: Manifest, frames: int = FRAMES) -> Plan:
 
 
 def same_bytes(layout: Layout, tensor: Tensor) -> Layout:
-    """The layout that stands for all with the same bytes.
-
-    Words without unused bits are one stream of lanes, whatever their width; at native width they are plain, except for
-    bipolar elements, whose lanes hold 0 and 1 where plain ones hold -1 and +1.
-    """
-    if not isinstance(layout, Words) or layout.lanes * layout.bits != 8 * layout.word_bytes:
-        return layout
-    if layout.bits == 8 * tensor.dtype.container.itemsize and tensor.dtype.kind != "bipolar":
-        return Plain()
-    return next((Words(8 * w // layout.bits, layout.bits, w) for w in (1, 2, 4, 8) if 8 * w % layout.bits == 0), layout)
+    """See `ir.layouts.united`."""
+    return united(layout, tensor.type)
 
 
 class _Builder:

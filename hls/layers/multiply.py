@@ -114,6 +114,11 @@ class Multiply(ABC):
 
     def start_bits(self, weights: Ints) -> int:
         """Width of `starts` in a ROM; 0 where they only depend on the row sum and are constants of 32 bits."""
-        starts = self.starts(weights).reshape(-1, self.sums)
-        bits = signed_bits(int(starts.min()), int(starts.max()))
-        return 0 if bits <= CONSTANT_BITS and (starts == starts[0]).all() else bits
+        return start_bits(self.starts(weights))
+
+
+def start_bits(starts: Ints) -> int:
+    """Width of what row sums (..., sums) begin with; 0 where it is the same everywhere, in 32 bits."""
+    rows = starts.reshape(-1, starts.shape[-1])
+    bits = signed_bits(int(rows.min()), int(rows.max()))
+    return 0 if bits <= CONSTANT_BITS and (rows == rows[0]).all() else bits
