@@ -17,7 +17,8 @@ from host.manifest import Manifest, Tensor
 from ir.layouts import Layout, Plain, Words
 
 ALIGN = 64  # HC_ALIGN of runtime/hc_region.h
-FRAMES = 2
+FRAMES = 3
+"""One that the accelerator works on, one that the CPU works on, one between: neither waits for the other's steps."""
 
 StepKind = Literal["cpu", "device", "pack", "unpack"]
 
