@@ -140,6 +140,12 @@ def _summary(compiled: Compiled, console: Console) -> None:
     plan, fabric = compiled.plan, compiled.target.fabric
     rate = f"{1000 / plan.interval_ms:.0f} frames/s" if plan.interval_ms else "-"
     console.print(f"estimate: accelerator {plan.device_ms:.3f} ms, CPU {plan.cpu_ms:.3f} ms a frame, together {rate}")
+    for region, artifact in compiled.artifacts.items():
+        for port in artifact.weights:
+            if port.repeats > 1:
+                console.print(
+                    f"{region}: {port.name} reads its weights {port.repeats} times a frame: no board driver can"
+                )
     if fabric:
         used, budget = plan.resources, fabric.budget
         pairs = ((k, getattr(used, k), getattr(budget, k)) for k in ("lut", "dsp", "bram18"))

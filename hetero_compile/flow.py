@@ -118,6 +118,7 @@ def manifest_of(compiled: Compiled) -> Manifest:
             Region(
                 region.name, region.engine.side, artifact.inputs, artifact.outputs, artifact.sources, stages, clock,
                 artifact.hardware, compiled.failover[region.name].sources if region.name in compiled.failover else (),
+                artifact.weights, artifact.weight_source,
             )
         )  # fmt: skip
     cpu, memory = target.cpu, target.memory

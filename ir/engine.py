@@ -63,6 +63,15 @@ class StageReport:
 
 
 @dataclass(frozen=True)
+class WeightPort:
+    """A port by which a device region gets weights from memory: so many ``bytes``, ``repeats`` times a frame."""
+
+    name: str
+    bytes: int
+    repeats: int
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A lowered region.
 
@@ -70,7 +79,8 @@ class Artifact:
     region's entry behind the C ABI of ``host/runtime/hc_region.h``: for a CPU region the code itself, for a device
     region its bit-exact simulator, so that whoever runs it need not know the engine. ``hardware`` lists those files
     that a bitstream is made from. ``interval`` and ``latency``: cycles from frame to frame and of the first frame,
-    where frames overlap in a pipeline; else 0.
+    where frames overlap in a pipeline; else 0. ``weights`` are the ports by which a device region gets weights from
+    memory, ``weight_source`` the C file of ``const void *const hc_weights_<name>[]``, what each of them brings.
     """
 
     files: Mapping[str, str]
@@ -81,6 +91,8 @@ class Artifact:
     hardware: tuple[str, ...] = ()
     interval: int = 0
     latency: int = 0
+    weights: tuple[WeightPort, ...] = ()
+    weight_source: str = ""
 
 
 class Engine(Protocol):

@@ -95,8 +95,13 @@ static hc_status submit(hc_scheduler *s, uint64_t frame, uint32_t index) {
     for (uint32_t i = 0; i < step->read_count; i++) {
         c.offsets[i] = hc_pool_offset(&s->frames, frame, step->reads[i]);
     }
+    for (uint32_t i = 0; i < s->plan->weight_count; i++) {
+        if (s->plan->weights[i].region == step->region) {
+            c.offsets[c.input_count++] = s->plan->frames * s->plan->pool_bytes + s->plan->weights[i].offset;
+        }
+    }
     for (uint32_t i = 0; i < step->write_count; i++) {
-        c.offsets[step->read_count + i] = hc_pool_offset(&s->frames, frame, step->writes[i]);
+        c.offsets[c.input_count + i] = hc_pool_offset(&s->frames, frame, step->writes[i]);
     }
     const uint64_t now = hc_now_ns();
     hc_status status = s->device->ops->submit(s->device, &c);
@@ -209,6 +214,7 @@ static int device_serves(hc_scheduler *s) {
         return 0;
     }
     s->retry_ns = 0;
+    hc_fill_weights(&s->frames);
     s->notice = (hc_notice){HC_NOTICE_RETURNED, {HC_OK, "", s->frames.begun, 0}};
     return 1;
 }

@@ -159,6 +159,13 @@ def test_an_accelerator_with_its_weights_outside_is_a_package_region() -> None:
     artifact = engine.lower(graph, {"conv": chosen, "act": offers["act"][0]}, target)
     header = artifact.files["regions/wide/memory.h"]
     assert "conv_memory_words" in header
+    (port,) = artifact.weights
+    assert (port.name, port.bytes, port.repeats) == (
+        "conv_memory",
+        256 * 64,
+        16 // Folding.of(chosen.configuration).pixels,
+    )
+    assert "conv_memory_words," in artifact.files[artifact.weight_source]
     assert '#include "memory.h"' in artifact.files["regions/wide/simulator.cpp"]
     (conv,) = (s for s in artifact.stages if s.name == "conv")
     assert conv.resources.bram18 == 0
