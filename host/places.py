@@ -67,7 +67,7 @@ def resolve(request: Request, package: Package) -> tuple[Request, Place]:
     for field in ("bitstream", "nodes", "remote"):
         if getattr(request, field) is not None and field not in place.takes:
             able = ", ".join(name for name, other in PLACES.items() if field in other.takes)
-            raise RunError("argument", f"--on {request.on} takes no --{field} (only {able} does)")
+            raise RunError("argument", f"--on {request.on} takes no --{field} (allowed with {able})")
     if not package.manifest.uses_device:
         place = replace(place, device=lambda package, request: NoDevice())
     return replace(request, on=where), place

@@ -84,7 +84,8 @@ static int open_nodes(server *s, char **paths) {
 /* An address that the host wrote; NULL if it does not lie in the memory with room for `bytes`. */
 static void *at(const server *s, uint32_t reg, size_t bytes) {
     const uint64_t offset = hc_reg_read64(regs_of(s), reg) - s->address;
-    return offset % 64 == 0 && offset <= s->memory_bytes && bytes <= s->memory_bytes - offset ? s->memory + offset : NULL;
+    const int inside = offset <= s->memory_bytes && bytes <= s->memory_bytes - offset;
+    return inside && offset % 64 == 0 ? s->memory + offset : NULL;
 }
 
 static void take_reset(server *s) {

@@ -14,8 +14,8 @@ static inline uint64_t hc_now_ns(void) {
 
 /*
  * Waits a little, longer the more often in a row: first gives the processor away, until somebody else is found to need
- * it, then sleeps, always for a small part of what was waited for so far (20 us to 1 ms). Reset `rounds` to zero on every
- * sign of life.
+ * it, then sleeps, always for a small part of what was waited for so far (20 us to 1 ms). Reset `rounds` to zero on
+ * every sign of life.
  */
 static inline void hc_back_off(uint32_t *rounds) {
     enum { YIELDS = 64, LONG_YIELD_NS = 20000 };

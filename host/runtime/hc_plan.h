@@ -34,7 +34,8 @@ typedef struct hc_step {
     uint32_t after_count;
     const uint16_t *after; /* steps */
     hc_conversion conversion;
-    const hc_conversion *ports; /* of a device's step: between its buffers and plain ones; lanes 0 where they are plain */
+    /* Of a device's step: between its buffers, reads first, and plain ones; lanes 0 where a buffer is plain. */
+    const hc_conversion *ports;
 } hc_step;
 
 /* Weights that a device's port brings from the DMA pool once a frame; written there once, behind all frames. */

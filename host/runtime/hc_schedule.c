@@ -63,12 +63,12 @@ static hc_status run_cpu_step(hc_scheduler *s, uint64_t frame, uint32_t index) {
     const hc_step *step = &s->plan->steps[index];
     const uint64_t start = hc_now_ns();
     int32_t code = 0;
-    if (step->kind == HC_STEP_PACK) {
-        hc_pack(&step->conversion, hc_to_read(&s->frames, frame, step->reads[0]), hc_address(&s->frames, frame, step->writes[0]));
-    } else if (step->kind == HC_STEP_UNPACK) {
-        hc_unpack(&step->conversion, hc_to_read(&s->frames, frame, step->reads[0]), hc_address(&s->frames, frame, step->writes[0]));
-    } else {
+    if (step->kind == HC_STEP_CPU || step->kind == HC_STEP_DEVICE) {
         code = run_region(s, frame, step);
+    } else {
+        const void *from = hc_to_read(&s->frames, frame, step->reads[0]);
+        void *to = hc_address(&s->frames, frame, step->writes[0]);
+        (step->kind == HC_STEP_PACK ? hc_pack : hc_unpack)(&step->conversion, from, to);
     }
     if (code) {
         return failed(s, frame, index, HC_E_RUN, code);
@@ -280,8 +280,8 @@ hc_status hc_schedule_finish(hc_scheduler *s, void *const *outputs) {
         const uint32_t buffer = s->plan->outputs[i];
         memcpy(outputs[i], hc_to_read(&s->frames, s->frames.finished, buffer), s->plan->buffers[buffer].bytes);
     }
-    hc_trace_add(&s->frames.trace, hc_place(&s->frames, s->frames.finished), HC_SPAN_FRAME, 0, s->frames.starts[hc_place(&s->frames, s->frames.finished)],
-                 hc_now_ns());
+    const uint32_t place = hc_place(&s->frames, s->frames.finished);
+    hc_trace_add(&s->frames.trace, place, HC_SPAN_FRAME, 0, s->frames.starts[place], hc_now_ns());
     s->frames.finished++;
     return HC_OK;
 }

@@ -168,7 +168,7 @@ def test_a_tensor_for_a_detector(detector: Package, folder: Path, capsys: pytest
         (["float.npy"], "float.npy: input 'image': float64 values instead of integers"),
         (["pickle.npy"], "pickle.npy: no file of numbers"),
         (["text.npz"], "text.npz: no file of numbers"),
-        (["a.png", "--on", "sim", "--nodes", "/"], "--on sim takes no --nodes (only qemu, uio, ssh does)"),
+        (["a.png", "--on", "sim", "--nodes", "/"], "--on sim takes no --nodes (allowed with qemu, uio, ssh)"),
         (["a.png", "--on", "ssh"], "--on ssh needs the machine: --remote [USER@]HOST"),
         (["a.png", "--on", "ssh", "--remote=-oProxyCommand=x"], "is no [USER@]HOST"),
         (["a.png", "--on", "qemu"], "has no standalone program for riscv64"),
