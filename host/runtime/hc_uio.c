@@ -163,7 +163,7 @@ static hc_status open_registers(uio_device *d, const char *root, char *about) {
 static hc_status open_interrupt(uio_device *d, const char *root, char *about) {
     char path[PATH_BYTES], name[32];
     if (!find(root, "/sys/class/uio", "name", "hetero-irq", name)) {
-        return complain(about, HC_E_NO_NODE, "/sys/class/uio", "no device named 'hetero-irq' to wait for interrupts of");
+        return complain(about, HC_E_NO_NODE, "/sys/class/uio", "no device named 'hetero-irq' to wait for");
     }
     d->interrupt = open_node(root, "/dev", name, "", O_RDWR, path);
     return d->interrupt < 0 ? complain(about, HC_E_NO_NODE, path, strerror(errno)) : HC_OK;
@@ -186,7 +186,8 @@ static hc_status open_buffer(uio_device *d, const char *root, char *about) {
     }
     read_attribute(root, "/sys/class/u-dma-buf", name, "size", text, sizeof text);
     if (strtoull(text, NULL, 10) < needed) {
-        snprintf(about, HC_TEXT_BYTES, "%.31s has %.63s bytes, %llu are needed", name, text, (unsigned long long)needed);
+        snprintf(about, HC_TEXT_BYTES, "%.31s has %.63s bytes, %llu are needed", name, text,
+                 (unsigned long long)needed);
         return HC_E_DMA_MEMORY;
     }
     if (!read_attribute(root, "/sys/class/u-dma-buf", name, "phys_addr", text, sizeof text)) {
