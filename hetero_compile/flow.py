@@ -161,6 +161,7 @@ def manifest_for(
             Region(
                 region.name, region.engine.side, artifact.inputs, artifact.outputs, artifact.sources, stages, clock,
                 artifact.hardware, failover[region.name].sources if region.name in failover else (),
+                artifact.weights, artifact.weight_source,
             )
         )  # fmt: skip
     cpu, memory = target.cpu, target.memory

@@ -67,6 +67,10 @@ def _lines(compiled: Compiled) -> Iterator[str]:
         used, budget = plan.resources, fabric.budget
         pairs = ((k, getattr(used, k), getattr(budget, k)) for k in ("lut", "dsp", "bram18"))
         yield "resources: " + ", ".join(f"{k.upper()} {u} of {b}" for k, u, b in pairs)
+    for region, artifact in compiled.artifacts.items():
+        for port in artifact.weights:
+            if port.repeats > 1:
+                yield f"{region}: {port.name} reads its weights {port.repeats} times a frame: no board driver can"
     left = conversions(compiled)
     yield f"conversions at run time: {len(left)}" + (f" ({', '.join(left)})" if left else "")
     if why is None:

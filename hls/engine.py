@@ -18,7 +18,7 @@ from hls.resources.model import PORT
 from hls.sizing import with_sized_streams
 from hls.spread import spread_cycles
 from hls.vendor.project import project_files
-from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport
+from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport, WeightPort
 from ir.graph import Graph, NodeView
 from ir.layouts import Layout, Words
 from ir.target import Resources, Target
@@ -113,6 +113,10 @@ class DataflowEngine:
             tuple(_port(name, port) for name, port in zip(region.outputs, design.outputs, strict=True)),
             tuple(StageReport(s.name, s.cycles, s.resources, s.note, s.drawing) for s in design.stages),
             hardware=(f"{folder}/accelerator.cpp",),
+            weights=tuple(
+                WeightPort(c.port.wire.name, len(c.words) * c.port.bits // 8, c.repeats) for c in design.constants
+            ),
+            weight_source=f"{folder}/weights.c" if design.constants else "",
             interval=sized.timing.interval,
             latency=sized.timing.latency,
             resources=sum((s.resources for s in design.stages), around),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -131,8 +135,14 @@ def _load(path: Path) -> Any:
     try:
         found = np.load(path, allow_pickle=False)
         return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else found
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: no file of numbers ({' '.join(str(error).split())})") from None
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: no file of numbers ({shorten(str(error), 120)})") from None
 
+
+# What numpy, its header's parser, zipfile and zlib raise for files that are damaged, cut off, or of another kind.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, SyntaxError, KeyError, TypeError, MemoryError, OverflowError, NotImplementedError,
+    tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 LOADERS: Mapping[str, Callable[[Path, Manifest], Item]] = {".npy": _npy, ".npz": _npz}

@@ -17,7 +17,8 @@ from host.manifest import Manifest, Tensor
 from ir.layouts import Layout, Plain, united
 
 ALIGN = 64  # HC_ALIGN of runtime/hc_region.h
-FRAMES = 2
+FRAMES = 3
+"""One that the accelerator works on, one that the CPU works on, one between: neither waits for the other's steps."""
 
 StepKind = Literal["cpu", "device", "pack", "unpack"]
 
@@ -46,6 +47,18 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What a device region's port brings once a frame: ``bytes`` at ``offset`` behind all frames' shares of the pool;
+    ``number`` counts the region's ports."""
+
+    port: str
+    region: int
+    number: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """``inputs`` and ``outputs`` index the plain buffers that frames are copied into and results out of."""
 
@@ -56,6 +69,13 @@ class Plan:
     arena_bytes: int
     pool_bytes: int
     frames: int
+    weights: tuple[Weights, ...] = ()
+    weight_bytes: int = 0
+
+    @property
+    def dma_bytes(self) -> int:
+        """The whole DMA pool: every frame's share, then the weights."""
+        return self.frames * self.pool_bytes + self.weight_bytes
 
 
 def make_plan(manifest: Manifest, frames: int = FRAMES) -> Plan:
@@ -70,14 +90,28 @@ def make_plan(manifest: Manifest, frames: int = FRAMES) -> Plan:
     sizes = [_round_up(buffer.bytes, align) for buffer in buffers]
     placed, arena_bytes = _place(sorted(arena), sizes, conflicts)
     pooled, pool_bytes = _place(sorted(pool), sizes, conflicts)
-    if frames * pool_bytes > manifest.board.pool_bytes:
-        raise PackageError(
-            f"{frames} frames in flight need {frames * pool_bytes} bytes of DMA memory; "
-            f"board '{manifest.board.name}' has {manifest.board.pool_bytes}"
-        )
     offsets = placed | pooled
     final = tuple(replace(b, in_pool=i in pool, offset=offsets[i]) for i, b in enumerate(buffers))
-    return Plan(tuple(steps), final, builder.inputs, builder.outputs, arena_bytes, pool_bytes, frames)
+    weights, weight_bytes = _weights(manifest, align)
+    plan = Plan(
+        tuple(steps), final, builder.inputs, builder.outputs, arena_bytes, pool_bytes, frames, weights, weight_bytes
+    )
+    if plan.dma_bytes > manifest.board.pool_bytes:
+        raise PackageError(
+            f"{frames} frames in flight{' and weights' if weights else ''} need {plan.dma_bytes} bytes of DMA memory; "
+            f"board '{manifest.board.name}' has {manifest.board.pool_bytes}"
+        )
+    return plan
+
+
+def _weights(manifest: Manifest, align: int) -> tuple[tuple[Weights, ...], int]:
+    """One behind the other, and their total."""
+    found, offset = [], 0
+    for index, region in enumerate(manifest.regions):
+        for number, port in enumerate(region.weights):
+            found.append(Weights(port.name, index, number, offset, port.bytes))
+            offset += _round_up(port.bytes, align)
+    return tuple(found), offset
 
 
 def same_bytes(layout: Layout, tensor: Tensor) -> Layout:

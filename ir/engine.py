@@ -79,6 +79,15 @@ class StageReport:
 
 
 @dataclass(frozen=True)
+class WeightPort:
+    """A port by which a device region gets weights from memory: so many ``bytes``, ``repeats`` times a frame."""
+
+    name: str
+    bytes: int
+    repeats: int
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A lowered region.
 
@@ -86,8 +95,9 @@ class Artifact:
     region's entry behind the C ABI of ``host/runtime/hc_region.h``: for a CPU region the code itself, for a device
     region its bit-exact simulator, so that whoever runs it need not know the engine. ``hardware`` lists those files
     that a bitstream is made from. ``interval`` and ``latency``: cycles from frame to frame and of the first frame,
-    where frames overlap in a pipeline; else 0. ``resources``: of the whole region as it was made, with everything that
-    `Overhead` had estimated.
+    where frames overlap in a pipeline; else 0. ``weights`` are the ports by which a device region gets weights from
+    memory, ``weight_source`` the C file of ``const void *const hc_weights_<name>[]``, what each of them brings.
+    ``resources``: of the whole region as it was made, with everything that `Overhead` had estimated.
     """
 
     files: Mapping[str, str]
@@ -99,6 +109,8 @@ class Artifact:
     interval: int = 0
     latency: int = 0
     resources: Resources = field(default_factory=Resources)
+    weights: tuple[WeightPort, ...] = ()
+    weight_source: str = ""
 
 
 class Engine(Protocol):

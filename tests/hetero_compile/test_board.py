@@ -101,6 +101,8 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
             "unknown key 'speed' (allowed: name, description, hypothetical, objective, frames_per_second, fabric, cpu, "
             "memory, runtime)",
         ),
+        ("runtime", {"driver": "usb"}, "key 'runtime.driver': Input should be 'none', 'uio' or 'pynq', is 'usb'"),
+        ("runtime", {"completion": "interrupt"}, "key 'runtime': completion interrupt needs driver uio, not none"),
         ("cpu.clock_ghz", 1.6, "unknown key 'cpu.clock_ghz' (allowed: isa, vlen, cores, clock_mhz, role, machine, "),
         ("memory.dma_pool_kib", 1, "unknown key 'memory.dma_pool_kib' (allowed: dma_pool_mib, bandwidth_gb_s, "),
         ("fabric.dsps", 9, "unknown key 'fabric.dsps' (allowed: part, dsp, dsp_count, lut_count, bram18_count, "),
