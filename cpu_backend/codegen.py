@@ -27,6 +27,7 @@ INCLUDED = {
         "hck_conv_rvv32.inc",
     ),
     "hck_block.c": ("hck_scalar.h",),
+    "hck_depthwise3_rvv.c": ("hck_narrow.h", "hck_rvv.h", "hck_depthwise3_rvv.inc"),
     "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
     "hck_few_rvv.c": (
         "hck_rvv.h",
@@ -36,7 +37,8 @@ INCLUDED = {
         "hck_few_rvv32.inc",
         "hck_few_rvv_wide.inc",
     ),
-    "hck_requantise.c": ("hck_requantise_rvv.inc",),
+    "hck_full.c": ("hck_full.h",),
+    "hck_requantise.c": ("hck_narrow.h", "hck_requantise_rvv.inc"),
     "hck_sparse.c": ("hck_sparse.h",),
     "hck_sparse_rvv.c": ("hck_sparse_rvv_all.inc", "hck_sparse_rvv.inc"),
     "hck_swar32.c": ("hck_scalar.h", "hck_swar.inc"),
