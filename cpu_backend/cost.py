@@ -130,7 +130,8 @@ PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
 LONGEST_VLEN = 512
 """At which the panels of these have their full size (HCK_ROW_BYTES)."""
 EFFICIENCY = 0.85
-"""Of a core beside others: they share caches and memory, and tiles read rows at their edges twice. An assumption."""
+"""Of a core beside others: they share caches and memory, and tiles read rows at their edges twice. An assumption; two
+threads of x86 had 0.9 (benchmarks.threads)."""
 TURN_CYCLES = 8000
 """Waking threads and waiting for the last: some microseconds. An assumption."""
 STRIDED = 5
