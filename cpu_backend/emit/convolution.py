@@ -33,7 +33,14 @@ from ir.types import Array
 
 BLOCK = 8
 """HCK_BLOCK of hck.h: pixels per block of a convolution."""
-KERNELS = ("hck_conv.c", "hck_conv_rvv.c", "hck_depthwise_rvv.c", "hck_few_rvv.c", "hck_requantise.c")
+KERNELS = (
+    "hck_conv.c",
+    "hck_conv_rvv.c",
+    "hck_depthwise3_rvv.c",
+    "hck_depthwise_rvv.c",
+    "hck_few_rvv.c",
+    "hck_requantise.c",
+)
 
 
 def conv(layer: Layer, name: str, to: Destination) -> LayerCode:

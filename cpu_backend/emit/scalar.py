@@ -18,6 +18,7 @@ from cpu_backend.emit.base import (
     layer_map,
     record,
 )
+from cpu_backend.emit.full import full_layer, full_scheme
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.requantise import kernel_type
@@ -33,7 +34,8 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     """With the scheme for the core's words, where there is one; otherwise with the kernels for every machine."""
     chosen = conv_scheme(layer, to.word)
     if chosen is None:
-        return convolution.conv(layer, name, to)
+        full = None if to.word else full_scheme(layer)
+        return full_layer(layer, name, to, full) if full else convolution.conv(layer, name, to)
     return (_xnor if chosen.kind == "xnor" else _tiles)(layer, name, to, chosen)
 
 

@@ -3,11 +3,12 @@
 #include "driver_scalar.h"
 #include "hck.h"
 #include "hck_bits.h"
+#include "hck_full.h"
 #include "hck_sparse.h"
 
 enum {
     CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
-    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN
+    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN, FULL
 };
 enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 18 };
 enum { OFFSETS = 7, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
@@ -110,6 +111,19 @@ static void convolve_bits(const int64_t *p, void **b, void *y) {
     drop(scratch, bytes);
 }
 
+/* After a convolution's parameters: lo, levels, reach. */
+static void connect(const int64_t *p, void **b, void *y) {
+    const hck_requantise q = map_of(p, b);
+    const int64_t *more = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
+    const hck_full f = {conv_of(p + MAP_PARAMETERS, b[WEIGHTS], NULL), (int32_t)more[0], (uint32_t)more[1],
+                        (uint32_t)more[2]};
+    size_t bytes = HCK_FULL_SCRATCH(f.conv.kernel_h, f.conv.kernel_w, f.conv.in_c, f.conv.out_c);
+    bytes = (bytes + 7) / 8 * 8;
+    void *scratch = exactly(bytes);
+    hck_full_layer(&f, &q, b[X], y, (size_t)p[MAP_PARAMETERS - 1], scratch);
+    drop(scratch, bytes);
+}
+
 static hck_pair pair_of(const int64_t *p) {
     hck_pair pair = {(hck_type)p[0], (hck_type)p[1], (hck_type)p[2], (uint32_t)p[3],
                      (uint32_t)p[4], (uint32_t)p[5], (uint32_t)p[6]};
@@ -135,6 +149,7 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         case TILE:
         case XNOR: convolve_scalar(operator, p, b, y); break;
         case BITS: convolve_bits(p, b, y); break;
+        case FULL: connect(p, b, y); break;
         case MAP: {
             const hck_requantise q = map_of(p, b);
             const int64_t *more = p + MAP_PARAMETERS;
