@@ -168,6 +168,8 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
         return _bits_cycles(layer, view, cpu) if layer.bits else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
+        if layer.bits:
+            return _bits_cycles(layer, view, cpu) + view.type.elements * result * scale
         beside = layer.x.elements * operand + view.type.elements * result
         return 2 * _conv_cycles(layer, view, cpu) + beside * scale
     each = (VECTOR_ELEMENT if vector else SCALAR_ELEMENT)[type(view.op)]

@@ -40,6 +40,14 @@ typedef struct {
 void hck_conv2d_bits(const hck_bits *n, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                      void *scratch);
 
+/* As hck_gated_conv2d, of levels in bytes: the two bits of a level are planes of -1 and +1. planes is 2; base, beside and
+ * shift are those of one bipolar plane. */
+#define HCK_GATED_BITS_SCRATCH(rows, columns, in_c, out_c) \
+    (HCK_BITS_SCRATCH(2u, rows, columns, in_c, out_c) + 2u * HCK_BLOCK * (out_c))
+
+void hck_gated_conv2d_bits(const hck_bits *n, const int32_t *threshold, const hck_requantise *q, const void *x, void *y,
+                           size_t y_stride, void *scratch);
+
 /* Sums of mr windows, of which x[m] is the first word in the first plane: mr rows of out_c. */
 typedef void (*hck_bits_fn)(const hck_bits *n, const uint16_t *const *x, size_t row_words, size_t plane_words,
                             int16_t *tile);
