@@ -58,7 +58,7 @@ def test_equals_the_reference_on_many(types: str, driver_programs: Programs, tmp
 
 @pytest.mark.slow
 def test_a_network_compiled_for_zvbb(board: Target, tmp_path: Path, riscv_tools: None) -> None:
-    """Bipolar, two-bit and gated convolutions, with strides, pools and maps: the whole region built and run with Zvbb."""
+    """Bipolar, two-bit and gated convolutions: a whole region built and run with Zvbb."""
     needs_zvbb()
     graph, rng = cpu_bits.network(4), np.random.default_rng(1)
     frames = [{name: cpu_cases.values(rng, type_) for name, type_ in graph.inputs.items()} for _ in range(3)]
