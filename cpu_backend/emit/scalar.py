@@ -97,7 +97,7 @@ def word_array(name: str, values: Array, note: str) -> str:
     digits = 2 * values.dtype.itemsize
     suffix = "ull" if digits == 16 else "u"
     words = [f"0x{int(v):0{digits}x}{suffix}" for v in values.ravel()]
-    row = 40 // (digits // 2 + 2)
+    row = {4: 13, 8: 8, 16: 5}[digits]
     lines = "\n".join(f"    {', '.join(words[i : i + row])}," for i in range(0, len(words), row))
     return f"/* {note} */\nstatic const {values.dtype}_t {name}[{values.size}] = {{\n{lines}\n}};\n"
 
