@@ -30,7 +30,7 @@ from ir.types import Array
 WORD = 16
 """Input channels of an element."""
 MOST_PLANES = 2
-"""Of an activation's bits: with more, and with weights of three values, sums of 8 bits take no more beats."""
+"""Of an activation's bits: with more, sums of 8 bits take no more beats."""
 
 
 def bit_planes(layer: Layer) -> int:
