@@ -142,8 +142,8 @@ int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x,
 #define HCK_GATED_SCRATCH(elements, kernel_h, kernel_w, out_c) \
     (HCK_BLOCK * (8u * (kernel_h) * (kernel_w) + 8u * (out_c)) + 2u * (elements))
 
-/* What the gate makes of two rows of sums, of sg and of low: sums = 2 * sums, + lows where that is above the threshold. The
- * generator proves that the type (HCK_I16 or HCK_I32) holds 3 * products. */
+/* What the gate makes of sums of sg and of low: sums = 2 * sums, + lows where that is above the threshold. The generator
+ * proves that the type (HCK_I16 or HCK_I32) holds 3 * products. */
 void hck_gate(hck_type type, const int32_t *threshold, void *sums, const void *lows, size_t rows, size_t channels);
 
 void hck_gated_conv2d(const hck_conv *c, hck_type levels, const int32_t *threshold, const hck_requantise *q,

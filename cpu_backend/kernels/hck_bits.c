@@ -51,7 +51,10 @@ static void pack_portable(const hck_bits *n, unsigned plane, const uint8_t *x, s
     for (size_t count; elements; elements -= count, x += count) {
         uint32_t packed = 0;
         count = HCK_MIN(elements, 16);
-        for (size_t i = 0; i < count; i++) packed |= (uint32_t)(n->conv.x_type == HCK_I8 ? x[i] == 1 : x[i] >> plane & 1) << i;
+        for (size_t i = 0; i < count; i++) {
+            const uint32_t bit = n->conv.x_type == HCK_I8 ? x[i] == 1 : x[i] >> plane & 1;
+            packed |= bit << i;
+        }
         *to++ = (uint16_t)packed;
     }
 }
@@ -102,8 +105,8 @@ static void correct(const hck_bits *n, int32_t top, int32_t left, int16_t *sums)
 #if defined(HCK_BITS_RVV)
             for (size_t k = 0, vl; k < c->out_c; k += vl) {
                 vl = __riscv_vsetvl_e16m4(c->out_c - k);
-                const vint16m4_t sum = __riscv_vle16_v_i16m4(sums + k, vl), more = __riscv_vle16_v_i16m4(beside + k, vl);
-                __riscv_vse16(sums + k, __riscv_vadd(sum, more, vl), vl);
+                const vint16m4_t more = __riscv_vle16_v_i16m4(beside + k, vl);
+                __riscv_vse16(sums + k, __riscv_vadd(__riscv_vle16_v_i16m4(sums + k, vl), more, vl), vl);
             }
 #else
             for (size_t k = 0; k < c->out_c; k++) sums[k] = (int16_t)(sums[k] + beside[k]);
