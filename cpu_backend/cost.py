@@ -35,7 +35,7 @@ from cpu_backend.emit.full import Scheme as FullScheme
 from cpu_backend.emit.full import full_scheme
 from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
-from cpu_backend.ranges import WHOLE_SUM
+from cpu_backend.ranges import I16, WHOLE_SUM
 from cpu_backend.scalar import word_of
 from cpu_backend.tiles import row_tiles, threads_of, tiles_of
 from ir.graph import NodeView
@@ -130,6 +130,8 @@ VECTOR_ELEMENT: Mapping[type[Op], float] = {
     Transpose: 1.0,
     Upsample: 0.2,
 }
+NARROW_THRESHOLD = 0.25
+"""One threshold of values that fit 16 bits."""
 SCALAR_ELEMENT: Mapping[type[Op], float] = {
     Add: 4.0,
     Clip: 5.0,
@@ -222,9 +224,13 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
         return _bits_cycles(layer, view, cpu) if layer.bits else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
+        if layer.bits:
+            return _bits_cycles(layer, view, cpu) + view.type.elements * result * scale
         beside = layer.x.elements * operand + view.type.elements * result
         return 2 * _conv_cycles(layer, view, cpu) + beside * scale
     each = (VECTOR_ELEMENT if vector else SCALAR_ELEMENT)[type(view.op)]
+    if vector and _is_narrow_threshold(layer, view):
+        each = NARROW_THRESHOLD
     unit = UNITS.get(type(view.op))
     return view.type.elements * (unit(view) if unit else 1) * each * scale
 
@@ -331,6 +337,13 @@ def _bits_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     beats = (pixels * filled * products * BITS_CYCLES + packed * PACK_CYCLES) * REFERENCE_VLEN / cpu.vlen
     issued = pixels * (products * filled // width * BITS_ISSUED + BITS_PIXEL_ISSUED)
     return float(max(beats, issued))
+
+
+def _is_narrow_threshold(layer: Layer, view: NodeView) -> bool:
+    """Of a convolution's sums, or of elements of 16 bits."""
+    one = isinstance(view.op, Sign) or (isinstance(view.op, Thresholds) and _levels(view) == 1)
+    x = view.operands[0].type
+    return one and I16[0] <= x.lo and x.hi <= I16[1] and (view is not layer.first or x.dtype.container.itemsize > 1)
 
 
 def _window(view: NodeView) -> int:

@@ -221,6 +221,11 @@ def is_depthwise(layer: Layer) -> bool:
     return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
 
 
+def is_bipolar(layer: Layer) -> bool:
+    """Whether what is convolved are elements, or planes, of -1 and +1."""
+    return layer.x.dtype.kind == "bipolar" or isinstance(layer.first.op, GatedConv2d)
+
+
 def facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:
     op, w = _convolution(layer), weights_of(layer)
     return (

@@ -154,11 +154,16 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
 
 /*
  * FracBNN's precision-gated convolution. x holds levels 0..3 of type `levels`, which stand for q = 2 * x - 3; with sg
- * the sign of q, a = 2 * conv(sg, w) and b = conv(q, w), the sum is b where a > threshold[o], else a. c->x_type is
- * HCK_I8: what is convolved are two planes of -1 and +1, written to the scratch memory; around them lie zeros.
+ * the sign of q and low the rest (q = 2 * sg + low), a = 2 * conv(sg, w) and b = conv(q, w), the sum is b where
+ * a > threshold[o], else a. c->x_type is HCK_I8: what is convolved are two planes of -1 and +1, written to the scratch
+ * memory; around them lie zeros.
  */
 #define HCK_GATED_SCRATCH(elements, kernel_h, kernel_w, out_c) \
     (HCK_BLOCK * (8u * (kernel_h) * (kernel_w) + 8u * (out_c)) + 2u * (elements))
+
+/* What the gate makes of sums of sg and of low: sums = 2 * sums, + lows where that is above the threshold. The generator
+ * proves that the type (HCK_I16 or HCK_I32) holds 3 * products. */
+void hck_gate(hck_type type, const int32_t *threshold, void *sums, const void *lows, size_t rows, size_t channels);
 
 void hck_gated_conv2d(const hck_conv *c, hck_type levels, const int32_t *threshold, const hck_requantise *q,
                       const void *x, void *y, size_t y_stride, void *scratch);

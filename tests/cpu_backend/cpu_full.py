@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from cpu_cases import Case, operand, values
-from cpu_encode import build
+from cpu_encode import FULL, build
 from cpu_sketches import with_map
 
 from cpu_backend.emit.full import full_fields, full_scheme
@@ -15,7 +15,6 @@ from ir.graph import Graph, GraphError, Node
 from ir.ops import Conv2d, OperatorError
 from ir.types import DType, TensorType
 
-FULL = 20
 SHAPES = ((64, 1, 1), (300, 1, 1), (7, 3, 4), (1, 8, 8), (530, 1, 1), (130, 1, 2))
 
 

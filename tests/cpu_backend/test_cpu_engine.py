@@ -156,7 +156,7 @@ def test_cost_of_depthwise_convolutions(board: Target) -> None:
 
 
 def test_bits_are_counted_where_the_processor_can(board: Target) -> None:
-    """And where that is cheaper: not for two planes of a single channel, whose elements of 16 bits are nearly empty."""
+    """And where that is cheaper: not for two planes of one channel, whose elements are nearly empty."""
     with_zvbb = replace(board, cpu=replace(board.cpu, extensions=("zvbb",)))
     binary, bipolar = np.full((64, 64, 3, 3), -1), DType("bipolar", 1)
     slow, fast = (candidate(conv(binary, bipolar), target).cycles for target in (board, with_zvbb))
