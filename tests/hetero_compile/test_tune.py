@@ -1,0 +1,82 @@
+"""hetero-tune: its table, what it resumes, and its one line for what it cannot do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cpu_backend import toolchain
+from cpu_backend.tuning.database import SHIPPED, read_entry
+from hetero_compile import tune_command
+from hetero_compile.tune_command import run
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "ultranet_4w4a.pt"
+BOARDS = ["zu3eg-rvv", "bananapi-f3"]
+
+
+def refuse_to_build(*_: object) -> Path:
+    raise AssertionError("something is measured")
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_the_shipped_example_is_tuned(
+    board: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every layer of the example is in the shipped database, so that nothing has to be measured."""
+    monkeypatch.setattr(tune_command, "measurer", refuse_to_build)
+    assert run([str(EXAMPLE), "--board", board]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("layers_")]
+    assert len(rows) == 6 and sum("(+3)" in row for row in rows) == 1
+    assert lines[-1].startswith("together ") and float(lines[-1].split()[-1].rstrip("x")) > 1.2
+
+
+def test_verify_names_what_does_not_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without measuring: kernels that changed, and a file that is none."""
+    folder = tmp_path / "db"
+    shutil.copytree(SHIPPED, folder)
+    paths = sorted(folder.glob("*/*.json"))
+    for path in paths:
+        path.write_text(path.read_text().replace(read_entry(path).versions["kernels"], "0" * 12))
+    assert run(["verify", "--db", str(folder)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{paths[0].relative_to(folder)}: kernels changed"
+    assert lines[-1] == f"{len(paths)} entries, 0 measured again, {len(paths)} do not hold"
+    paths[0].write_text("{}")
+    assert error(["verify", "--db", str(folder)], capsys).startswith(f"hetero-tune: {paths[0]}: is not an entry")
+
+
+@pytest.mark.slow
+def test_verify_measures_again(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        toolchain.riscv_compiler()
+        toolchain.emulator()
+    except toolchain.ToolError as missing:
+        pytest.skip(str(missing))
+    assert run(["verify", "--sample", "1", "--seed", "4"]) == 0
+    assert " 1 measured again, 0 do not hold" in capsys.readouterr().out
+
+
+def error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error of a run with status 2."""
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and len(printed.err.splitlines()) == 1
+    return printed.err.rstrip()
+
+
+def test_one_line_for_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    board = ["--board", "bananapi-f3"]
+    for arguments, message in (
+        ([str(EXAMPLE), "--board", "nowhere"], "board 'nowhere': unknown (shipped: "),
+        ([str(EXAMPLE), "--board", "polarfire-icicle"], "cores without vectors have one kernel for each layer"),
+        ([str(EXAMPLE), *board, "--on", "telnet://x"], "'telnet://x' is no place to measure (meter, or ssh://"),
+        ([str(EXAMPLE), *board, "--top", "0"], "--top"),
+        ([str(tmp_path / "none.pt"), *board], "none.pt"),
+        ([str(tmp_path), *board], str(tmp_path)),
+        (["verify", "--db", str(tmp_path)], "no measurements"),
+        ([], "Missing argument"),
+    ):
+        assert message in error(arguments, capsys), arguments
