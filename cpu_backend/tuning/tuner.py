@@ -65,7 +65,7 @@ def candidates(signature: Signature, default: Variant, machine: Machine, vlen: i
     same = {default, usual(signature.conv, vlen) if default == USUAL else default}
     others = [v for v in variants_of(signature, vlen) if v not in same]
     others += [USUAL] if default == COLUMNS else []
-    others.sort(key=lambda variant: estimate(signature, variant, machine, vlen))
+    others.sort(key=lambda variant: (estimate(signature, variant, machine, vlen), -variant.pixels))
     return (default, *others[:top])
 
 

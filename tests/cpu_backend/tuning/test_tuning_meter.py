@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tuning_layers import CPU, generic, graph, layer
+from tuning_layers import CPU, gated_layer, generic, graph, layer
 
 from cpu_backend import runner, toolchain
 from cpu_backend.codegen import generate
@@ -65,6 +65,14 @@ def test_as_in_a_generated_region(variant: Variant, meter: OnMeter, tmp_path: Pa
     assert found.detail["instructions"] == pytest.approx(cost.counts.total, rel=0.02)
     assert found.detail["arithmetic"] == pytest.approx(cost.cycles.arithmetic, rel=0.01)
     assert meter.measure(signature, variant) == found  # to the digit
+
+
+def test_a_gated_convolution(meter: OnMeter) -> None:
+    """Two convolutions of planes; wider sums take longer."""
+    found = signature_of(gated_layer())
+    assert found and found.operator == "gated" and COLUMNS not in variants_of(found, CPU.vlen)
+    narrow, wide = (meter.measure(found, Variant("blocks", sums, 4, 8)) for sums in (16, 32))
+    assert 0 < narrow.detail["arithmetic"] < wide.detail["arithmetic"]
 
 
 def test_shipped_entries_hold(meter: OnMeter) -> None:

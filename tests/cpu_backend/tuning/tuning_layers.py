@@ -12,7 +12,7 @@ from cpu_backend.tuning.measure import Measurement
 from cpu_backend.tuning.signature import Signature, signature_of
 from cpu_backend.variants import Variant
 from ir.graph import Graph, Node
-from ir.ops import Conv2d, MaxPool2d, MultiplyShift
+from ir.ops import Conv2d, GatedConv2d, MaxPool2d, MultiplyShift
 from ir.target import Cpu, SharedMemory, Target
 from ir.types import DType, TensorType
 
@@ -50,6 +50,15 @@ def graph(
 
 def layer(**how: int) -> Layer:
     (found,) = layers_of(graph(**how))
+    return found
+
+
+def gated_layer() -> Layer:
+    rng = np.random.default_rng(1)
+    constants = {"w": rng.choice([-1, 1], (16, 8, 3, 3)), "t": np.full(16, 3)}
+    nodes = (Node("conv", GatedConv2d(padding=SAME), ("x", "w", "t")),)
+    x = TensorType.of_dtype((8, 6, 6), DType("uint", 2))
+    (found,) = layers_of(Graph("gated", {"x": x}, nodes, ("conv",), constants).verify())
     return found
 
 
