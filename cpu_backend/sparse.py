@@ -177,7 +177,8 @@ def _runs(tile: Tile, columns: Array, sums: Sums, lo: int, hi: int, first: bool)
     Whatever the order of additions, a partial sum of a channel lies between the sums of the negative and of the
     positive extremes of its products. The first block has a run even without columns: it sets the sums.
     """
-    here = tile.weights[:, np.isin(tile.columns, columns)]
+    ends_at = np.searchsorted(tile.columns, (columns[0], columns[-1] + 1)) if columns.size else (0, 0)
+    here = tile.weights[:, slice(*ends_at)]
     if sums is FLOAT or not here.size:
         return (here.shape[1],) if here.size or first else ()
     wide = here.astype(np.int64)
