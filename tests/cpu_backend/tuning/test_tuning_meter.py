@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tuning_layers import CPU, gated_layer, generic, graph, layer
+from tuning_layers import CPU, alike, gated_layer, generic, signature
 
 from cpu_backend import runner, toolchain
 from cpu_backend.codegen import generate
@@ -24,8 +24,7 @@ from cpu_backend.tuning.model import estimate
 from cpu_backend.tuning.signature import signature_of
 from cpu_backend.tuning.verify import Verdict, sample, stale, verify
 from cpu_backend.variants import COLUMNS, USUAL, Variant
-from ir.engine import Artifact, Port
-from ir.executor import execute
+from ir.engine import Artifact
 from ir.layouts import Plain
 
 ENTRIES = list(Database((SHIPPED,)).entries())
@@ -39,32 +38,22 @@ def meter(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield OnMeter(build_meter(folder), build_measured(folder), generic(), CPU.vlen, folder)
 
 
-@pytest.mark.parametrize(
-    "variant", [USUAL, Variant("blocks", 16, 8, 8), Variant("few", 16, pixels=4), COLUMNS], ids=str
-)
-def test_as_in_a_generated_region(variant: Variant, meter: OnMeter, tmp_path: Path) -> None:
-    """The measured program, on numbers of its own, executes what the layer executes in a region; which is right."""
-    how = {"size": 8, "pool": True}
-    region = graph(**how)
-    (mine,) = layers_of(region)
-    code = generate(region, layers=[applied(mine, variant)])
-    ports = [tuple(Port(t, Plain()) for t in tensors) for tensors in (region.inputs, region.outputs)]
-    artifact = Artifact(code.files, code.sources, *ports)
+def test_as_in_a_generated_region(meter: OnMeter, tmp_path: Path) -> None:
+    """The measured program, on numbers of its own, executes what the layer executes in a region, by every kernel."""
+    region = alike(len(VARIANTS), pool=True)
+    layers = [applied(each, variant) for each, variant in zip(layers_of(region), VARIANTS, strict=True)]
+    code = generate(region, layers=layers)
     x = region.inputs["x"]
-    frame = {"x": np.random.default_rng(SEED).integers(x.lo, x.hi + 1, x.shape)}
-    program = runner.build_region(artifact, region, tmp_path, toolchain.VECTOR)
-    (got,) = runner.run_region(program, artifact, region, [frame], CPU.vlen)
-    np.testing.assert_array_equal(got["act"], execute(region, frame)["act"])
-
-    sources = RegionSources("small", tuple(tmp_path / source for source in code.sources), toolchain.RUNTIME)
-    metered = build_program(sources, "rv64gcv", Plain().pack(frame["x"], x), tmp_path)
-    (cost,) = measure_region(meter.meter, meter.machine, metered, CPU.vlen, ["act"])
-    signature = signature_of(layer(**how))
-    assert signature
-    found = meter.measure(signature, variant)
-    assert found.detail["instructions"] == pytest.approx(cost.counts.total, rel=0.02)
-    assert found.detail["arithmetic"] == pytest.approx(cost.cycles.arithmetic, rel=0.01)
-    assert meter.measure(signature, variant) == found  # to the digit
+    frame = Plain().pack(np.random.default_rng(SEED).integers(x.lo, x.hi + 1, x.shape), x)
+    sources = runner.write_files(Artifact(code.files, code.sources, (), ()), tmp_path)
+    program = build_program(RegionSources("small", tuple(sources), toolchain.RUNTIME), "rv64gcv", frame, tmp_path)
+    costs = measure_region(meter.meter, meter.machine, program, CPU.vlen, [each.name for each in layers])
+    found = signature(pool=True)
+    for variant, cost in zip(VARIANTS, costs, strict=True):
+        measured = meter.measure(found, variant)
+        assert measured.detail["instructions"] == pytest.approx(cost.counts.total, rel=0.02), variant
+        assert measured.detail["arithmetic"] == pytest.approx(cost.cycles.arithmetic, rel=0.01), variant
+        assert meter.measure(found, variant) == measured  # to the digit
 
 
 def test_a_gated_convolution(meter: OnMeter) -> None:

@@ -48,6 +48,17 @@ def graph(
     return Graph("small", {"x": x}, tuple(nodes), ("act",), constants).verify()
 
 
+def alike(count: int, **how: int) -> Graph:
+    """That many of the same layers beside each other."""
+    one = graph(**how)
+    nodes: list[Node] = []
+    for number in range(count):
+        names = {node.name: f"{node.name}{number}" for node in one.nodes}
+        nodes += [Node(names[n.name], n.op, tuple(names.get(i, i) for i in n.inputs)) for n in one.nodes]
+    outputs = tuple(node.name for node in nodes if node.name.startswith("act"))
+    return Graph(one.name, one.inputs, tuple(nodes), outputs, one.constants).verify()
+
+
 def layer(**how: int) -> Layer:
     (found,) = layers_of(graph(**how))
     return found
