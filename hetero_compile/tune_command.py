@@ -71,7 +71,8 @@ def command(
     where = Place(address, ssh_config, timeout, tuple(shlex.split(launcher)))
     target = load_board(board)
     machine = load_machine(target.cpu.machine)
-    layers = tunable_layers(model, arch, target, lambda what: None)
+    with console.status("reading the model") as status:
+        layers = tunable_layers(model, arch, target, status.update)
     todo = tasks(layers, machine, target.cpu.vlen, top)
     _measure(todo, where, target, machine, folder, again, console)
     entries = [(task, present(task, machine, target.cpu.vlen, "board" if address else METER, folder)) for task in todo]

@@ -17,6 +17,7 @@ from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import Variant
 from hetero_compile import tune_command
 from hetero_compile.board import load_board
+from hetero_compile.flow import engines
 from hetero_compile.tune_command import run
 from host.manifest import Board, Manifest, Region, Stage, Tensor
 from host.package import write_package
@@ -118,6 +119,13 @@ def test_a_package_is_tuned(
         assert lines[-1].endswith("cycles by default, 2,000 tuned: 1.00x")
     assert len(on.asked) == len(set(on.asked)) == 2 * 3
     assert len(list((tmp_path / "db").glob("generic-vlen256/*.json"))) == 2
+
+
+def test_a_compilation_takes_ones_own_measurements_first(tmp_path: Path) -> None:
+    (engine,) = (engine for engine in engines(tmp_path) if isinstance(engine, CpuEngine))
+    assert engine.database.folders == (tmp_path, SHIPPED)
+    (engine,) = (engine for engine in engines() if isinstance(engine, CpuEngine))
+    assert engine.database.folders == (SHIPPED,)
 
 
 def error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
