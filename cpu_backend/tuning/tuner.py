@@ -38,7 +38,7 @@ class Step:
     known: bool
 
 
-def tasks(layers: Iterable[tuple[str, Signature, Variant]], machine: Machine, vlen: int, top: int) -> tuple[Task, ...]:
+def tasks(layers: Iterable[Tunable], machine: Machine, vlen: int, top: int) -> tuple[Task, ...]:
     """Of layers with their signatures and defaults; ``top``: most variants of each beside the default."""
     found: dict[str, Task] = {}
     for name, signature, default in layers:
