@@ -15,7 +15,7 @@ from cpu_backend.tuning.database import SHIPPED, Database, read_entry
 from cpu_backend.tuning.measure import Measurement
 from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import Variant
-from hetero_compile import tune_command
+from hetero_compile import tune, tune_command
 from hetero_compile.board import load_board
 from hetero_compile.flow import engines
 from hetero_compile.tune_command import run
@@ -134,6 +134,20 @@ def error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     printed = capsys.readouterr()
     assert printed.out == "" and len(printed.err.splitlines()) == 1
     return printed.err.rstrip()
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh")
+def test_a_board_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reached for before anything is compiled."""
+    monkeypatch.setattr(tune, "build_program", refuse_to_build)
+    arguments = [str(package(tmp_path / "package")), "--board", "bananapi-f3", "--on", "ssh://127.0.0.1:1"]
+    assert run([*arguments, "--db", str(tmp_path / "db")]) == 2
+    assert capsys.readouterr().err == (
+        "hetero-tune: 127.0.0.1: ssh: connect to host 127.0.0.1 port 1: Connection refused\n"
+    )
+    assert not (tmp_path / "db").exists()
 
 
 def test_one_line_for_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
