@@ -68,7 +68,7 @@ def command(
     """
     console = Console(highlight=False, soft_wrap=True)
     address = None if place == METER else Address.parse(place)
-    where = Place(address, ssh_config, timeout, tuple(shlex.split(launcher)))
+    where = Place(address, ssh_config, timeout, _words(launcher))
     target = load_board(board)
     machine = load_machine(target.cpu.machine)
     with console.status("reading the model") as status:
@@ -127,6 +127,13 @@ def run(arguments: Sequence[str]) -> int:
         print("hetero-tune: interrupted; what was measured is kept, the same command goes on", file=sys.stderr)
         return 130
     return status
+
+
+def _words(launcher: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(launcher))
+    except ValueError as error:
+        raise TuneError(f"--launcher {launcher!r}: {error}") from None
 
 
 def _fail(message: str) -> int:

@@ -157,6 +157,7 @@ def test_one_line_for_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
         ([str(EXAMPLE), "--board", "polarfire-icicle"], "cores without vectors have one kernel for each layer"),
         ([str(EXAMPLE), *board, "--on", "telnet://x"], "'telnet://x' is no place to measure (meter, or ssh://"),
         ([str(EXAMPLE), *board, "--top", "0"], "--top"),
+        ([str(EXAMPLE), *board, "--launcher", "taskset '2"], '--launcher "taskset \'2": No closing quotation'),
         ([str(tmp_path / "none.pt"), *board], "none.pt"),
         ([str(tmp_path), *board], str(tmp_path)),
         (["verify", "--db", str(tmp_path)], "no measurements"),
