@@ -48,7 +48,8 @@ def has_pruned_columns(layer: Layer) -> bool:
 def pruned_weights(layer: Layer) -> Pruned | None:
     """The weights by columns with their proof, of a layer that the kernel takes; None where nothing is proven."""
     x = layer.x
-    return prune(as_columns(weights_of(layer)), x.lo, x.hi, 8 * x.dtype.container.itemsize)
+    columns = as_columns(weights_of(layer)).astype(np.int32)
+    return prune(columns, x.lo, x.hi, 8 * x.dtype.container.itemsize)
 
 
 def as_columns(weights: Array) -> Array:

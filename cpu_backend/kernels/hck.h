@@ -63,8 +63,8 @@ void hck_requantise_rows(const hck_requantise *q, const void *x, hck_type x_type
 
 #define HCK_BLOCK 8u /* most pixels that a convolution works on at a time */
 
-/* Which vector kernel: by the rules in hck_conv_rvv.c, or one of its own choosing (cpu_backend/variants.py says what there
- * is). Of the pixels that do not fill a block, a kernel for few takes care. Without vectors it means nothing. */
+/* Which vector kernel: by the rules of hck_conv_rvv.c, or one that a tuner chose (cpu_backend/variants.py says which there
+ * are). Pixels that do not fill a block go to a kernel for few. Without vectors it means nothing. */
 typedef enum {
     HCK_USUAL,
     HCK_BLOCKS,   /* sums, lmul and pixels say which tile kernel of hck_conv_rvv.c */
@@ -93,7 +93,7 @@ typedef struct {
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
     const void *zeros; /* kernel_w * in_c elements: what lies beside the picture */
-    hck_choice kernel;
+    hck_choice kernel; /* all zero: by the rules */
 } hck_conv;
 
 /* Bytes of scratch memory, 8-byte aligned: pointers to the pixels under a block's windows, then its accumulators. */
