@@ -8,6 +8,7 @@ from typing import NoReturn
 import numpy as np
 
 from frontend.errors import ModelError
+from frontend.lower.values import one
 from ir.graph import Graph, Node
 from ir.ops import Affine, BatchNorm, Curve, Quantize, Reshape, Slice, SpaceToDepth, Transpose
 from ir.records import Quantise
@@ -97,7 +98,7 @@ def _through(graph: Graph, node: Node, raw: _Raw | None) -> _Raw:
     if raw is not None and isinstance(op, Curve) and op.name == "relu":
         return replace(raw, rectified=True)
     if raw is not None and isinstance(op, Affine | BatchNorm) and not raw.rectified:
-        gain, offset = op.affine(*constants) if isinstance(op, BatchNorm) else constants
+        gain, offset = (one(v) for v in (op.affine(*constants) if isinstance(op, BatchNorm) else constants))
         if not raw.moved or max(gain.size, offset.size) == 1:
             return replace(raw, gain=raw.gain * gain, offset=raw.offset * gain + offset)
     return _refuse(graph, node, "works on an input before it is quantised: quantise it, or say with --input its type")

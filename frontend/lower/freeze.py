@@ -16,7 +16,16 @@ from frontend.lower import real
 from frontend.lower.feeds import feeds, integer_inputs, shaped_like_their_readers
 from frontend.lower.values import State, Value
 from ir.graph import Graph, Node
-from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MultiplyShift, Op, Scaled, SpaceToDepth
+from ir.ops import (
+    BatchNorm,
+    Concat,
+    Conv2d,
+    FakeQuantize,
+    MultiplyShift,
+    Op,
+    Scaled,
+    SpaceToDepth,
+)
 from ir.records import Dequantise, Quantise
 from ir.types import DType
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from frontend.lower.exact import requantise, sign
-from frontend.lower.values import State, Step, Value
+from frontend.lower.values import State, Step, Value, one
 from ir.graph import Node
 from ir.ops import (
     Add,
@@ -42,8 +42,8 @@ LARGEST_SUM = 1 << 30
 
 
 def _affine(state: State, node: Node) -> None:
-    x, (gain, offset) = state.operand(node, node.inputs[0]), (state.graph.constants[i] for i in node.inputs[1:])
-    state.values[node.name] = x.then(gain.astype(np.float64), offset.astype(np.float64))
+    x, (scale, offset) = state.operand(node, node.inputs[0]), (state.graph.constants[i] for i in node.inputs[1:])
+    state.values[node.name] = x.then(one(scale.astype(np.float64)), one(offset.astype(np.float64)))
 
 
 def _curve(state: State, node: Node) -> None:
@@ -57,12 +57,7 @@ def _curve(state: State, node: Node) -> None:
 def _dequantize(state: State, node: Node) -> None:
     integers, scale = (state.graph.constants[i] for i in node.inputs)
     state.constants[node.name] = integers.astype(np.int64)
-    state.values[node.name] = Value(node.name, gain=_one(scale))
-
-
-def _one(values: Array) -> Array:
-    """(1,) where all numbers are the same."""
-    return values[:1] if (values == values[0]).all() else values
+    state.values[node.name] = Value(node.name, gain=one(scale))
 
 
 def _quantize(state: State, node: Node) -> None:
@@ -126,7 +121,7 @@ def convolution(state: State, node: Node) -> None:
         scales = x.scales
     bias = state.graph.constants[node.inputs[2]].astype(np.float64) if len(node.inputs) == 3 else None
     tensor = state.emit(node, op, (x.tensor, w.tensor))
-    state.values[node.name] = Value(tensor, gain=_one(w.scales * scales), offset=bias)
+    state.values[node.name] = Value(tensor, gain=one(w.scales * scales), offset=bias)
 
 
 def _sum_pool(state: State, node: Node) -> None:
@@ -180,7 +175,7 @@ def _add(state: State, node: Node) -> None:
     names = [_times(state, node, v, f, s) for v, f, s in ((x, first, "left"), (y, second, "right"))]
     offsets = [v.offset for v in (x, y) if v.offset is not None]
     offset = np.sum(np.broadcast_arrays(*offsets), axis=0) if offsets else None
-    state.values[node.name] = Value(state.emit(node, Add(), (names[0], names[1])), gain=_one(unit), offset=offset)
+    state.values[node.name] = Value(state.emit(node, Add(), (names[0], names[1])), gain=one(unit), offset=offset)
 
 
 def _factors(x: Array, y: Array, ends: int) -> tuple[Array, Array, Array]:

@@ -91,6 +91,11 @@ class Value:
         )
 
 
+def one(values: Array) -> Array:
+    """(1,) where all numbers of a vector are the same."""
+    return values[:1] if (values == values[0]).all() else values
+
+
 @dataclass
 class State:
     """What is frozen so far. ``values`` maps tensors of the float graph to their integer form; ``inputs`` are those of

@@ -120,20 +120,16 @@ def _trunc(b: Builder, node: OnnxNode) -> None:
     cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
     b.require(node, zero == 0 and 0 <= cut < WIDEST, f"zero point {zero} and {cut} bits less are not supported")
     rounding = str(node.attributes.get("rounding_mode", "FLOOR")).upper()
-    integers = b.map(node, Curve("rint"), _times(b, node, b.value(node), 1 / step), name="integers")
-    halved = _times(b, node, integers, 2.0**-cut)
+    integers = b.map(node, Curve("rint"), b.affine(node, b.value(node), 1 / step, name="scaled"), name="integers")
+    halved = b.affine(node, integers, 2.0**-cut, name="scaled")
     op = Quantize(-EVERYTHING, EVERYTHING, 0, rounding)
     whole = b.map(node, op, halved, name="truncated", scale=np.ones(1))
-    b.define(node, b.map(node, Affine(), whole, gain=np.array([step]), offset=np.zeros(1)))
-
-
-def _times(b: Builder, node: OnnxNode, x: Value, factor: float, offset: float = 0.0) -> Value:
-    return b.map(node, Affine(), x, name="scaled", gain=np.array([factor]), offset=np.array([offset]))
+    b.define(node, b.affine(node, whole, step))
 
 
 def _affine(b: Builder, node: OnnxNode, x: Value, gain: Array, offset: Array) -> None:
     x, vectors = b.per_channel(node, x, gain, offset)
-    b.define(node, b.map(node, Affine(), x, gain=_narrow(vectors[0]), offset=_narrow(vectors[1])))
+    b.define(node, b.map(node, Affine(), x, scale=vectors[0], offset=vectors[1]))
 
 
 def _arithmetic(b: Builder, node: OnnxNode) -> None:
@@ -152,7 +148,7 @@ def _arithmetic(b: Builder, node: OnnxNode) -> None:
 def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
     b.require(node, node.operator in ("Add", "Sub"), "products of two computed tensors are not supported")
     x, y = together(b, node, x, y)
-    y = y if node.operator == "Add" else _times(b, node, y, -1.0)
+    y = y if node.operator == "Add" else b.affine(node, y, -1.0, name="negated")
     b.define(node, Value(b.emit(node, Add(), x.tensor, y.tensor), x.shape, x.axes))
 
 

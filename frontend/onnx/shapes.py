@@ -155,8 +155,8 @@ def _pad(b: Builder, node: OnnxNode) -> None:
     missing = [axis for axis in grown if axis not in x.axes]
     if missing:
         x = b.arranged(node, x, sorted({axis for axis in range(rank) if x.shape[axis] > 1} | set(grown)))
-    before, after = (tuple(0 if a == NONE else pads[k + a] for a in x.axes) for k in (0, rank))
-    tensor = b.emit(node, Pad(before, after, int(value)), x.tensor)  # type: ignore[arg-type]
+    (front, top, left), (behind, bottom, right) = ([0 if a == NONE else pads[k + a] for a in x.axes] for k in (0, rank))
+    tensor = b.emit(node, Pad((top, left, bottom, right), (front, behind), int(value)), x.tensor)
     shape = tuple(n + pads[i] + pads[rank + i] for i, n in enumerate(x.shape))
     return b.define(node, Value(tensor, shape, x.axes))
 

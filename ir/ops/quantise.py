@@ -40,14 +40,17 @@ def _per_channel_or_one(operands: Sequence[Operand], *names: str) -> TensorType:
 
 @dataclass(frozen=True)
 class Affine(Op):
-    """``x * gain[c] + offset[c]``; operands x, gain (C,) or (1,), offset (C,) or (1,)."""
+    """``x * scale[c] + offset[c]`` with operands x, scale (C,), offset (C,)."""
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        return _per_channel_or_one(operands, "gain", "offset")
+        type_ = _per_channel_or_one(operands, "scale", "offset")
+        shapes = [operand.type.shape for operand in operands[1:]]
+        need(shapes == [operands[0].type.shape[:1]] * 2, f"scale and offset have shapes {shapes}, need one per channel")
+        return type_
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        x, gain, offset = (v.astype(np.float64) for v in values)
-        return x * per_channel(gain, x.ndim) + per_channel(offset, x.ndim)
+        x, scale, offset = (v.astype(np.float64) for v in values)
+        return x * per_channel(scale, x.ndim) + per_channel(offset, x.ndim)
 
 
 @dataclass(frozen=True)
