@@ -18,6 +18,7 @@ from host.package import Package, write_package
 from ir.engine import Artifact, Engine
 from ir.graph import Graph
 from ir.ops import MultiplyShift, Sign, Thresholds
+from ir.passes.addends import FoldAddends
 from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
@@ -62,7 +63,7 @@ class Compiled:
 
 def passes(options: Options) -> tuple[Pass, ...]:
     """The integer graph's passes in order."""
-    return (RemoveDead(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
+    return (RemoveDead(), FoldAddends(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
 
 
 def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
@@ -114,15 +115,8 @@ def manifest_of(compiled: Compiled) -> Manifest:
         head=compiled.model.head,
         dequantise=compiled.frozen.dequantise,
         quantise=compiled.frozen.quantise,
-        shapes=file_shapes(compiled),
+        shapes=compiled.model.shapes,
     )  # fmt: skip
-
-
-def file_shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
-    """The shapes in the model's file by the names of the integer graph, whose outputs come in the same order."""
-    given = compiled.model.shapes
-    names = dict(zip(compiled.model.graph.outputs, compiled.graph.outputs, strict=False))
-    return {names.get(name, name): shape for name, shape in given.items()}
 
 
 def package(
