@@ -120,7 +120,7 @@ def _check_opset(path: Path, model: onnx.ModelProto) -> None:
     versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
     if len(versions) != 1 or versions[0] not in OPSETS:
         given = ", ".join(map(str, versions)) or "none"
-        raise ModelError(f"{path}: opset {given} is not read (allowed: {OPSETS[0]} to {OPSETS[-1]})")
+        raise ModelError(f"{path}: ONNX of opset {given} is not read (allowed: {OPSETS[0]} to {OPSETS[-1]})")
 
 
 def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:

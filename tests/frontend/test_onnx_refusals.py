@@ -114,7 +114,7 @@ CASES: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "open shape": (_shape(1, 3, "height", 6), "input 'x': axis 2 is 'height': export with static shapes"),
     "empty input": (_shape(1, 3, 0, 6), "whose extents have to be at least 1"),
     "batch": (_shape(7, 3, 6, 6), "input 'x' has shape (7, 3, 6, 6): more than three axes beside a batch of 1"),
-    "future": (lambda m: setattr(m.opset_import[0], "version", 99), "opset 99 is not read (allowed: 7 to 26)"),
+    "future": (lambda m: setattr(m.opset_import[0], "version", 99), "ONNX of opset 99 is not read (allowed: 7 to 26)"),
     "nan scale": (lambda m: set_number(constant(m, "Quant", 1), np.nan), "scale holds values that are not finite"),
     "zero scale": (lambda m: set_number(constant(m, "Quant", 1), 0.0), "scale has to be above 0"),
     "negative scale": (lambda m: set_number(constant(m, "Quant", 1), -1.0), "scale has to be above 0"),
