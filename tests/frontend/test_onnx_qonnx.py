@@ -130,6 +130,26 @@ def test_average_pool_by_truncation(tmp_path: Path) -> None:
         assert np.allclose(run(imported, frozen, integers * 0.1)[0], (sums >> 2) * 0.1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_of_any_two_scales_for_every_pair_of_bytes(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    scales = rng.uniform(0.01, 0.1, 3).astype(np.float32)
+    net = Network((1, 2, 256, 256))
+    x = net.quant("x", 1.0, 8)
+    first, second = (net.add("Slice", x, *(net.constant([v], "int64") for v in (i, i + 1, 1))) for i in (0, 1))
+    parts = [
+        net.quant(net.add("Mul", half, net.constant(scale)), scale, 8)
+        for half, scale in zip((first, second), scales, strict=False)
+    ]
+    y = net.quant(net.add("Add", *parts), 2 * scales[2], 8)
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128))
+    sums = a * float(scales[0]) + b * float(scales[1])
+    step = float(np.float32(2 * scales[2]))
+    expected = np.rint(np.clip(sums / step, -128, 127)) * step
+    assert np.array_equal(run(imported, frozen, np.stack([a, b])[None]), expected[None, None])
+
+
 def test_a_residual_of_two_scales(tmp_path: Path) -> None:
     """Scales of 2:3 are brought to a common one without rounding."""
     net = Network((1, 2, 3, 3))
