@@ -22,6 +22,7 @@ from ir.ops import (
     DepthToSpace,
     Dequantize,
     MaxPool2d,
+    Multiply,
     MultiplyShift,
     MultiThreshold,
     Op,
@@ -33,6 +34,7 @@ from ir.ops import (
     Transpose,
     Upsample,
 )
+from ir.ops.quantise import FALLING_CURVES
 from ir.types import Array
 
 NEAR = 1e-6
@@ -51,7 +53,7 @@ def _curve(state: State, node: Node) -> None:
     op, x = node.op, state.operand(node, node.inputs[0])
     assert isinstance(op, Curve)
     slope = 1.0 if op.name in ("relu", "clip") else None
-    step = Step(lambda values: op.evaluate((values,)), slope)
+    step = Step(lambda values: op.evaluate((values,)), slope, falls=op.name in FALLING_CURVES)
     state.values[node.name] = x if x.raw else replace(x, curve=(*x.curve, step))
 
 
@@ -102,8 +104,9 @@ def centred(state: State, node: Node, x: Value, what: str) -> Value:
     if abs(steps - round(steps)) > NEAR * max(1.0, abs(steps)):
         state.fail(node, f"{what} has an offset of {steps} steps, which is no zero point")
     channels = state.type_of(x.tensor).shape[0]
-    zero = state.constant(f"{node.name}.zero", np.full(channels, round(steps), np.int64))
-    return replace(x, tensor=state.emit(node, Add(), (x.tensor, zero), "centred"), offset=None)
+    name = next(n for n in ("centred", "centred2") if f"{node.name}.{n}" not in state.types)
+    zero = state.constant(f"{node.name}.{name}.zero", np.full(channels, round(steps), np.int64))
+    return replace(x, tensor=state.emit(node, Add(), (x.tensor, zero), name), offset=None)
 
 
 def convolution(state: State, node: Node) -> None:
@@ -137,7 +140,7 @@ def _sum_pool(state: State, node: Node) -> None:
 def max_pool(state: State, node: Node) -> None:
     """The map goes on behind the maximum where it does not fall."""
     x = state.operand(node, node.inputs[0])
-    if x.raw or bool((x.scales <= 0).any()):
+    if x.raw or bool((x.scales <= 0).any()) or any(step.falls for step in x.curve):
         state.fail(node, "needs a quantised input, or one whose scale is above 0")
     state.values[node.name] = replace(x, tensor=state.emit(node, node.op, (x.tensor,)))
 
@@ -198,6 +201,15 @@ def _factors(x: Array, y: Array, ends: int) -> tuple[Array, Array, Array]:
     return first, second, unit
 
 
+def _multiply(state: State, node: Node) -> None:
+    """Products of integers, whose scale is the product of both."""
+    x, y = (centred(state, node, state.operand(node, i), f"operand '{i}'") for i in node.inputs)
+    if x.raw or y.raw:
+        state.fail(node, "operands have to be quantised")
+    tensor = state.emit(node, node.op, (x.tensor, y.tensor))
+    state.values[node.name] = Value(tensor, gain=x.scales * y.scales)
+
+
 def _times(state: State, node: Node, x: Value, factors: Array, step: str) -> str:
     if (factors == 1).all():
         return x.tensor
@@ -217,6 +229,7 @@ RULES: Mapping[type[Op], Callable[[State, Node], None]] = {
     DepthToSpace: moved,
     Dequantize: _dequantize,
     MaxPool2d: max_pool,
+    Multiply: _multiply,
     MultiThreshold: _multi_threshold,
     Pad: _pad,
     Quantize: _quantize,

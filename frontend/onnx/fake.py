@@ -11,7 +11,7 @@ from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.pairs import split, together
 from frontend.onnx.rule import Rule
-from ir.ops import Add, Affine, BatchNorm, Curve, MultiThreshold, Quantize
+from ir.ops import Add, Affine, BatchNorm, Curve, Multiply, MultiThreshold, Quantize
 from ir.rounding import ROUNDINGS
 from ir.types import Array
 
@@ -146,10 +146,24 @@ def _arithmetic(b: Builder, node: OnnxNode) -> None:
 
 
 def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
-    b.require(node, node.operator in ("Add", "Sub"), "products of two computed tensors are not supported")
+    b.require(node, node.operator != "Div", "divides by a computed tensor")
     x, y = together(b, node, x, y)
+    if node.operator == "Mul":
+        return b.define(node, _product(b, node, x, y))
     y = y if node.operator == "Add" else b.affine(node, y, -1.0, name="negated")
-    b.define(node, Value(b.emit(node, Add(), x.tensor, y.tensor), x.shape, x.axes))
+    return b.define(node, Value(b.emit(node, Add(), x.tensor, y.tensor), x.shape, x.axes))
+
+
+def _product(b: Builder, node: OnnxNode, x: Value, y: Value) -> Value:
+    """x * y; with the sigmoid of x that is one function of x."""
+    for gated, gate in ((x, y), (y, x)):
+        made = b.by_name.get(gate.tensor)
+        if made is not None and made.inputs == (gated.tensor,) and isinstance(made.op, Curve):
+            if made.op.name == "sigmoid":
+                return b.map(node, Curve("swish", 1.0), gated)
+            if made.op == Curve("hardsigmoid", 1 / 6, 0.5):
+                return b.map(node, Curve("hardswish"), gated)
+    return Value(b.emit(node, Multiply(), x.tensor, y.tensor), x.shape, x.axes)
 
 
 def _batch_norm(b: Builder, node: OnnxNode) -> None:
@@ -177,6 +191,12 @@ def _curve(name: str, a: tuple[str, float] = ("", 0.0), b_: tuple[str, float] = 
         b.define(node, b.map(node, Curve(name, *values), b.value(node)))
 
     return rule
+
+
+def _gelu(b: Builder, node: OnnxNode) -> None:
+    approximate = str(node.attributes.get("approximate", "none"))
+    b.require(node, approximate == "none", f"approximate '{approximate}' is not supported (allowed: none)")
+    b.define(node, b.map(node, Curve("gelu"), b.value(node)))
 
 
 def _clip(b: Builder, node: OnnxNode) -> None:
@@ -256,6 +276,7 @@ def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
 
 
 RULES: Mapping[str, Rule] = {
+    "Abs": _curve("abs"),
     "Add": _arithmetic,
     "BatchNormalization": _batch_norm,
     "BipolarQuant": _bipolar_quant,
@@ -266,6 +287,8 @@ RULES: Mapping[str, Rule] = {
     "Div": _arithmetic,
     "Elu": _curve("elu", ("alpha", 1.0)),
     "Floor": _curve("floor"),
+    "Gelu": _gelu,
+    "HardSwish": _curve("hardswish"),
     "HardSigmoid": _curve("hardsigmoid", ("alpha", 0.2), ("beta", 0.5)),
     "LeakyRelu": _curve("leaky", ("alpha", 0.01)),
     "Mul": _arithmetic,
@@ -279,6 +302,7 @@ RULES: Mapping[str, Rule] = {
     "Softplus": _curve("softplus"),
     "Softsign": _curve("softsign"),
     "Sub": _arithmetic,
+    "Swish": _curve("swish", ("alpha", 1.0)),
     "Tanh": _curve("tanh"),
     "Trunc": _trunc,
 }

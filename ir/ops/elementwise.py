@@ -43,6 +43,10 @@ class Multiply(Op):
     """``x * y`` with operands x (C, H, W) and y (C, H, W), (C, 1, 1) (a gate per channel) or (1, H, W) (per pixel)."""
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
+        if len(operands) == 2 and not any(operand.type.dtype.is_integer for operand in operands):
+            shapes = [operand.type.shape for operand in operands]
+            need(shapes[0] == shapes[1], f"y has shape {shapes[1]}, needs {shapes[0]}")
+            return TensorType(shapes[0], DType("float", 64))
         x, y = (operand.type for operand in _integers(operands, "x", "y"))
         need(len(x.shape) == 3, f"takes x (channels, height, width), got shape {x.shape}")
         allowed = (x.shape, (x.shape[0], 1, 1), (1, *x.shape[1:]))
@@ -51,7 +55,8 @@ class Multiply(Op):
         return _typed(x.shape, [(min(products), max(products))])
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        x, y = (v.astype(np.int64) for v in values)
+        real = any(v.dtype.kind == "f" for v in values)
+        x, y = (v.astype(np.float64 if real else np.int64) for v in values)
         return x * y
 
 

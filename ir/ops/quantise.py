@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import erf
 
 import numpy as np
 
@@ -27,6 +28,14 @@ CURVES: Mapping[str, Callable[[Array, float, float], Array]] = {
     "rint": lambda x, a, b: np.rint(x),
 }
 """Functions of one value that do not fall (``leaky`` and ``elu`` where a is not negative), by name."""
+
+FALLING_CURVES: Mapping[str, Callable[[Array, float, float], Array]] = {
+    "abs": lambda x, a, b: np.abs(x),
+    "gelu": lambda x, a, b: 0.5 * x * (1.0 + np.vectorize(erf, otypes=[np.float64])(x / np.sqrt(2.0))),
+    "hardswish": lambda x, a, b: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0),
+    "swish": lambda x, a, b: x / (1.0 + np.exp(-np.clip(a * x, -700.0, 700.0))),
+}
+"""Functions that fall somewhere, and rise elsewhere."""
 
 
 def _per_channel_or_one(operands: Sequence[Operand], *names: str) -> TensorType:
@@ -55,7 +64,7 @@ class Affine(Op):
 
 @dataclass(frozen=True)
 class Curve(Op):
-    """A function of `CURVES`, value by value, with its parameters ``a`` and ``b``."""
+    """A function of `CURVES` or `FALLING_CURVES`, value by value, with its parameters ``a`` and ``b``."""
 
     name: str
     a: float = 0.0
@@ -63,13 +72,15 @@ class Curve(Op):
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
         need(len(operands) == 1, f"takes one operand, got {len(operands)}")
-        need(self.name in CURVES, f"'{self.name}' is unknown (allowed: {', '.join(CURVES)})")
+        known = {**CURVES, **FALLING_CURVES}
+        need(self.name in known, f"'{self.name}' is unknown (allowed: {', '.join(known)})")
         need(self.name not in ("leaky", "elu", "hardsigmoid") or self.a >= 0, f"{self.name} falls: a is {self.a}")
         need(self.name != "clip" or self.a <= self.b, f"range {self.a}..{self.b} is empty")
         return TensorType(operands[0].type.shape, DType("float", 64))
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        return np.asarray(CURVES[self.name](values[0].astype(np.float64), self.a, self.b))
+        function = CURVES.get(self.name) or FALLING_CURVES[self.name]
+        return np.asarray(function(values[0].astype(np.float64), self.a, self.b))
 
 
 @dataclass(frozen=True)
