@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -33,13 +34,20 @@ def feeds(graph: Graph) -> dict[str, Quantise]:
     return {name: _record(graph, name) for name, type_ in graph.inputs.items() if not type_.dtype.is_integer}
 
 
-def shaped_like_their_readers(graph: Graph) -> Graph:
-    """The graph without the `Reshape` of an input that nothing else reads: the input has the new shape itself. Files of
-    tensors keep the shape of the model's file, which has the same elements in the same order."""
+def shaped_like_their_readers(graph: Graph, records: Mapping[str, Quantise]) -> Graph:
+    """The graph without the `Reshape` of an input that nothing else reads: the input has the new shape itself, unless
+    its record has numbers per channel. Files of tensors keep the shape of the model's file, which has the same elements
+    in the same order."""
+    fixed = {name for name, record in records.items() if max(len(record.gain), len(record.offset)) > 1}
     nodes, inputs, renamed = [], dict(graph.inputs), {}
     for node in graph.nodes:
         source = node.inputs[0]
-        sole = source in inputs and graph.consumers[source] == (node.name,) and node.name not in graph.outputs
+        sole = (
+            source in inputs
+            and source not in fixed
+            and graph.consumers[source] == (node.name,)
+            and node.name not in graph.outputs
+        )
         if isinstance(node.op, Reshape) and sole:
             inputs[source] = replace(inputs[source], shape=node.op.shape)
             renamed[node.name] = source
@@ -48,7 +56,7 @@ def shaped_like_their_readers(graph: Graph) -> Graph:
     return replace(graph, inputs=inputs, nodes=tuple(nodes))
 
 
-def integer_inputs(graph: Graph, records: dict[str, Quantise]) -> dict[str, TensorType]:
+def integer_inputs(graph: Graph, records: Mapping[str, Quantise]) -> dict[str, TensorType]:
     """The integer graph's inputs."""
     types = dict(graph.inputs)
     for name, record in records.items():

@@ -50,7 +50,7 @@ def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
     Raises ModelError naming the node where a value has no integer form.
     """
     if all(type_.dtype.is_integer for type_ in graph.types.values()):
-        return Frozen(shaped_like_their_readers(graph), {})
+        return Frozen(shaped_like_their_readers(graph, {}), {})
     records = feeds(graph)
     state = State(graph, fraction_bits, integer_inputs(graph, records))
     state.values |= {name: Value(name, raw=True) for name in records}
@@ -72,7 +72,7 @@ def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
         for n in state.nodes
     ]
     integer = Graph(graph.name, state.inputs, (), graph.outputs, state.constants).with_nodes(nodes)
-    return Frozen(shaped_like_their_readers(integer), dequantise, records)
+    return Frozen(shaped_like_their_readers(integer, records), dequantise, records)
 
 
 def _output(state: State, node: Node, name: str) -> tuple[str, Dequantise]:

@@ -101,6 +101,25 @@ def test_bipolar_networks_have_signs(tmp_path: Path) -> None:
     assert np.array_equal(run(imported, frozen, values), expected)
 
 
+def test_pictures_normalised_per_channel_and_flattened(tmp_path: Path) -> None:
+    """The mean and deviation of each channel go into the input's record; its shape is that of the file."""
+    rng = np.random.default_rng(7)
+    mean, deviation = rng.uniform(0.3, 0.6, (1, 3, 1, 1)), rng.uniform(0.2, 0.3, (1, 3, 1, 1))
+    net = Network((1, 3, 4, 4))
+    x = net.add("Div", net.add("Sub", "x", net.constant(mean)), net.constant(deviation))
+    x = net.add("Flatten", net.quant(x, 0.05, 6))
+    weights = rng.integers(-3, 4, (48, 5))
+    path = net.save(tmp_path, net.add("MatMul", x, net.quant(net.constant(weights * 0.5), 0.5, 3)))
+    imported, frozen = integers_of(path)
+    (record,) = frozen.quantise.values()
+    assert len(record.gain) == 3
+    picture = rng.random((1, 3, 4, 4))
+    normalised = (picture - mean.astype(np.float32)) / deviation.astype(np.float32)
+    step = float(np.float32(0.05))
+    expected = (np.rint(np.clip(normalised / step, -32, 31)) * step).reshape(1, 48) @ (weights * 0.5)
+    assert np.allclose(run(imported, frozen, picture), expected, rtol=1e-9)
+
+
 def test_multi_thresholds(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     table = np.sort(rng.normal(0, 2, (3, 7)), axis=1).astype(np.float32)
