@@ -8,6 +8,7 @@ import numpy as np
 
 from frontend.onnx import shapes
 from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
+from frontend.onnx.folding import cast_type
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.pairs import split, together
 from frontend.onnx.rule import Rule
@@ -70,6 +71,7 @@ def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
     source, result = node.inputs[0], node.outputs[0]
     if source in b.folded:
         values = b.real(node, b.folded[source], "the constant")
+        _need_scales(b, node, values, scale)
         b.require(node, op.rounding in ROUNDINGS, f"rounding '{op.rounding}' is unknown ({', '.join(ROUNDINGS)})")
         integers = op.integers(values, scale)
         whole = np.broadcast_to(scale, integers.shape)
@@ -80,6 +82,13 @@ def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
         b.define(node, b.map(node, op, x, scale=_narrow(vector)))
 
 
+def _need_scales(b: Builder, node: OnnxNode, values: Array, scale: Array) -> None:
+    """Scales of a constant have to be broadcast to its shape."""
+    shape = (1,) * (values.ndim - scale.ndim) + scale.shape
+    fits = len(shape) == values.ndim and all(s in (1, n) for s, n in zip(shape, values.shape, strict=True))
+    b.require(node, fits, f"scales of shape {scale.shape} do not broadcast to {values.shape}")
+
+
 def _narrow(vector: Array) -> Array:
     """One number where all are the same."""
     return vector[:1] if (vector == vector[0]).all() else vector
@@ -88,6 +97,7 @@ def _narrow(vector: Array) -> Array:
 def _bipolar(b: Builder, node: OnnxNode, scale: Array) -> None:
     source, result = node.inputs[0], node.outputs[0]
     if source in b.folded:
+        _need_scales(b, node, b.folded[source], scale)
         signs = np.where(b.folded[source] >= 0, 1, -1)
         b.quantised[result] = Quantised(signs, np.broadcast_to(scale, signs.shape))
         b.folded[result] = b.quantised[result].values
@@ -193,6 +203,12 @@ def _curve(name: str, a: tuple[str, float] = ("", 0.0), b_: tuple[str, float] = 
     return rule
 
 
+def _cast(b: Builder, node: OnnxNode) -> None:
+    kind = cast_type(b, node).kind
+    b.require(node, kind == "f", "casts real values to integers, which truncates: use a quantiser")
+    b.define(node, b.value(node))
+
+
 def _gelu(b: Builder, node: OnnxNode) -> None:
     approximate = str(node.attributes.get("approximate", "none"))
     b.require(node, approximate == "none", f"approximate '{approximate}' is not supported (allowed: none)")
@@ -235,11 +251,16 @@ def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
     scale, zero = _linear_operands(b, node)
     source, result = node.inputs[0], node.outputs[0]
     if source in b.quantised:  # a constant behind its QuantizeLinear
-        integers = b.quantised[source].integers + b.grids[source][1] - zero.astype(np.int64)
+        stored = b.quantised[source].integers
+        _need_scales(b, node, stored, zero)
+        integers = stored + (b.grids[source][1] if source in b.grids else 0) - zero.astype(np.int64)
     elif source in b.folded:
-        integers = b.integers(node, b.folded[source], "the constant") - zero.astype(np.int64)
+        stored = b.integers(node, b.folded[source], "the constant")
+        _need_scales(b, node, stored, zero)
+        integers = stored - zero.astype(np.int64)
     else:
         return _regridded(b, node, scale, zero)
+    _need_scales(b, node, integers, scale)
     b.quantised[result] = Quantised(integers, np.broadcast_to(scale, integers.shape))
     b.folded[result] = b.quantised[result].values
     return None
@@ -280,7 +301,7 @@ RULES: Mapping[str, Rule] = {
     "Add": _arithmetic,
     "BatchNormalization": _batch_norm,
     "BipolarQuant": _bipolar_quant,
-    "Cast": lambda b, node: b.define(node, b.value(node)),
+    "Cast": _cast,
     "Ceil": _curve("ceil"),
     "Clip": _clip,
     "DequantizeLinear": _dequantize_linear,

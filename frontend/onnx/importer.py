@@ -66,8 +66,8 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
     source = read_onnx(path)
     types = _input_types(path, source, given)
     quantised = any(node.operator in fake.QUANTISERS for node in source.nodes)
-    if not quantised and None in types.values():
-        _refuse(path, source, [name for name, type_ in types.items() if type_ is None])
+    if not quantised:
+        _check_types(path, source, types)
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("._-") or "network"
     whole = not quantised and None not in types.values()
     b = Builder(name, whole, floats=not quantised and not whole, folded=dict(source.constants))
@@ -108,11 +108,18 @@ def _input_types(path: Path, source: OnnxGraph, given: Sequence[InputType]) -> d
     return types
 
 
-def _refuse(path: Path, source: OnnxGraph, names: Sequence[str]) -> None:
-    if any(node.operator in integer.RULES and node.operator not in fake.RULES for node in source.nodes):
-        raise ModelError(
-            f"{path}: input '{names[0]}' is of floats that hold integers: say which, with --input uint8 or --input int8"
-        )
+def _check_types(path: Path, source: OnnxGraph, types: Mapping[str, InputType | None]) -> None:
+    """ModelError where a network without quantisers computes integers, but of an input is not known which."""
+    whole = any(node.operator in integer.RULES and node.operator not in fake.RULES for node in source.nodes)
+    for name, type_ in types.items():
+        if type_ is None and whole:
+            raise ModelError(
+                f"{path}: input '{name}' is of floats that hold integers: say which, with --input uint8 or --input int8"
+            )
+        if type_ is not None and type_.steps != 1:
+            raise ModelError(
+                f"{path}: --input: '{name}' cannot be divided by {type_.steps}: the network has no quantiser"
+            )
 
 
 def _add_input(b: Builder, given: OnnxInput, type_: InputType | None) -> str:

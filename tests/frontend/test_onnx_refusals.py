@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -86,6 +86,10 @@ def _external(location: str) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
+def _reshape(tensor: onnx.TensorProto, shape: tuple[int, ...]) -> None:
+    tensor.CopyFrom(numpy_helper.from_array(np.linspace(0.1, 0.2, *shape, dtype=np.float32), tensor.name))
+
+
 def _add_node(operator: str, domain: str = "", **attributes: object) -> Callable[[onnx.ModelProto], None]:
     def change(m: onnx.ModelProto) -> None:
         source = m.graph.output[0].name
@@ -134,6 +138,8 @@ CASES: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "axis": (_add_node("Flatten", axis=9), "axis 9 is none of 4"),
     "perm": (_add_node("Transpose", perm=[0, 0, 1, 2]), "perm [0, 0, 1, 2] is no order of 4 axes"),
     "dilated": (lambda m: node(m, "Conv").attribute.append(helper.make_attribute("dilations", [60000] * 2)), "kernel"),
+    "scales": (lambda m: _reshape(constant(m, "Quant", 1), (7,)), "does not broadcast to"),
+    "cast": (_add_node("Cast", to=TensorProto.INT8), "casts real values to integers, which truncates"),
     "attribute": (_add_node("Flatten", axis="one"), "attribute 'axis' of 'last' is of another kind than INT"),
     "operands": (_add_node("Quant", QONNX), "operand 1 ('') has to be a constant"),
     "name": (lambda m: setattr(m.graph.node[0], "name", "a\nb"), "holds characters that cannot be printed"),
@@ -183,6 +189,7 @@ def test_networks_of_floats_are_named_as_such(tmp_path: Path) -> None:
     assert "float networks are not compiled yet" in refusal(path)
     assert "weights" not in refusal(path)
     assert "holds values that are no integers, in a network of integers" in refusal(path, "int8")
+    assert "--input: 'x' cannot be divided by 255.0: the network has no quantiser" in refusal(path, "uint8/255")
 
 
 @pytest.mark.parametrize("text", ["int", "float32", "x=", "uint8/0", "uint8/nan", "y=int8", "int64"])
