@@ -94,6 +94,11 @@ def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:
     if arch is not None:
         raise ModelError(f"{path}: --arch {arch}: an ONNX file brings its own network")
     imported = import_onnx(path, [InputType.parse(text) for text in inputs])
+    if imported.kind == "floats":
+        raise ModelError(
+            f"{path}: float networks are not compiled yet: quantise it (QONNX or QuantizeLinear), or, if it holds "
+            "integers, say with --input TYPE which"
+        )
     return Model(imported.graph, None, None, f"ONNX network of {imported.kind}", imported.shapes)
 
 

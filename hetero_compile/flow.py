@@ -24,6 +24,7 @@ from ir.engine import Artifact, Engine, Reason
 from ir.graph import Graph
 from ir.kinds import Kind, kind_of
 from ir.ops import MultiplyShift, Sign, Thresholds
+from ir.passes.addends import FoldAddends
 from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
@@ -80,7 +81,7 @@ class Compiled:
 
 def passes(options: Options) -> tuple[Pass, ...]:
     """The integer graph's passes in order."""
-    return (RemoveDead(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
+    return (RemoveDead(), FoldAddends(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
 
 
 def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model, Frozen]:
@@ -137,7 +138,7 @@ def manifest_of(compiled: Compiled) -> Manifest:
         head=compiled.model.head,
         dequantise=compiled.frozen.dequantise,
         quantise=compiled.frozen.quantise,
-        shapes=file_shapes(compiled),
+        shapes=compiled.model.shapes,
     )
 
 
@@ -176,13 +177,6 @@ def manifest_for(
         outputs=graph.outputs,
         regions=tuple(regions),
     )  # fmt: skip
-
-
-def file_shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
-    """The shapes in the model's file by the names of the integer graph, whose outputs come in the same order."""
-    given = compiled.model.shapes
-    names = dict(zip(compiled.model.graph.outputs, compiled.graph.outputs, strict=False))
-    return {names.get(name, name): shape for name, shape in given.items()}
 
 
 def package(

@@ -206,9 +206,9 @@ def pad_fields(layer: Layer) -> dict[str, int]:
     return {
         **extents("in", (*x.shape[1:], x.shape[0])),
         **extents("out", (*y.shape[1:], y.shape[0])),
-        "top": op.before[1],
-        "left": op.before[2],
-        "front": op.before[0],
+        "top": op.extent[0],
+        "left": op.extent[1],
+        "front": op.channels[0],
     }
 
 
