@@ -17,13 +17,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
-from cpu_backend.emit import conv_accumulator, conv_scheme, has_pruned_columns, plane_shape, pruned_weights
+from cpu_backend.emit import (
+    conv_accumulator,
+    conv_scheme,
+    has_pruned_columns,
+    has_pruned_float_columns,
+    plane_shape,
+    pruned_float_weights,
+    pruned_weights,
+)
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
 from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.scalar import word_of
+from cpu_backend.sparse import Pruned
 from ir.graph import NodeView
 from ir.ops import (
     Add,
@@ -128,17 +137,21 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 
     That kernel lives from vectors; without them it reads and writes its sums in memory for every product.
     """
-    if not layer.y.dtype.is_integer:
-        return layer
-    if cpu.vlen == 0 or not has_pruned_columns(layer) or pruned_weights(layer) is None:
+    if cpu.vlen == 0 or not _prunable(layer):
         return layer
     pruned = replace(layer, pruned=True)
     return pruned if layer_cycles(pruned, cpu) < layer_cycles(layer, cpu) else layer
 
 
+def _prunable(layer: Layer) -> bool:
+    if not layer.y.dtype.is_integer:
+        return has_pruned_float_columns(layer)
+    return has_pruned_columns(layer) and pruned_weights(layer) is not None
+
+
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     """Cycles per frame on one core."""
-    cycles = _node_cycles if layer.y.dtype.is_integer else float_cycles
+    cycles = _node_cycles if layer.y.dtype.is_integer else _float_cycles
     return round(sum(cycles(layer, view, cpu) for view in layer.nodes))
 
 
@@ -146,7 +159,9 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     vector = cpu.vlen > 0
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
-        return _pruned_cycles(layer, view, cpu) if layer.pruned else _conv_cycles(layer, view, cpu)
+        return (
+            _pruned_cycles(layer, view, cpu, pruned_weights(layer)) if layer.pruned else _conv_cycles(layer, view, cpu)
+        )
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
         beside = layer.x.elements * operand + view.type.elements * result
@@ -154,6 +169,12 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     each = (VECTOR_ELEMENT if vector else SCALAR_ELEMENT)[type(view.op)]
     unit = UNITS.get(type(view.op))
     return view.type.elements * (unit(view) if unit else 1) * each * scale
+
+
+def _float_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    if layer.pruned and isinstance(view.op, Conv2d):
+        return _pruned_cycles(layer, view, cpu, pruned_float_weights(layer))
+    return float_cycles(layer, view, cpu)
 
 
 def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
@@ -197,9 +218,8 @@ def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int
     return DEPTHWISE_CYCLES_PER_MAC[bits] * (-(-channels // width) * width) / channels
 
 
-def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu, pruned: Pruned | None) -> float:
     """Products and flushes as the proof counts them, what is moved, and the lanes that pixels do not fill."""
-    pruned = pruned_weights(layer)
     assert pruned is not None
     pixels = prod(view.type.shape[1:])
     panel = round(min(cpu.vlen, LONGEST_VLEN) / (32 * pruned.sums.product))

@@ -210,4 +210,8 @@ def _anchors(head: Head, manifest: Manifest) -> None:
         raise PackageError(f"head: a single-object detector has one label, not {len(head.labels)}")
 
 
-HEAD_RULES: Mapping[type, Callable[[Head, Manifest], None]] = {YoloHead: _yolo, ClassifierHead: _classifier, AnchorHead: _anchors}
+HEAD_RULES: Mapping[type, Callable[[Head, Manifest], None]] = {
+    YoloHead: _yolo,
+    ClassifierHead: _classifier,
+    AnchorHead: _anchors,
+}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, identifier, pixels_of
 from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
+from cpu_backend.emit.float_sparse import float_sparse_conv, has_pruned_float_columns, pruned_float_weights
 from cpu_backend.emit.floats import FLOAT_RULES
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
@@ -77,7 +78,9 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    return sparse_conv(layer, name, to) if layer.pruned else rules[kind](layer, name, to)
+    if layer.pruned:
+        return (sparse_conv if layer.y.dtype.is_integer else float_sparse_conv)(layer, name, to)
+    return rules[kind](layer, name, to)
 
 
 __all__ = [
@@ -91,8 +94,10 @@ __all__ = [
     "conv_scheme",
     "emit",
     "has_pruned_columns",
+    "has_pruned_float_columns",
     "identifier",
     "plane_shape",
+    "pruned_float_weights",
     "pruned_weights",
     "rules_for",
 ]
