@@ -46,6 +46,7 @@ TYPES = {"w8a8": (8, DType("int", 8)), "w8a4": (8, DType("uint", 4)), "w4a4": (4
     "w2a2": (2, DType("uint", 2))
 }
 """Bits of the weights (symmetric: -127..127, -7..7, -1..1), type of the activations."""
+MEASURED = (*TYPES, FLOAT)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int
     with TemporaryDirectory() as scratch:
         meter = build_meter(Path(scratch))
         for shape in shapes:
-            for types in (*TYPES, FLOAT):
+            for types in MEASURED:
                 folder = Path(scratch, identifier(f"{shape.name} {types}"))
                 folder.mkdir()
                 found += measure(meter, machine, shape, types, folder, vlens)
