@@ -25,7 +25,9 @@ from cpu_backend.emit import (
     conv_scheme,
     extent,
     has_pruned_columns,
+    has_pruned_float_columns,
     plane_shape,
+    pruned_float_weights,
     pruned_weights,
     words_of,
 )
@@ -37,6 +39,7 @@ from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import I16, WHOLE_SUM
 from cpu_backend.scalar import word_of
+from cpu_backend.sparse import Pruned
 from cpu_backend.tiles import row_tiles, threads_of, tiles_of
 from ir.graph import NodeView
 from ir.ops import (
@@ -188,12 +191,10 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     The kernel for column-pruned weights lives from vectors: without them it reads and writes its sums in memory for
     every product. The one for bits needs Zvbb.
     """
-    if not layer.y.dtype.is_integer:
-        return layer
     forms = [layer]
-    if cpu.vlen and has_pruned_columns(layer) and pruned_weights(layer) is not None:
+    if cpu.vlen and _prunable(layer):
         forms.append(replace(layer, pruned=True))
-    if "zvbb" in cpu.extensions and bit_planes(layer):
+    if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
         forms.append(replace(layer, bits=True))
     return min(forms, key=lambda form: layer_cycles(form, cpu))
 
@@ -201,15 +202,21 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 def shared(layer: Layer, cpu: Cpu) -> Layer:
     """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
     threads = threads_of(cpu)
-    if threads == 1:
+    if threads == 1 or not layer.y.dtype.is_integer:  # float kernels know no tiles yet
         return layer
     split = replace(layer, threads=threads)
     return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
 
 
+def _prunable(layer: Layer) -> bool:
+    if not layer.y.dtype.is_integer:
+        return has_pruned_float_columns(layer)
+    return has_pruned_columns(layer) and pruned_weights(layer) is not None
+
+
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     """Cycles per frame, from the layer's start to its end."""
-    cycles = _node_cycles if layer.y.dtype.is_integer else float_cycles
+    cycles = _node_cycles if layer.y.dtype.is_integer else _float_cycles
     work = sum(cycles(layer, view, cpu) for view in layer.nodes)
     tiles = tiles_of(layer)
     return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles else work)
@@ -220,7 +227,7 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
         if layer.pruned:
-            return _pruned_cycles(layer, view, cpu)
+            return _pruned_cycles(layer, view, cpu, pruned_weights(layer))
         return _bits_cycles(layer, view, cpu) if layer.bits else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
@@ -233,6 +240,12 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
         each = NARROW_THRESHOLD
     unit = UNITS.get(type(view.op))
     return view.type.elements * (unit(view) if unit else 1) * each * scale
+
+
+def _float_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    if layer.pruned and isinstance(view.op, Conv2d):
+        return _pruned_cycles(layer, view, cpu, pruned_float_weights(layer))
+    return float_cycles(layer, view, cpu)
 
 
 def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
@@ -312,9 +325,8 @@ def _is_fused(layer: Layer, bits: int) -> bool:
     return weights_of(layer).shape[2:] == (3, 3) and sums
 
 
-def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu, pruned: Pruned | None) -> float:
     """Products and flushes as the proof counts them, what is moved, and the lanes that pixels do not fill."""
-    pruned = pruned_weights(layer)
     assert pruned is not None
     pixels = prod(view.type.shape[1:])
     panel = round(min(cpu.vlen, LONGEST_VLEN) / (32 * pruned.sums.product))
