@@ -1,13 +1,14 @@
 # make demo        set up, compile the shipped example, run it, draw a picture
 # make test        set up and run the tests (what CI runs); test-quick: under 5 minutes; test-full: every matrix whole
 # make lint        formatting, rules, types, layers
+# make tune        measure the shipped example's kernels anew, where kernels, compiler or meter changed
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: setup demo test test-quick test-full lint clean
+.PHONY: setup demo test test-quick test-full lint tune clean
 setup: $(READY)
 
 $(READY): pyproject.toml scripts/needs.py
@@ -43,6 +44,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/file_length.py
+
+tune: $(READY)
+	$(BIN)/hetero-tune examples/ultranet_4w4a.pt --board zu3eg-rvv
+	$(BIN)/hetero-tune examples/ultranet_4w4a.pt --board bananapi-f3
 
 clean:
 	rm -rf build $(VENV)

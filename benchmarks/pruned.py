@@ -118,7 +118,7 @@ def _integer_program(graph: Graph, code: RegionCode, scratch: str, kept: str) ->
 
 
 def _float_program(shape: Shape, n: int, m: int, folder: Path) -> Path:
-    """float32 has no graphs on the CPU: it is called from a region written here, channel-major on both ends."""
+    """The kernel alone, channel-major on both ends, without the strided accesses of pixel-major tensors."""
     folder.mkdir()
     stand_in = layer_graph(shape, "w8a8")  # for geometry and offsets
     (layer,) = layers_of(stand_in)

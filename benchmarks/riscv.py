@@ -48,6 +48,8 @@ TYPES = {"w8a8": (8, DType("int", 8)), "w8a4": (8, DType("uint", 4)), "w4a4": (4
 """Bits of the weights (symmetric: -127..127, -7..7, -1..1), type of the activations."""
 FEW_BITS = {"w3a3": (3, DType("uint", 3)), "w1a2": (1, DType("uint", 2)), "w1a1": (1, DType("bipolar", 1))}
 """Further types, of the first shape; one bit of a weight: -1 or +1."""
+MEASURED = (*TYPES, FLOAT)
+"""Types of every shape."""
 ZVBB = ("w1a2", "w1a1")
 """Types that are measured with Zvbb too, by a stand-in."""
 NOTE = f"zvbb: {STAND_INS['rv64gcv_zvbb'][2]}"
@@ -143,7 +145,7 @@ def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int
         meter = build_meter(Path(scratch))
         for shape in shapes:
             few = FEW_BITS if shape == shapes[0] else {}
-            plain = ((name, False) for name in (*TYPES, *few, FLOAT))
+            plain = ((name, False) for name in (*MEASURED, *few))
             for types, zvbb in [*plain, *((name, True) for name in ZVBB if few)]:
                 folder = Path(scratch, identifier(f"{shape.name} {types} {zvbb}"))
                 folder.mkdir()

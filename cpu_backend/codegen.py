@@ -30,6 +30,7 @@ INCLUDED = {
     "hck_bits.c": ("hck_bits.h",),
     "hck_bits_rvv.c": ("hck_bits.h", "hck_rvv.h", "hck_bits_rvv.inc"),
     "hck_block.c": ("hck_scalar.h",),
+    "hck_depthwise3_rvv.c": ("hck_narrow.h", "hck_rvv.h", "hck_depthwise3_rvv.inc"),
     "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
     "hck_f32_conv.c": ("hck_f32.h",),
     "hck_f32_conv_rvv.c": ("hck_f32.h", "hck_f32_rvv.h", "hck_f32_conv_rvv_all.inc", "hck_f32_conv_rvv.inc"),
@@ -43,7 +44,8 @@ INCLUDED = {
         "hck_few_rvv32.inc",
         "hck_few_rvv_wide.inc",
     ),
-    "hck_requantise.c": ("hck_requantise_rvv.inc",),
+    "hck_full.c": ("hck_full.h",),
+    "hck_requantise.c": ("hck_narrow.h", "hck_requantise_rvv.inc"),
     "hck_sparse.c": ("hck_sparse.h",),
     "hck_sparse_rvv.c": ("hck_sparse_rvv_all.inc", "hck_sparse_rvv.inc"),
     "hck_swar32.c": ("hck_scalar.h", "hck_swar.inc"),
@@ -189,7 +191,7 @@ def _header(region: Graph, name: str, arrays: Sequence[str]) -> str:
     return (
         f"/* Constants of region {region.name}, read by {name}.c.\n"
         f" * Weights lie as [groups][kernel_h][kernel_w][in][out], depthwise ones as [kernel_h][kernel_w][in];\n"
-        f" * packed for a core's words as hck_scalar.h says. */\n"
+        f" * packed for a core's words as hck_scalar.h says, in bits as hck_bits.h says. */\n"
         f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n" + "\n".join(arrays) + "\n#endif\n"
     )
 

@@ -25,16 +25,21 @@ from cpu_backend.emit import (
     conv_scheme,
     extent,
     has_pruned_columns,
+    has_pruned_float_columns,
     plane_shape,
+    pruned_float_weights,
     pruned_weights,
     words_of,
 )
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
+from cpu_backend.emit.full import Scheme as FullScheme
+from cpu_backend.emit.full import full_scheme
 from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
-from cpu_backend.ranges import WHOLE_SUM
+from cpu_backend.ranges import I16, WHOLE_SUM
 from cpu_backend.scalar import word_of
+from cpu_backend.sparse import Pruned
 from cpu_backend.tiles import row_tiles, threads_of, tiles_of
 from ir.graph import NodeView
 from ir.ops import (
@@ -72,7 +77,13 @@ REFERENCE_VLEN = 256
 VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
 WIDENED_CYCLES_PER_MAC = 0.375
 """One pixel whose products leave no room in 16 bits: every weight is widened for a single product."""
+ROW_CYCLES, MULTIPLY_CYCLES, WIDEN_CYCLES = 0.0625, 0.125, 0.25
+"""Fully connected, at REFERENCE_VLEN: a weight added in 8 bits; a product added in 16 bits; a sum added to 32 bits."""
+LEVEL_CYCLES = 0.2
+"""Finding the elements of one level, each."""
 DEPTHWISE_CYCLES_PER_MAC = {16: 0.14, 32: 0.30}
+FUSED_DEPTHWISE_CYCLES_PER_MAC = {16: 0.076, 32: 0.173}
+"""3x3 without sums in memory (hck_depthwise3_rvv.c), less the multiply-shift as `VECTOR_ELEMENT` counts it."""
 OTHER_DEPTHWISE_CYCLES_PER_MAC = 0.8
 """Kernels neither 3 nor 5 wide, larger strides, 16-bit elements, pooled."""
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
@@ -122,6 +133,8 @@ VECTOR_ELEMENT: Mapping[type[Op], float] = {
     Transpose: 1.0,
     Upsample: 0.2,
 }
+NARROW_THRESHOLD = 0.25
+"""One threshold of values that fit 16 bits."""
 SCALAR_ELEMENT: Mapping[type[Op], float] = {
     Add: 4.0,
     Clip: 5.0,
@@ -164,7 +177,8 @@ PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
 LONGEST_VLEN = 512
 """At which the panels of these have their full size (HCK_ROW_BYTES)."""
 EFFICIENCY = 0.85
-"""Of a core beside others: they share caches and memory, and tiles read rows at their edges twice. An assumption."""
+"""Of a core beside others: they share caches and memory, and tiles read rows at their edges twice. An assumption; two
+threads of x86 had 0.9 (benchmarks.threads)."""
 TURN_CYCLES = 8000
 """Waking threads and waiting for the last: some microseconds. An assumption."""
 STRIDED = 5
@@ -177,12 +191,10 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     The kernel for column-pruned weights lives from vectors: without them it reads and writes its sums in memory for
     every product. The one for bits needs Zvbb.
     """
-    if not layer.y.dtype.is_integer:
-        return layer
     forms = [layer]
-    if cpu.vlen and has_pruned_columns(layer) and pruned_weights(layer) is not None:
+    if cpu.vlen and _prunable(layer):
         forms.append(replace(layer, pruned=True))
-    if "zvbb" in cpu.extensions and bit_planes(layer):
+    if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
         forms.append(replace(layer, bits=True))
     return min(forms, key=lambda form: layer_cycles(form, cpu))
 
@@ -190,15 +202,21 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 def shared(layer: Layer, cpu: Cpu) -> Layer:
     """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
     threads = threads_of(cpu)
-    if threads == 1:
+    if threads == 1 or not layer.y.dtype.is_integer:  # float kernels know no tiles yet
         return layer
     split = replace(layer, threads=threads)
     return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
 
 
+def _prunable(layer: Layer) -> bool:
+    if not layer.y.dtype.is_integer:
+        return has_pruned_float_columns(layer)
+    return has_pruned_columns(layer) and pruned_weights(layer) is not None
+
+
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     """Cycles per frame, from the layer's start to its end."""
-    cycles = _node_cycles if layer.y.dtype.is_integer else float_cycles
+    cycles = _node_cycles if layer.y.dtype.is_integer else _float_cycles
     work = sum(cycles(layer, view, cpu) for view in layer.nodes)
     tiles = tiles_of(layer)
     return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles else work)
@@ -209,15 +227,25 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
         if layer.pruned:
-            return _pruned_cycles(layer, view, cpu)
+            return _pruned_cycles(layer, view, cpu, pruned_weights(layer))
         return _bits_cycles(layer, view, cpu) if layer.bits else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
+        if layer.bits:
+            return _bits_cycles(layer, view, cpu) + view.type.elements * result * scale
         beside = layer.x.elements * operand + view.type.elements * result
         return 2 * _conv_cycles(layer, view, cpu) + beside * scale
     each = (VECTOR_ELEMENT if vector else SCALAR_ELEMENT)[type(view.op)]
+    if vector and _is_narrow_threshold(layer, view):
+        each = NARROW_THRESHOLD
     unit = UNITS.get(type(view.op))
     return view.type.elements * (unit(view) if unit else 1) * each * scale
+
+
+def _float_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+    if layer.pruned and isinstance(view.op, Conv2d):
+        return _pruned_cycles(layer, view, cpu, pruned_float_weights(layer))
+    return float_cycles(layer, view, cpu)
 
 
 def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
@@ -237,6 +265,9 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     if is_depthwise(layer):
         macs = view.type.elements * products
         return macs * _depthwise_rate(layer, view.op, proof.bits, cpu.vlen) * REFERENCE_VLEN / cpu.vlen
+    full = full_scheme(layer)
+    if full and (full.levels or _worth_ordering(cpu.vlen // 8, weights[0])):
+        return _full_cycles(layer, full) * REFERENCE_VLEN / cpu.vlen
     lanes = weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
@@ -257,18 +288,45 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     return max(beats, issued * prod(view.type.shape[1:]))
 
 
+def _worth_ordering(vector_bytes: int, channels: int) -> bool:
+    """As worth_ordering of hck_full.c."""
+    return vector_bytes > 17 and channels * (vector_bytes - 17) >= 68 * vector_bytes
+
+
+def _full_cycles(layer: Layer, full: FullScheme) -> float:
+    """At REFERENCE_VLEN, for elements of which every value is as frequent; zeros cost nothing."""
+    channels, products = layer.first.type.shape[0], int(weights_of(layer)[0].size)
+    values = layer.x.hi - layer.x.lo + 1
+    rows = products * (values - (layer.x.lo <= 0 <= layer.x.hi)) / values
+    if full.levels:
+        each = ROW_CYCLES + MULTIPLY_CYCLES / min(full.reach, products / full.levels)
+        return rows * channels * each + products * full.levels * LEVEL_CYCLES
+    group = max(2 * full.reach / max(-layer.x.lo, layer.x.hi) - 0.5, 1)
+    return rows * channels * (MULTIPLY_CYCLES + WIDEN_CYCLES / group)
+
+
 def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int) -> float:
     """Cycles per MAC; empty lanes count as filled ones."""
     special = isinstance(op, Conv2d) and is_narrow(layer) and element_bytes(layer.x) == 1 and not layer.find(MaxPool2d)
     if not special or weights_of(layer).shape[3] not in (3, 5) or op.stride[1] > 2:
         return OTHER_DEPTHWISE_CYCLES_PER_MAC
-    channels, width = layer.x.shape[0], vlen // (8 if bits == 16 else 16)
-    return DEPTHWISE_CYCLES_PER_MAC[bits] * (-(-channels // width) * width) / channels
+    width = vlen // (8 if bits == 16 or _is_fused(layer, bits) else 16)
+    channels = layer.x.shape[0]
+    rates = FUSED_DEPTHWISE_CYCLES_PER_MAC if _is_fused(layer, bits) else DEPTHWISE_CYCLES_PER_MAC
+    return rates[bits] * (-(-channels // width) * width) / channels
 
 
-def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
+def _is_fused(layer: Layer, bits: int) -> bool:
+    """As hck_depthwise3_rvv decides, but for multipliers beyond 16 bits."""
+    map_ = layer.map
+    if map_ is None or not isinstance(map_.op, MultiplyShift) or element_bytes(layer.y) > 1:
+        return False
+    sums = bits == 16 or (layer.x.lo < 0 and short_period(layer) >= 2)
+    return weights_of(layer).shape[2:] == (3, 3) and sums
+
+
+def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu, pruned: Pruned | None) -> float:
     """Products and flushes as the proof counts them, what is moved, and the lanes that pixels do not fill."""
-    pruned = pruned_weights(layer)
     assert pruned is not None
     pixels = prod(view.type.shape[1:])
     panel = round(min(cpu.vlen, LONGEST_VLEN) / (32 * pruned.sums.product))
@@ -291,6 +349,13 @@ def _bits_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     beats = (pixels * filled * products * BITS_CYCLES + packed * PACK_CYCLES) * REFERENCE_VLEN / cpu.vlen
     issued = pixels * (products * filled // width * BITS_ISSUED + BITS_PIXEL_ISSUED)
     return float(max(beats, issued))
+
+
+def _is_narrow_threshold(layer: Layer, view: NodeView) -> bool:
+    """Of a convolution's sums, or of elements of 16 bits."""
+    one = isinstance(view.op, Sign) or (isinstance(view.op, Thresholds) and _levels(view) == 1)
+    x = view.operands[0].type
+    return one and I16[0] <= x.lo and x.hi <= I16[1] and (view is not layer.first or x.dtype.container.itemsize > 1)
 
 
 def _window(view: NodeView) -> int:

@@ -160,10 +160,15 @@ def prune(weights: Array, lo: int, hi: int, element_bits: int, block_rows: int =
     return min(options, key=lambda option: option.beats, default=None)
 
 
+def rows_of_block(rows: int, sums: Sums, most: int = 0) -> int:
+    """Of a panel's rows in blocks of one size, of ``most`` rows or, for 0, of what suits a cache."""
+    blocks = max(1, -(-rows // (most or BLOCK_BYTES // sums.row_bytes)))
+    return max(1, -(-rows // blocks))
+
+
 def _blocks(tiles: Sequence[Tile], sums: Sums, block_rows: int, lo: int, hi: int) -> Pruned:
     rows = np.unique(np.concatenate([tile.columns for tile in tiles]))
-    blocks = max(1, -(-rows.size // (block_rows or BLOCK_BYTES // sums.row_bytes)))
-    block_rows = max(1, -(-rows.size // blocks))
+    block_rows = rows_of_block(rows.size, sums, block_rows)
     lengths = []
     for first in range(0, max(1, rows.size), block_rows):
         columns = rows[first : first + block_rows]
@@ -177,7 +182,8 @@ def _runs(tile: Tile, columns: Array, sums: Sums, lo: int, hi: int, first: bool)
     Whatever the order of additions, a partial sum of a channel lies between the sums of the negative and of the
     positive extremes of its products. The first block has a run even without columns: it sets the sums.
     """
-    here = tile.weights[:, np.isin(tile.columns, columns)]
+    ends_at = np.searchsorted(tile.columns, (columns[0], columns[-1] + 1)) if columns.size else (0, 0)
+    here = tile.weights[:, slice(*ends_at)]
     if sums is FLOAT or not here.size:
         return (here.shape[1],) if here.size or first else ()
     wide = here.astype(np.int64)

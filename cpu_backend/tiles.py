@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from ir.graph import Graph, Node
-from ir.ops import Conv2d, DepthToSpace, Upsample
+from ir.ops import Conv2d, DepthToSpace, GatedConv2d, Upsample
 from ir.target import Cpu
 
 TILES_PER_THREAD = 2
@@ -47,12 +47,15 @@ def rows(layer: Layer) -> int:
 
 
 def row_tiles(layer: Layer) -> Tiles | None:
-    """None where one thread does the whole layer, or it has only one row.
+    """None where one thread does the whole layer, or it has only one row; also for gated convolutions of levels that
+    are not bytes.
 
     The kernel for pruned columns has tables for one number of rows, which has to divide the layer's.
     """
     total = rows(layer)
     if layer.threads == 1 or total == 1:
+        return None
+    if isinstance(layer.first.op, GatedConv2d) and kernel_type(layer.x) not in ("HCK_U8", "HCK_I8"):
         return None
     each = -(-total // min(total, layer.threads * TILES_PER_THREAD))
     if layer.pruned:

@@ -51,7 +51,7 @@ class Variant:
         words = {"blocks": "blocks of", "few": "few:", "depthwise": "depthwise, blocks of"}
         if self.family not in words:
             return {"usual": "by the rules", "columns": "columns, pixels in the lanes"}[self.family]
-        text = f"{words[self.family]} {self.pixels} pixels"
+        text = f"{words[self.family]} {self.pixels} pixel" + "s" * (self.pixels > 1)
         return text + (f", i{self.sums} sums" if self.sums else "") + (f", {LMULS[self.lmul]}" if self.lmul else "")
 
     @property

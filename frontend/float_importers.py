@@ -243,7 +243,7 @@ def _padded(b: Builder, node: FxNode, widths: list[int], value: float | None) ->
     left, right, top, bottom, front, behind = [*widths, *[0] * (6 - len(widths))][:6]
     fits = len(widths) <= 6 and min(widths) >= 0 and not value
     b.require(node, fits, f"pads {widths} with {value} (allowed: zeros, 0 or more, around channels and pixels)")
-    return Pad((front, top, left), (behind, bottom, right)), (b.tensor(node, 0),)
+    return Pad((top, left, bottom, right), (front, behind)), (b.tensor(node, 0),)
 
 
 def _upsample_nearest(b: Builder, node: FxNode) -> Imported:

@@ -63,9 +63,9 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
     """Read a checkpoint, a state dict in .npz, a `torch.export` archive, or an ONNX file.
 
     ``arch`` is a name of the zoo or ``file.py:factory``; without it the keys and shapes of the state dict are compared
-    with the zoo, and exactly one network has to match. An archive brings its own graph; its records come from the zoo's
-    network of the same keys and shapes. ``inputs`` say what integers an ONNX file's inputs are (`InputType.parse`).
-    Raises ModelError.
+    with the zoo, and exactly one network has to match. A family of the zoo makes integers of it at once. An archive
+    brings its own graph; its records come from the zoo's network of the same keys and shapes. ``inputs`` say what
+    integers an ONNX file's inputs are (`InputType.parse`). Raises ModelError.
     """
     if path.suffix.lower() == ".onnx":
         return _onnx(path, arch, inputs)
@@ -94,6 +94,11 @@ def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:
     if arch is not None:
         raise ModelError(f"{path}: --arch {arch}: an ONNX file brings its own network")
     imported = import_onnx(path, [InputType.parse(text) for text in inputs])
+    if imported.kind == "floats":
+        raise ModelError(
+            f"{path}: float networks are not compiled yet: quantise it (QONNX or QuantizeLinear), or, if it holds "
+            "integers, say with --input TYPE which"
+        )
     return Model(imported.graph, None, None, f"ONNX network of {imported.kind}", imported.shapes)
 
 
@@ -139,7 +144,7 @@ def _family(arch: str | None, state: StateDict) -> IntegerFamily | None:
 def _integers(path: Path, family: IntegerFamily, arch: str | None, state: StateDict) -> Model:
     arrays = _arrays(state)
     if not family.matches(arrays):
-        raise ModelError(f"{path}: does not fit '{family.name}': its tensors have other names")
+        raise ModelError(f"{path}: does not fit '{family.name}', which has {family.tensors}")
     _require_finite(path, state)
     try:
         made = family.build(arrays)
@@ -170,7 +175,12 @@ def _recognise(path: Path, state: StateDict) -> ZooEntry:
         return ENTRIES[matches[0]]
     if matches:
         raise ModelError(f"{path}: matches several networks, choose one with --arch: {', '.join(matches)}")
-    near = "; ".join(f"{n}: {len(d)} differences, first {d[0]}" for n, d in differences.items())
+    near = "; ".join(
+        (
+            *(f"{n}: {len(d)} differences, first {d[0]}" for n, d in differences.items()),
+            *(f"{n}: has {family.tensors}" for n, family in FAMILIES.items()),
+        )
+    )
     raise ModelError(
         f"{path}: matches no known network by keys and shapes, give --arch NAME or file.py:factory ({near})"
     )

@@ -91,12 +91,14 @@ class CpuModel(_Strict):
 
 
 class MemoryModel(_Strict):
-    """The memory that both sides see."""
+    """The memory that both sides see. ``invocation_us``: what a command to the accelerator and its completion cost the
+    CPU; the default is a guess (two interrupts under Linux), to be replaced by a measurement on the board."""
 
     dma_pool_mib: Annotated[int, Field(ge=1, le=65_536)]
     bandwidth_gb_s: Annotated[float, Field(gt=0, le=2000)]
     cache_line_bytes: Literal[16, 32, 64, 128]
     coherent: bool
+    invocation_us: Annotated[float, Field(ge=0, le=1e6)] = 5.0
 
 
 class RuntimeModel(_Strict):
@@ -116,11 +118,18 @@ class BoardModel(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     hypothetical: bool = False
-    objective: Literal["throughput", "latency"] = "throughput"
+    objective: Literal["throughput", "latency", "area"] = "throughput"
+    frames_per_second: Annotated[float, Field(gt=0, le=1e9)] | None = None
     fabric: FabricModel | None = None
     cpu: CpuModel
     memory: MemoryModel
     runtime: RuntimeModel = RuntimeModel()
+
+    @model_validator(mode="after")
+    def _area_at_a_rate(self) -> Self:
+        if (self.objective == "area") != (self.frames_per_second is not None):
+            raise ValueError("objective 'area' and frames_per_second, the rate to be kept, go together")
+        return self
 
     def target(self) -> Target:
         fabric = None
@@ -133,11 +142,12 @@ class BoardModel(_Strict):
         return Target(
             self.name,
             self.cpu.facts(),
-            SharedMemory(m.dma_pool_mib << 20, m.bandwidth_gb_s, m.cache_line_bytes, m.coherent),
+            SharedMemory(m.dma_pool_mib << 20, m.bandwidth_gb_s, m.cache_line_bytes, m.coherent, m.invocation_us),
             fabric,
             self.objective,
             self.hypothetical,
             HostLink(self.runtime.driver, self.runtime.completion),
+            self.frames_per_second,
         )
 
 

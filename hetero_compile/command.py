@@ -9,19 +9,22 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from frontend.errors import ModelError
 from hetero_compile.board import load_board, shipped_boards
 from hetero_compile.check import CheckError, check
 from hetero_compile.errors import USER_ERRORS
 from hetero_compile.export import Export
-from hetero_compile.flow import Compiled, Options, compile_model, package
+from hetero_compile.flow import Options, compile_model, engines, package
+from hetero_compile.front import Front, table
+from hetero_compile.objective import Objective
 from hetero_compile.report import report
+from hetero_compile.summary import placement_json, summary
 from hls.csim import CSimulationError
 from hls.export.layers import ExportError
 from hls.heterocl.errors import HeteroCLError
 from host.package import Package, check_destination
+from partition.pareto import front as pareto_front
 
 
 @click.command(epilog=f"Shipped boards: {', '.join(shipped_boards())}.")
@@ -52,6 +55,14 @@ from host.package import Package, check_destination
     "--export", "exports", multiple=True, metavar="params[=FOLDER]",
     help="Also write the layers' integers as config.h, weights.hpp and folding.txt, into the package or into FOLDER.",
 )  # fmt: skip
+@click.option(
+    "--objective", metavar="throughput|latency|area[=FPS]",
+    help="What the placement is best at, instead of the board file's objective; area: the smallest that keeps a rate.",
+)  # fmt: skip
+@click.option(
+    "--pareto", type=click.Path(path_type=Path), metavar="FILE",
+    help="Also print the front of rate against area, and plot it into FILE (.svg or .png).",
+)  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.version_option(package_name="hetero-compile")
 def command(
@@ -67,13 +78,15 @@ def command(
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
     exports: tuple[str, ...],
+    objective: str | None,
+    pareto: Path | None,
     quiet: bool,
 ) -> int:
     """Compile MODEL (a PyTorch checkpoint, a state dict as .npz, a torch.export archive .pt2, or .onnx) for a board."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
         options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning)
-        return _compile(model, board, output, options, checks, expected, exports, console)
+        return _compile(model, board, output, options, checks, expected, exports, objective, pareto, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)
         return 1
@@ -121,6 +134,8 @@ def _compile(
     checks: tuple[Path, ...],
     expected: tuple[Path, ...],
     exports: tuple[str, ...],
+    objective: str | None,
+    pareto: Path | None,
     console: Console,
 ) -> int:
     start = time.perf_counter()
@@ -128,6 +143,9 @@ def _compile(
     if expected and not checks:
         return _fail("--expect needs --check INPUT")
     target = load_board(board)
+    if objective:
+        target = Objective.parse(objective).applied(target)
+    front = Front.of(pareto) if pareto else None
     if target.hypothetical:
         console.print(f"board {target.name} is hypothetical: no such device is sold")
     with console.status("starting") as status:
@@ -144,9 +162,14 @@ def _compile(
         check_destination(output)
         compiled = compile_model(model, target, options, progress)
         console.print(f"{model.name}: {compiled.model.origin}", markup=False)
-        _summary(compiled, console)
+        summary(compiled, console)
+        if front:
+            progress("solving for other rates")
+            points = pareto_front(compiled.graph, engines(), target)
+            console.print(table(points))
+            front.draw(f"{compiled.graph.name} on {target.name}", points)
         exported = [(export, export.files(compiled)) for export in wanted]
-        extra = {"report.html": report(compiled)}
+        extra = {"report.html": report(compiled), "placement.json": placement_json(compiled)}
         for export, files in exported:
             extra |= export.packaged(files)
         built = package(compiled, output, extra, progress, accept)
@@ -154,18 +177,3 @@ def _compile(
             export.write(files)
     console.print(f"{output}: written in {time.perf_counter() - start:.1f} s, hash {built.seal.hash[:16]}")
     return 0
-
-
-def _summary(compiled: Compiled, console: Console) -> None:
-    """What runs where and why, and what it is estimated to take."""
-    table = Table("node", "operator", "where", "why", box=None, header_style="bold", pad_edge=False)
-    for decision in compiled.plan.decisions:
-        table.add_row(decision.node, decision.operator, decision.engine, decision.reason)
-    console.print(table)
-    plan, fabric = compiled.plan, compiled.target.fabric
-    rate = f"{1000 / plan.interval_ms:.0f} frames/s" if plan.interval_ms else "-"
-    console.print(f"estimate: accelerator {plan.device_ms:.3f} ms, CPU {plan.cpu_ms:.3f} ms a frame, together {rate}")
-    if fabric:
-        used, budget = plan.resources, fabric.budget
-        pairs = ((k, getattr(used, k), getattr(budget, k)) for k in ("lut", "dsp", "bram18"))
-        console.print("resources: " + ", ".join(f"{k.upper()} {u} of {b}" for k, u, b in pairs))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 
 from cpu_backend.engine import CpuEngine
 from cpu_backend.tiles import threads_of
@@ -23,12 +24,13 @@ from ir.engine import Artifact, Engine, Reason
 from ir.graph import Graph
 from ir.kinds import Kind, kind_of
 from ir.ops import MultiplyShift, Sign, Thresholds
+from ir.passes.addends import FoldAddends
 from ir.passes.base import Pass, run_passes
 from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
 from ir.records import ClassifierHead
 from ir.target import Target
-from partition import Plan, partition
+from partition import Plan, settled
 from partition import Region as PlanRegion
 
 Progress = Callable[[str], None]
@@ -79,7 +81,7 @@ class Compiled:
 
 def passes(options: Options) -> tuple[Pass, ...]:
     """The integer graph's passes in order."""
-    return (RemoveDead(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
+    return (RemoveDead(), FoldAddends(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
 
 
 def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model, Frozen]:
@@ -102,12 +104,7 @@ def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model
 def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
     """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
     model, frozen = load_frozen(path, options, progress)
-    progress("partitioning")
-    plan = partition(frozen.graph, engines(options.tuning), target)
-    artifacts = {}
-    for region in plan.regions:
-        progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
-        artifacts[region.name] = region.engine.lower(region.graph, region.choices, target)
+    plan, artifacts = settled(frozen.graph, engines(options.tuning), target, progress)
     failover = spare_code(plan.regions, target, progress) if options.failover else {}
     return Compiled(model, frozen, plan, target, artifacts, failover)
 
@@ -134,19 +131,38 @@ def spare_code(regions: Sequence[PlanRegion], target: Target, progress: Progress
 
 def manifest_of(compiled: Compiled) -> Manifest:
     """What the runtime has to know."""
-    graph, plan, target = compiled.graph, compiled.plan, compiled.target
+    manifest = manifest_for(compiled.graph, compiled.plan, compiled.artifacts, compiled.target, compiled.failover)
+    return replace(
+        manifest,
+        picture=compiled.model.picture,
+        head=compiled.model.head,
+        dequantise=compiled.frozen.dequantise,
+        quantise=compiled.frozen.quantise,
+        shapes=compiled.model.shapes,
+    )
+
+
+def manifest_for(
+    graph: Graph,
+    plan: Plan,
+    artifacts: Mapping[str, Artifact],
+    target: Target,
+    failover: Mapping[str, Artifact] = MappingProxyType({}),
+) -> Manifest:
+    """The same for integers in and integers out."""
     crossing = dict.fromkeys(
         (*graph.inputs, *(t for r in plan.regions for t in (*r.graph.inputs, *r.graph.outputs)), *graph.outputs)
     )
     regions = []
     for region in plan.regions:
-        artifact = compiled.artifacts[region.name]
+        artifact = artifacts[region.name]
         stages = tuple(Stage(s.name, s.cycles, s.note) for s in artifact.stages)
         clock = region.engine.clock_mhz(target)
         regions.append(
             Region(
                 region.name, region.engine.side, artifact.inputs, artifact.outputs, artifact.sources, stages, clock,
-                artifact.hardware, compiled.failover[region.name].sources if region.name in compiled.failover else (),
+                artifact.hardware, failover[region.name].sources if region.name in failover else (),
+                artifact.weights, artifact.weight_source,
             )
         )  # fmt: skip
     cpu, memory = target.cpu, target.memory
@@ -160,19 +176,7 @@ def manifest_of(compiled: Compiled) -> Manifest:
         inputs=tuple(graph.inputs),
         outputs=graph.outputs,
         regions=tuple(regions),
-        picture=compiled.model.picture,
-        head=compiled.model.head,
-        dequantise=compiled.frozen.dequantise,
-        quantise=compiled.frozen.quantise,
-        shapes=file_shapes(compiled),
     )  # fmt: skip
-
-
-def file_shapes(compiled: Compiled) -> dict[str, tuple[int, ...]]:
-    """The shapes in the model's file by the names of the integer graph, whose outputs come in the same order."""
-    given = compiled.model.shapes
-    names = dict(zip(compiled.model.graph.outputs, compiled.graph.outputs, strict=False))
-    return {names.get(name, name): shape for name, shape in given.items()}
 
 
 def package(

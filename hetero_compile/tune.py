@@ -65,6 +65,9 @@ def measurer(place: Place, target: Target, machine: Machine, progress: Progress)
     """Builds the measured program, and brings it to the board. Raises ToolError, BoardAccessError."""
     with TemporaryDirectory(prefix="tune") as scratch:
         folder = Path(scratch)
+        if place.address:
+            progress(f"reaching {place.address}")
+            Connection(place.address, place.configuration, place.deadline).run("true")
         progress("compiling the kernels")
         program = build_program(folder)
         if place.address is None:

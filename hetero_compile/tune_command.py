@@ -28,6 +28,7 @@ from hetero_compile.tune import Place, TuneError, measurer, tunable_layers
 from ir.target import Target
 
 TABLE_WIDTH = 120
+"""Columns, also on a narrower terminal."""
 ERRORS = (*USER_ERRORS, MachineError, MeterError, ToolError, TuneError, BoardAccessError)
 METER = "meter"
 
@@ -67,10 +68,11 @@ def command(
     """
     console = Console(highlight=False, soft_wrap=True)
     address = None if place == METER else Address.parse(place)
-    where = Place(address, ssh_config, timeout, tuple(shlex.split(launcher)))
+    where = Place(address, ssh_config, timeout, _words(launcher))
     target = load_board(board)
     machine = load_machine(target.cpu.machine)
-    layers = tunable_layers(model, arch, target, lambda what: None)
+    with console.status("reading the model") as status:
+        layers = tunable_layers(model, arch, target, status.update)
     todo = tasks(layers, machine, target.cpu.vlen, top)
     _measure(todo, where, target, machine, folder, again, console)
     entries = [(task, present(task, machine, target.cpu.vlen, "board" if address else METER, folder)) for task in todo]
@@ -127,6 +129,13 @@ def run(arguments: Sequence[str]) -> int:
     return status
 
 
+def _words(launcher: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(launcher))
+    except ValueError as error:
+        raise TuneError(f"--launcher {launcher!r}: {error}") from None
+
+
 def _fail(message: str) -> int:
     print(f"hetero-tune: {' '.join(message.split())}", file=sys.stderr)
     return 2
@@ -135,7 +144,7 @@ def _fail(message: str) -> int:
 def _bar(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=console, transient=True,
+        console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
 
 
@@ -150,12 +159,15 @@ def _measure(
     with _bar(console) as bar:
         line = bar.add_task("", total=sum(len(task.variants) for task in todo))
 
-        def progress(what: str) -> None:
-            bar.update(line, description=what)
+        def progress(what: str, number: int = 0) -> None:
+            bar.update(line, description=what, completed=number)
+            if not console.is_terminal:
+                console.print(what, markup=False)
 
         with measurer(where, target, machine, progress) as on:
             for number, step in enumerate(tune(todo, on, machine, vlen, folder, again)):
-                bar.update(line, completed=number, description=f"{step.task.layers[0]}: {step.variant}")
+                if not step.known:
+                    progress(f"{step.task.layers[0]}: {step.variant}", number)
 
 
 def _table(rows: Sequence[tuple[Task, Entry]], console: Console) -> None:
@@ -171,5 +183,5 @@ def _table(rows: Sequence[tuple[Task, Entry]], console: Console) -> None:
         name = task.layers[0] + (f" (+{times - 1})" if times > 1 else "")
         cells = (name, str(task.default), f"{usual:,}", str(entry.best.variant), f"{best:,}", f"{usual / best:.2f}x")
         table.add_row(*cells)
-    console.print(table)
+    Console(highlight=False, width=TABLE_WIDTH).print(table)
     console.print(f"together {before:,} cycles by default, {after:,} tuned: {before / after:.2f}x")

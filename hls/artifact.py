@@ -14,6 +14,9 @@ from hls.packing import Geometry
 from hls.program import Constants, Design, Port
 from hls.vendor.defaults import vendor_text
 
+MEMORY = ("memory.h", "weights.c")
+"""What an accelerator that reads weights from memory has beside it: the words, and the runtime's table of them."""
+
 
 @dataclass(frozen=True)
 class _PortFacts:
@@ -51,8 +54,8 @@ class _ConstantFacts:
 
 
 def accelerator_files(design: Design, module: ModuleOp, folder: str, dsp: Geometry) -> dict[str, str]:
-    """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header; memory.h where
-    weights are kept outside the accelerator.
+    """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header; memory.h and
+    weights.c where weights are kept outside the accelerator.
 
     ``module`` is the design lowered, ``dsp`` the multiplier to which accelerator.cpp binds packed products.
     """
@@ -66,8 +69,8 @@ def accelerator_files(design: Design, module: ModuleOp, folder: str, dsp: Geomet
         loader=PackageLoader("hls"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
     simulator = templates.get_template("simulator.cpp.j2").render(**facts, native=print_native(module))
-    memory = {f"{folder}/memory.h": templates.get_template("memory.h.j2").render(**facts)} if design.constants else {}
-    return memory | {
+    memory = {name: templates.get_template(f"{name}.j2").render(**facts) for name in MEMORY if design.constants}
+    return {f"{folder}/{name}": text for name, text in memory.items()} | {
         f"{folder}/accelerator.cpp": vendor_text(print_vitis(module), design, dsp),
         f"{folder}/testbench.cpp": templates.get_template("testbench.cpp.j2").render(**facts),
         f"{folder}/simulator.cpp": simulator,

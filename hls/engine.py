@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from hls.artifact import accelerator_files
 from hls.design import build_design
-from hls.nodes import RULES, UnsupportedNodeError
+from hls.nodes import RULES, UnsupportedNodeError, lane_counts
 from hls.nodes.conv_layer import Folding
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
@@ -16,9 +18,9 @@ from hls.resources.model import PORT
 from hls.sizing import with_sized_streams
 from hls.spread import spread_cycles
 from hls.vendor.project import project_files
-from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport
+from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport, WeightPort
 from ir.graph import Graph, NodeView
-from ir.layouts import Words
+from ir.layouts import Layout, Words
 from ir.target import Resources, Target
 
 QUEUES = 3
@@ -74,11 +76,32 @@ class DataflowEngine:
     def overhead(self, target: Target) -> Overhead:
         return Overhead(region=Resources(lut=1500), port=PORT, stage=Resources(bram18=QUEUES))
 
+    def layouts(
+        self, region: Graph, choices: Mapping[str, Candidate], target: Target
+    ) -> Mapping[str, Sequence[Layout]]:
+        """Inputs in words of any number of lanes that divides the channels: other words are regrouped inside."""
+        configurations = {name: choice.configuration for name, choice in choices.items()}
+        built, found = build_design(region, configurations, _geometry(target)), dict[str, Sequence[Layout]]()
+        for name, port in zip(region.inputs, built.inputs, strict=True):
+            bits, first = port.wire.bits, _port(name, port).layout
+            counts = lane_counts(region.inputs[name].shape[0], bits)
+            others = [Words.narrowest(lanes, bits) for lanes in reversed(counts)]
+            found[name] = (first, *(layout for layout in others if layout != first))
+        for name, port in zip(region.outputs, built.outputs, strict=True):
+            found[name] = (_port(name, port).layout,)
+        return found
+
+    def reading(self, layout: Layout) -> Candidate:
+        assert isinstance(layout, Words), "an accelerator streams words"
+        return Candidate(0, configuration={"lanes": layout.lanes})
+
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         configurations = {name: choice.configuration for name, choice in choices.items()}
         assert target.fabric is not None
         built = build_design(region, configurations, _geometry(target))
-        sized = with_sized_streams(built, target.fabric.budget.bram18)
+        costs = self.overhead(target)
+        around = costs.region + costs.port * (len(region.inputs) + len(region.outputs))
+        sized = with_sized_streams(built, target.fabric.budget.bram18 - around.bram18)
         design = sized.design
         folder = f"regions/{region.name}"
         files = accelerator_files(design, sized.module, folder, _geometry(target))
@@ -90,8 +113,13 @@ class DataflowEngine:
             tuple(_port(name, port) for name, port in zip(region.outputs, design.outputs, strict=True)),
             tuple(StageReport(s.name, s.cycles, s.resources, s.note, s.drawing) for s in design.stages),
             hardware=(f"{folder}/accelerator.cpp",),
+            weights=tuple(
+                WeightPort(c.port.wire.name, len(c.words) * c.port.bits // 8, c.repeats) for c in design.constants
+            ),
+            weight_source=f"{folder}/weights.c" if design.constants else "",
             interval=sized.timing.interval,
             latency=sized.timing.latency,
+            resources=sum((s.resources for s in design.stages), around),
         )
 
 
@@ -119,13 +147,15 @@ def _paced(last: NodeView, candidate: Candidate) -> Candidate:
 
 
 def undominated(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
-    """Those that no other beats in cycles, all resources and traffic."""
-    kept: dict[tuple[int, ...], Candidate] = {}
-    for candidate in sorted(candidates, key=_cost):
-        cost = _cost(candidate)
-        if not any(all(a <= b for a, b in zip(other, cost, strict=True)) for other in kept):
-            kept[cost] = candidate
-    return list(kept.values())
+    """Those that no other beats in cycles, all resources and traffic; the first of equals."""
+    ordered = list({_cost(c): c for c in reversed([*candidates])}.values())
+    ordered.sort(key=_cost)
+    costs = np.array([_cost(c) for c in ordered])
+    kept: list[int] = []
+    for i, cost in enumerate(costs):
+        if not (costs[kept] <= cost).all(1).any():
+            kept.append(i)
+    return [ordered[i] for i in kept]
 
 
 def _cost(candidate: Candidate) -> tuple[int, ...]:

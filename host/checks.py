@@ -90,11 +90,12 @@ def _tensor(tensor: Tensor) -> None:
 def _region(region: Region, tensors: Mapping[str, Tensor]) -> None:
     where = f"region '{region.name}'"
     _identifier(region.name, where)
-    if not region.outputs or len(region.inputs) + len(region.outputs) > PORTS_MAX:
+    if not region.outputs or len(region.inputs) + len(region.weights) + len(region.outputs) > PORTS_MAX:
         raise PackageError(
-            f"{where}: {len(region.inputs)} inputs and {len(region.outputs)} outputs "
-            f"(allowed: at least one output, {PORTS_MAX} ports in all)"
+            f"{where}: {len(region.inputs)} inputs, {len(region.weights)} ports for weights, {len(region.outputs)} "
+            f"outputs (allowed: at least one output, {PORTS_MAX} ports in all)"
         )
+    _weights(region, where)
     if not region.sources:
         raise PackageError(f"{where}: no sources")
     for source in region.sources:
@@ -132,6 +133,16 @@ def _words(layout: Layout, tensor: Tensor, where: str) -> None:
         raise PackageError(
             f"{where}: values {tensor.lo}..{tensor.hi} of {tensor.dtype} do not fit lanes of {layout.bits} bits"
         )
+
+
+def _weights(region: Region, where: str) -> None:
+    if bool(region.weights) != bool(region.weight_source) or (region.weights and region.side != "device"):
+        raise PackageError(f"{where}: ports for weights need a source of them, and a device")
+    if region.weights:
+        check_path(region.weight_source, f"{where}, weight_source")
+    for port in region.weights:
+        if not 0 < port.bytes < 1 << 31 or port.repeats < 1:
+            raise PackageError(f"{where}: port '{port.name}' brings {port.bytes} bytes {port.repeats} times a frame")
 
 
 LAYOUT_RULES: Mapping[type, Callable[[Layout, Tensor, str], None]] = {Plain: _plain, Words: _words}

@@ -16,11 +16,13 @@ from typing import Any
 
 from host.errors import HostError, InputError
 from host.inputs import Item, check_input, listed, load_input
+from host.labelled import LabelledSet, labelled_sets
 from host.manifest import Manifest
-from host.package import load_package
+from host.package import Package, load_package
 from host.places import NAMES
 from host.progress import Progress
 from host.results import choose_targets, json_line, text_line, whole_file, write_result
+from host.scoring import score
 from host.session import Frame, Session
 from host.timing import Extra, table
 from host.trace import Span, write_trace
@@ -50,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hetero-run",
-        description="Runs a compiled network on photos (or .npy/.npz files of its raw integer inputs, C x H x W).",
+        description="Runs a compiled network on photos (or .npy/.npz files of its raw integer inputs, C x H x W). A "
+        "classifier's accuracy is measured on labelled pictures: .npz files of uint8 pictures and class numbers, or "
+        "folders with a subfolder of photos for each class.",
         epilog="Without -o and --json, pictures are written to the working directory as PHOTO.boxes.png or "
         "PHOTO.labels.png, raw outputs of networks without a head as NAME.outputs.npz.",
     )
@@ -85,9 +89,28 @@ def seconds(text: str) -> float:
     return value
 
 
+def _session(options: argparse.Namespace, package: Package) -> Session:
+    return Session(
+        package, on=options.on, deadline=options.deadline, bitstream=options.bitstream, nodes=options.nodes,
+        remote=options.remote, trace=options.trace is not None, threads=options.threads, notify=_notify,
+    )  # fmt: skip
+
+
+def _score(options: argparse.Namespace, package: Package, sets: Sequence[LabelledSet]) -> None:
+    """Accuracy on labelled pictures."""
+    for name, given in (("-o", options.output), ("--trace", options.trace)):
+        if given is not None:
+            raise InputError(f"{name} {given}: sets of labelled pictures give numbers, which are printed")
+    with _session(options, package) as session:
+        score(sets, session, options.on, options.json)
+
+
 def _run(options: argparse.Namespace) -> None:
     package = load_package(options.package)
     manifest = package.manifest
+    if sets := labelled_sets(options.inputs, manifest):
+        _score(options, package, sets)
+        return
     paths = listed(options.inputs, manifest)
     for path in paths:
         check_input(path, manifest)
@@ -98,10 +121,7 @@ def _run(options: argparse.Namespace) -> None:
     feed = _Feed(paths, manifest)
     clock = _Clock()
     spans: list[Span] = []
-    with Session(
-        package, on=options.on, deadline=options.deadline, bitstream=options.bitstream, nodes=options.nodes,
-        remote=options.remote, trace=options.trace is not None, threads=options.threads, notify=_notify,
-    ) as session, Progress(len(paths)) as progress:  # fmt: skip
+    with _session(options, package) as session, Progress(len(paths)) as progress:
         start = time.perf_counter()
         for target, outputs in zip(targets, session.run_all(feed.frames()), strict=True):
             item = feed.waiting.popleft()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 
 class HostError(Exception):
-    """Base of the errors that the user sees as one line and exit status 2."""
+    """Base of the errors that the user sees as one line and exit status 2; what a file put into it cannot break it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda found: repr(found[0])[1:-1], message))
 
 
 class PackageError(HostError):

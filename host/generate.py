@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib import resources
 
 from host.manifest import MANIFEST_NAME, Manifest, Region, Side
-from host.plan import Buffer, Plan, Step, make_plan
+from host.plan import Buffer, Plan, Step, Weights, make_plan
 from ir.layouts import Words
 
 GENERATED = ("plan.c", "regions_cpu.c", "regions_device.c", "sources.mk", "Makefile")
@@ -38,6 +38,12 @@ def plan_c(manifest: Manifest, plan: Plan, plan_hash: str) -> str:
         _table("hc_step", "steps", (_step(i, step, plan, manifest) for i, step in enumerate(plan.steps))),
         _list("inputs", plan.inputs),
         _list("outputs", plan.outputs),
+        *(
+            f"extern const void *const hc_weights_{region.name}[]; /* {region.weight_source} */"
+            for region in manifest.regions
+            if region.weights
+        ),
+        _table("hc_weights", "weights", (_weights(w, manifest) for w in plan.weights)) if plan.weights else "",
         "const hc_plan hc_package_plan = {",
         f"    .hash = 0x{plan_hash}u,",
         f"    .frames = {plan.frames},",
@@ -51,6 +57,8 @@ def plan_c(manifest: Manifest, plan: Plan, plan_hash: str) -> str:
         f"    .region_count = {len(manifest.regions)},",
         f"    .input_count = {len(plan.inputs)}, .inputs = inputs,",
         f"    .output_count = {len(plan.outputs)}, .outputs = outputs,",
+        f"    .weight_bytes = {plan.weight_bytes}, .weight_count = {len(plan.weights)},",
+        f"    .weights = {'weights' if plan.weights else '0'},",
         "};\n",
     ]
     return "\n".join(part for part in parts if part)
@@ -89,9 +97,15 @@ def sources_mk(manifest: Manifest) -> str:
         f"# What '{manifest.name}' consists of.",
         f"CPU_SOURCES := {' '.join(sides['cpu'])}",
         f"DEVICE_SOURCES := {' '.join(sides['device'])}",
+        f"WEIGHT_SOURCES := {' '.join(region.weight_source for region in manifest.regions if region.weights)}",
         f"ISA := {manifest.board.isa}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _weights(weights: Weights, manifest: Manifest) -> str:
+    words = f"&hc_weights_{manifest.regions[weights.region].name}[{weights.number}]"
+    return f'{{"{_text(weights.port)}", {weights.region}, {weights.offset}, {weights.bytes}, {words}}}'
 
 
 def _table(kind: str, name: str, rows: Iterable[str]) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -84,7 +88,7 @@ def _npy(path: Path, manifest: Manifest) -> Item:
 
 
 def _npz(path: Path, manifest: Manifest) -> Item:
-    arrays = _load(path)
+    arrays = load_arrays(path)
     if len(manifest.inputs) == len(arrays) == 1:
         arrays = {manifest.inputs[0]: next(iter(arrays.values()))}
     if set(arrays) != set(manifest.inputs):
@@ -103,9 +107,11 @@ def _tensors(path: Path, given: Mapping[str, Array], manifest: Manifest) -> Item
 
 
 def _integers(path: Path, name: str, values: Array, manifest: Manifest) -> Array:
-    """An input as the network takes it: in its shape, reals quantised. Integers are taken as they are, and so are reals
-    that hold integers where the network has no quantiser of its own."""
-    tensor, shape = manifest.tensor(name), manifest.shapes.get(name)
+    """An input as the network takes it. Where the manifest has the shape of the model's file, that shape is taken too,
+    and so are real values: quantised by the network's own quantiser, else if they hold integers."""
+    tensor, shape = manifest.tensor_table.get(name), manifest.shapes.get(name)
+    if tensor is None or shape is None:
+        return values
     if values.shape == shape:
         values = values.reshape(tensor.shape)
     if values.dtype.kind != "f" or values.shape != tensor.shape or not tensor.dtype.is_integer:
@@ -118,13 +124,27 @@ def _integers(path: Path, name: str, values: Array, manifest: Manifest) -> Array
     return whole if np.array_equal(whole, values) else values
 
 
+def load_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file; InputError where it is none."""
+    arrays = _load(path)
+    if not isinstance(arrays, dict):
+        raise InputError(f"{path}: is one array and no .npz file")
+    return arrays
+
+
 def _load(path: Path) -> Any:
     """An array or, from .npz, a dict of them; never a pickle."""
     try:
         found = np.load(path, allow_pickle=False)
         return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else found
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: no file of numbers ({' '.join(str(error).split())})") from None
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: no file of numbers ({shorten(str(error), 120)})") from None
 
+
+# What numpy, its header's parser, zipfile and zlib raise for files that are damaged, cut off, or of another kind.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, SyntaxError, KeyError, TypeError, MemoryError, OverflowError, NotImplementedError,
+    tokenize.TokenError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 LOADERS: Mapping[str, Callable[[Path, Manifest], Item]] = {".npy": _npy, ".npz": _npz}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from ir.engine import Port
+from ir.engine import Port, WeightPort
 from ir.records import Dequantise, Head, Picture, Quantise
 from ir.target import March
 from ir.types import DType, TensorType
@@ -95,6 +95,8 @@ class Region:
     the CPU, the bit-exact simulator of a device region. ``hardware`` are the files that a bitstream of the region is
     made from. ``clock_mhz`` is 0 where the engine states none. ``failover`` are the C files of a device region's
     ``const hc_region hc_region_<name>_cpu``, which computes the same on plain buffers when the device fails.
+    ``weights`` are the ports by which a device region gets weights; ``weight_source`` is the C file of the table
+    ``const void *const hc_weights_<name>[]`` of what they bring, "" without any.
     """
 
     name: str
@@ -106,6 +108,8 @@ class Region:
     clock_mhz: float = 0.0
     hardware: tuple[str, ...] = ()
     failover: tuple[str, ...] = ()
+    weights: tuple[WeightPort, ...] = ()
+    weight_source: str = ""
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ def _check_files(manifest: Manifest, files: Mapping[str, Content]) -> None:
         if name in generate.RESERVED or name.split("/")[0] in generate.RESERVED:
             raise PackageError(f"files: '{name}' is a name that packages keep for themselves")
     for region in manifest.regions:
-        for source in (*region.sources, *region.failover):
+        for source in (*region.sources, *region.failover, *filter(None, [region.weight_source])):
             if source not in files:
                 raise PackageError(f"region '{region.name}': source '{source}' is not among the files")
     _accelerators(manifest, dict.fromkeys(files, ""))

@@ -67,7 +67,7 @@ def resolve(request: Request, package: Package) -> tuple[Request, Place]:
     for field in ("bitstream", "nodes", "remote"):
         if getattr(request, field) is not None and field not in place.takes:
             able = ", ".join(name for name, other in PLACES.items() if field in other.takes)
-            raise RunError("argument", f"--on {request.on} takes no --{field} (only {able} does)")
+            raise RunError("argument", f"--on {request.on} takes no --{field} (allowed with {able})")
     if not package.manifest.uses_device:
         place = replace(place, device=lambda package, request: NoDevice())
     return replace(request, on=where), place
@@ -83,13 +83,27 @@ def _none(package: Package, request: Request) -> Device:
     return NoDevice()
 
 
+def _check_weights(package: Package) -> None:
+    """Boards' DMA engines bring a port's weights once a frame."""
+    for region in package.manifest.regions:
+        for port in region.weights:
+            if port.repeats > 1:
+                raise RunError(
+                    "weights",
+                    f"region '{region.name}': port '{port.name}' brings its weights {port.repeats} times a frame; "
+                    "boards bring them once a frame (into UltraRAM), so this package runs on sim, qemu and cpu only",
+                )
+
+
 def _nodes(package: Package, request: Request) -> Device:
+    _check_weights(package)
     return UioDevice(request.nodes or NODES, package.manifest.board.completion == "interrupt")
 
 
 def _pynq(package: Package, request: Request) -> Device:
     if request.bitstream is None:
         raise RunError("argument", "--on pynq needs the bitstream: --bitstream FOLDER")
+    _check_weights(package)
     return PynqDevice(package, request.bitstream)
 
 

@@ -14,10 +14,11 @@ from typing import Literal
 
 from host.errors import PackageError
 from host.manifest import Manifest, Tensor
-from ir.layouts import Layout, Plain, Words
+from ir.layouts import Layout, Plain, united
 
 ALIGN = 64  # HC_ALIGN of runtime/hc_region.h
-FRAMES = 2
+FRAMES = 3
+"""One that the accelerator works on, one that the CPU works on, one between: neither waits for the other's steps."""
 
 StepKind = Literal["cpu", "device", "pack", "unpack"]
 
@@ -46,6 +47,18 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """What a device region's port brings once a frame: ``bytes`` at ``offset`` behind all frames' shares of the pool;
+    ``number`` counts the region's ports."""
+
+    port: str
+    region: int
+    number: int
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """``inputs`` and ``outputs`` index the plain buffers that frames are copied into and results out of."""
 
@@ -56,6 +69,13 @@ class Plan:
     arena_bytes: int
     pool_bytes: int
     frames: int
+    weights: tuple[Weights, ...] = ()
+    weight_bytes: int = 0
+
+    @property
+    def dma_bytes(self) -> int:
+        """The whole DMA pool: every frame's share, then the weights."""
+        return self.frames * self.pool_bytes + self.weight_bytes
 
 
 def make_plan(manifest: Manifest, frames: int = FRAMES) -> Plan:
@@ -70,27 +90,33 @@ def make_plan(manifest: Manifest, frames: int = FRAMES) -> Plan:
     sizes = [_round_up(buffer.bytes, align) for buffer in buffers]
     placed, arena_bytes = _place(sorted(arena), sizes, conflicts)
     pooled, pool_bytes = _place(sorted(pool), sizes, conflicts)
-    if frames * pool_bytes > manifest.board.pool_bytes:
-        raise PackageError(
-            f"{frames} frames in flight need {frames * pool_bytes} bytes of DMA memory; "
-            f"board '{manifest.board.name}' has {manifest.board.pool_bytes}"
-        )
     offsets = placed | pooled
     final = tuple(replace(b, in_pool=i in pool, offset=offsets[i]) for i, b in enumerate(buffers))
-    return Plan(tuple(steps), final, builder.inputs, builder.outputs, arena_bytes, pool_bytes, frames)
+    weights, weight_bytes = _weights(manifest, align)
+    plan = Plan(
+        tuple(steps), final, builder.inputs, builder.outputs, arena_bytes, pool_bytes, frames, weights, weight_bytes
+    )
+    if plan.dma_bytes > manifest.board.pool_bytes:
+        raise PackageError(
+            f"{frames} frames in flight{' and weights' if weights else ''} need {plan.dma_bytes} bytes of DMA memory; "
+            f"board '{manifest.board.name}' has {manifest.board.pool_bytes}"
+        )
+    return plan
+
+
+def _weights(manifest: Manifest, align: int) -> tuple[tuple[Weights, ...], int]:
+    """One behind the other, and their total."""
+    found, offset = [], 0
+    for index, region in enumerate(manifest.regions):
+        for number, port in enumerate(region.weights):
+            found.append(Weights(port.name, index, number, offset, port.bytes))
+            offset += _round_up(port.bytes, align)
+    return tuple(found), offset
 
 
 def same_bytes(layout: Layout, tensor: Tensor) -> Layout:
-    """The layout that stands for all with the same bytes.
-
-    Words without unused bits are one stream of lanes, whatever their width; at native width they are plain, except for
-    bipolar elements, whose lanes hold 0 and 1 where plain ones hold -1 and +1.
-    """
-    if not isinstance(layout, Words) or layout.lanes * layout.bits != 8 * layout.word_bytes:
-        return layout
-    if layout.bits == 8 * tensor.dtype.container.itemsize and tensor.dtype.kind != "bipolar":
-        return Plain()
-    return next((Words(8 * w // layout.bits, layout.bits, w) for w in (1, 2, 4, 8) if 8 * w % layout.bits == 0), layout)
+    """See `ir.layouts.united`."""
+    return united(layout, tensor.type)
 
 
 class _Builder:

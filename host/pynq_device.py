@@ -28,7 +28,7 @@ class PynqDevice:
         recorded = load_bitstream(bitstream)
         window = next(w for w in recorded.manifest.registers if w.name == REGISTER_PAGE)
         plan = make_plan(package.manifest)
-        size = RINGS_BYTES + plan.frames * plan.pool_bytes
+        size = RINGS_BYTES + plan.dma_bytes
         try:
             pynq: Any = importlib.import_module("pynq")
         except ImportError as error:

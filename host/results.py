@@ -18,7 +18,7 @@ from host.errors import InputError
 from host.manifest import Manifest
 from host.vision.draw import draw
 from host.vision.heads import Classification, Detection, Findings, dequantise
-from ir.records import AnchorHead, ClassifierHead, YoloHead
+from ir.records import AnchorHead, ClassifierHead, Head, YoloHead
 
 Array = npt.NDArray[Any]
 RAW = ".npz"
@@ -99,8 +99,12 @@ def json_line(path: Path, findings: Findings, outputs: Mapping[str, Array], mani
     if manifest.head is None:
         arrays = file_outputs(outputs, manifest)
         return json.dumps({"file": str(path), "outputs": {name: values.tolist() for name, values in arrays.items()}})
-    found = [AS_JSON[type(finding)](finding) for finding in findings]
-    return json.dumps({"file": str(path), JSON_KEYS[type(manifest.head)]: found})
+    return json.dumps({"file": str(path), **findings_as_json(findings, manifest.head)})
+
+
+def findings_as_json(findings: Findings, head: Head) -> dict[str, Any]:
+    """``{"detections": [{"box", "score", "label"}]}`` or ``{"classes": [{"label", "score"}]}``, best first."""
+    return {JSON_KEYS[type(head)]: [AS_JSON[type(finding)](finding) for finding in findings]}
 
 
 AS_JSON: Mapping[type, Callable[[Any], dict[str, Any]]] = {

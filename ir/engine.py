@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from ir.graph import Graph, NodeView
 from ir.layouts import Layout
@@ -79,6 +79,15 @@ class StageReport:
 
 
 @dataclass(frozen=True)
+class WeightPort:
+    """A port by which a device region gets weights from memory: so many ``bytes``, ``repeats`` times a frame."""
+
+    name: str
+    bytes: int
+    repeats: int
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A lowered region.
 
@@ -86,7 +95,9 @@ class Artifact:
     region's entry behind the C ABI of ``host/runtime/hc_region.h``: for a CPU region the code itself, for a device
     region its bit-exact simulator, so that whoever runs it need not know the engine. ``hardware`` lists those files
     that a bitstream is made from. ``interval`` and ``latency``: cycles from frame to frame and of the first frame,
-    where frames overlap in a pipeline; else 0.
+    where frames overlap in a pipeline; else 0. ``weights`` are the ports by which a device region gets weights from
+    memory, ``weight_source`` the C file of ``const void *const hc_weights_<name>[]``, what each of them brings.
+    ``resources``: of the whole region as it was made, with everything that `Overhead` had estimated.
     """
 
     files: Mapping[str, str]
@@ -97,6 +108,9 @@ class Artifact:
     hardware: tuple[str, ...] = ()
     interval: int = 0
     latency: int = 0
+    resources: Resources = field(default_factory=Resources)
+    weights: tuple[WeightPort, ...] = ()
+    weight_source: str = ""
 
 
 class Engine(Protocol):
@@ -129,4 +143,19 @@ class Engine(Protocol):
 
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """Code for the region, whose graph inputs and outputs are the tensors that cross its edge."""
+        ...
+
+
+@runtime_checkable
+class LayoutEngine(Engine, Protocol):
+    """An engine whose regions can read tensors in several layouts; no engine has to."""
+
+    def layouts(
+        self, region: Graph, choices: Mapping[str, Candidate], target: Target
+    ) -> Mapping[str, Sequence[Layout]]:
+        """What each tensor at the region's edge may lie in memory as, the preferred layout first. An output has one."""
+        ...
+
+    def reading(self, layout: Layout) -> Candidate:
+        """What stands in a region's choices under an input's name, for `Engine.lower` to read it in this layout."""
         ...

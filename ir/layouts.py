@@ -87,6 +87,19 @@ class Words:
 Layout = Plain | Words
 
 
+def united(layout: Layout, type_: TensorType) -> Layout:
+    """The layout that stands for all with the same bytes.
+
+    Words without unused bits are one stream of lanes, whatever their width; at native width they are plain, except for
+    bipolar elements, whose lanes hold 0 and 1 where plain ones hold -1 and +1.
+    """
+    if not isinstance(layout, Words) or layout.lanes * layout.bits != 8 * layout.word_bytes:
+        return layout
+    if layout.bits == 8 * type_.dtype.container.itemsize and type_.dtype.kind != "bipolar":
+        return Plain()
+    return next((Words(8 * w // layout.bits, layout.bits, w) for w in WORD_BYTES if 8 * w % layout.bits == 0), layout)
+
+
 def pixels_first(values: Array) -> Array:
     """(C, H, W) -> (H, W, C); vectors stay as they are."""
     return values.transpose(1, 2, 0) if values.ndim == 3 else values

@@ -22,12 +22,9 @@ class Resources:
 
     def __add__(self, other: Resources) -> Resources:
         return Resources(
-            self.lut + other.lut,
-            self.dsp + other.dsp,
-            self.bram18 + other.bram18,
-            self.uram + other.uram,
+            self.lut + other.lut, self.dsp + other.dsp, self.bram18 + other.bram18, self.uram + other.uram,
             self.ff + other.ff,
-        )
+        )  # fmt: skip
 
     def __sub__(self, other: Resources) -> Resources:
         return self + other * -1

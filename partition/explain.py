@@ -15,7 +15,7 @@ from partition.solution import Solution
 MORE = 1.1
 """How much larger the board is made, one property at a time."""
 
-EFFORT = 3.0
+EFFORT = 1.5
 """Deterministic seconds for each of these."""
 
 NAMES = {"lut": "LUTs", "dsp": "DSPs", "bram18": "block RAM", "uram": "UltraRAM", "ff": "flip-flops"}
@@ -25,10 +25,11 @@ def explained(problem: Problem, solution: Solution) -> Explanation:
     latency = problem.target.objective == "latency"
     effort = Effort(1e9)
     alternatives = [_cpu_only(problem, latency), *(_alone(problem, solution, e, latency) for e in problem.devices)]
-    larger = _larger(problem, solution, latency, effort) if solution.regions else ()
-    scope = "any number of accelerator regions up to three" if solution.several else "one accelerator region"
+    wanted = solution.regions and problem.target.objective != "area"
+    larger = _larger(problem, solution, latency, effort) if wanted else ()
+    scope = "one accelerator region" if solution.rounds == 1 else f"up to {solution.rounds} accelerator regions"
     return Explanation(
-        problem.target.objective, solution.gap(latency), scope, bottleneck(problem, solution, latency),
+        problem.target.objective, solution.gap, scope, bottleneck(problem, solution, latency),
         tuple(alternatives), larger, solution.effort + effort.spent,
     )  # fmt: skip
 
@@ -83,7 +84,8 @@ def _alone(problem: Problem, solution: Solution, engine: Engine, latency: bool) 
 
 
 def _larger(problem: Problem, solution: Solution, latency: bool, effort: Effort) -> tuple[Alternative, ...]:
-    """The time with a tenth more of one thing, for those that matter."""
+    """The time with a tenth more of one thing, for those that matter; gains of less than `WINDOW` are not looked for,
+    and with the note "at least" there may be a faster placement than the one found."""
     found = []
     for what, target in _boards(problem.target, solution.outcome.resources):
         larger = replace(problem, target=target)
@@ -91,11 +93,14 @@ def _larger(problem: Problem, solution: Solution, latency: bool, effort: Effort)
         search = Search(larger, latency, share)
         rounds = max(1, len(solution.regions))
         seed = larger.outcome(solution.regions).time(latency)
-        regions, certain = search.within(int(larger.ticks(seed) / WINDOW), solution.regions, rounds)
-        note = "" if certain else "no better placement found"
-        if regions is not None:
-            better = search.fastest([regions], rounds)
+        if latency and rounds == 1:
+            regions, certain = search.lighter(solution.regions), False
+            seed = min(seed, larger.outcome(regions).time(latency) if regions is not None else seed)
+        else:
+            regions, certain = search.within(int(larger.ticks(seed) / WINDOW), solution.regions, rounds)
+            better = search.fastest([regions], rounds) if regions is not None else None
             seed = min(seed, better.outcome.time(latency) if better else seed)
+        note = "" if certain else "at least"
         effort.take(share.spent)
         found.append(Alternative(what, seed, note))
     return tuple(found)

@@ -167,13 +167,13 @@ class _Model:
             index = 1 + KINDS.index(kind)
             parts += [way.cost[index] * pick for way, pick in self.every() if way.cost[index]]
         for s, engine in enumerate(self.slots):
-            for i, cut in enumerate(problem.cuts):
-                if cut.engine == engine.name and all(name in problem.names for name in cut.nodes):
-                    whole = self.flag(f"cut {i} in {s}")
-                    self.model.add(whole >= sum(self.inside[name, s] for name in cut.nodes) - (len(cut.nodes) - 1))
-                    for kind in KINDS:
-                        if extra := getattr(cut.extra, kind):
-                            terms[kind].append(extra * whole)
+            for i, cut in enumerate(cut for cut in problem.cuts if cut.engine == engine.name):
+                shared = sum(self.inside[name, s] for name in sorted(cut.nodes))
+                for kind in KINDS:
+                    if extra := getattr(cut.extra, kind):
+                        more = self.model.new_int_var(0, extra, f"cut {i} in {s}, {kind}")
+                        self.model.add(len(cut.nodes) * more >= extra * shared)
+                        terms[kind].append(more)
         self.terms = terms
         for kind, parts in terms.items():
             self.model.add(sum(parts) <= getattr(problem.budget, kind))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ir.engine import Candidate, Engine
 from ir.graph import Graph
-from ir.target import Target
+from ir.target import Resources, Target
 from partition.explain import explained
 from partition.offers import Offers, ask
 from partition.plan import Cut, Plan, PlanError, Region
@@ -78,7 +78,8 @@ def regions_of(problem: Problem, placed: Regions) -> tuple[Region, ...]:
         count = sum(r.engine.side == engine.side for r in regions)
         label = f"{'fpga' if at % 2 else 'cpu'}{count}"
         choices = placed[at // 2].choices if at % 2 else _on_cpu(problem, names)
-        regions.append(Region(label, engine, problem.graph.subgraph(label, names), choices))
+        used = problem.resources(placed[at // 2]) if at % 2 else Resources()
+        regions.append(Region(label, engine, problem.graph.subgraph(label, names), choices, used))
     return tuple(regions)
 
 

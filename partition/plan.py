@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ir.engine import Candidate, Engine
 from ir.graph import Graph
@@ -16,15 +16,17 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Cut:
-    """What a lowered region taught: wherever these nodes are together in a region of this engine, it takes ``extra``
-    more than its engine had estimated."""
+    """What a lowered region of these nodes taught: it takes ``extra`` more than its engine had estimated. A region with
+    some of them is expected to take its part of that."""
 
     engine: str
     nodes: frozenset[str]
     extra: Resources
 
-    def applies(self, engine: str, nodes: Set[str]) -> bool:
-        return engine == self.engine and self.nodes <= nodes
+    def of(self, engine: str, nodes: Set[str]) -> Resources:
+        """What a region of these nodes takes more."""
+        shared = len(self.nodes & nodes) if engine == self.engine else 0
+        return Resources(**{kind: -(-count * shared // len(self.nodes)) for kind, count in vars(self.extra).items()})
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Region:
-    """Nodes that run together on one engine, as a graph of their own, with the chosen candidate of each node."""
+    """Nodes that run together on one engine, as a graph of their own, with the chosen candidate of each node and the
+    resources that all of it is estimated to take."""
 
     name: str
     engine: Engine
     graph: Graph
     choices: Mapping[str, Candidate]
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True)

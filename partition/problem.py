@@ -158,7 +158,7 @@ class Problem:
         used = sum((c.resources for c in placed.choices.values()), costs.region)
         stages = sum(self.within(placed.engine, node) is None for node in nodes)
         used = used + costs.stage * stages + costs.port * len(self.edge_tensors(nodes))
-        return sum((cut.extra for cut in self.cuts if cut.applies(placed.engine.name, nodes)), used)
+        return sum((cut.of(placed.engine.name, nodes) for cut in self.cuts), used)
 
     def outcome(self, regions: Iterable[Placed]) -> Outcome:
         """Of a placement with these accelerator regions and all other nodes on the CPU."""

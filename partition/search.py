@@ -137,6 +137,11 @@ class Search:
         found, _, proven = self._ask("any", limit, hint, rounds)
         return found, found is not None or proven
 
+    def lighter(self, regions: Regions) -> Regions | None:
+        """A placement of least CPU time whose one accelerator region is no slower than that of ``regions``."""
+        pace = self.problem.ticks(self.problem.outcome(regions).device_ms)
+        return self._ask("light", self._most, regions, 1, pace=pace)[0]
+
     def smallest(self, limit: int, hint: Regions | None, rounds: int = 1, cpu_weight: float = 1.0) -> Answer:
         """The placement of at most ``limit`` ticks that takes least of the board; ``hint`` is one that keeps them. For
         the latency with the hint's pace."""

@@ -24,21 +24,17 @@ TIE = 0.001
 class Solution:
     """The chosen accelerator regions and what they come to.
 
-    ``bound_ms``: the time that no placement with one accelerator region can beat (with ``several``: with up to
-    `MOST_ROUNDS`). ``alone``: by engine name the fastest placement of all nodes on it, where there is one.
+    ``gap``: by what share of its time, or of its area where that is the objective, another placement with up to
+    ``rounds`` accelerator regions of each engine may be better at most. ``alone``: by engine name the
+    fastest placement of all nodes on it, where there is one.
     """
 
     regions: Regions
     outcome: Outcome
-    bound_ms: float
-    several: bool
+    gap: float
+    rounds: int
     alone: Mapping[str, Outcome]
     effort: float
-
-    def gap(self, latency: bool) -> float:
-        """By how much of its time a placement might be faster at most."""
-        time = self.outcome.time(latency)
-        return max(0.0, 1 - self.bound_ms / time) if time else 0.0
 
 
 def best(problem: Problem, effort: float = EFFORT) -> Solution:
@@ -69,7 +65,7 @@ class _Solver:
         if found is None:
             raise PlanError(_homeless(problem))
         rounds = 1 if found.regions in seeds or len(found.regions) <= len(problem.devices) else len(found.regions)
-        found, rounds, several = self.more_regions(found, rounds)
+        found, rounds, scope = self.more_regions(found, rounds)
         limit = max(search.ticks(found.regions), search.floor)
         if problem.target.objective == "area" and limit > search.floor:
             rate = 1000 / found.outcome.time(False)
@@ -78,11 +74,13 @@ class _Solver:
                 f"{problem.graph.name}: {wanted:g} frames/s are out of reach on {problem.target.name} "
                 f"(the fastest placement found gives {rate:.1f})"
             )
-        regions = self.spared(found, limit, rounds)
-        return Solution(
-            regions, problem.outcome(regions), found.bound * problem.tick_ms, several,
-            {name: f.outcome for name, f in whole.items()}, self.effort.spent,
-        )  # fmt: skip
+        regions, gap = self.spared(found, limit, rounds)
+        scope = rounds if problem.target.objective == "area" else scope
+        if problem.target.objective != "area":
+            time = found.outcome.time(self.latency)
+            gap = max(0.0, 1 - found.bound * problem.tick_ms / time) if time and found.regions else 0.0
+        together = {name: f.outcome for name, f in whole.items()}
+        return Solution(regions, problem.outcome(regions), gap, scope, together, self.effort.spent)
 
     @property
     def latency(self) -> bool:
@@ -95,7 +93,8 @@ class _Solver:
             assert target.frames_per_second, "an area is least at a rate"
             floor = self.problem.ticks(1000 / target.frames_per_second)
         elif target.fabric and target.fabric.cycle_budget and not self.latency:
-            floor = max(self.problem.device_ticks(e, target.fabric.cycle_budget) for e in self.problem.devices)
+            budget = target.fabric.cycle_budget
+            floor = max((self.problem.device_ticks(e, budget) for e in self.problem.devices), default=0)
         return Search(self.problem, self.latency, self.effort, floor=floor)
 
     def first(self, seeds: list[Regions]) -> Found | None:
@@ -111,38 +110,42 @@ class _Solver:
             found, rounds = self.search.fastest((), rounds), rounds + 1
         return found
 
-    def more_regions(self, found: Found, rounds: int) -> tuple[Found, int, bool]:
-        """A better placement with more accelerator regions, if there is one, and whether that question is settled."""
-        search = self.search
-        while rounds < MOST_ROUNDS and self.effort.left > 0:
+    def more_regions(self, found: Found, rounds: int) -> tuple[Found, int, int]:
+        """A better placement with more accelerator regions, if there is one, in how many rounds it is, and up to how
+        many rounds the bound holds."""
+        problem, search = self.problem, self.search
+        for tried in range(rounds + 1, MOST_ROUNDS + 1):
             placed = {name for region in found.regions for name in region.choices}
-            idle = any(
-                self.problem.taken(e, n) for e in self.problem.devices for n in self.problem.names if n not in placed
-            )
+            idle = any(problem.taken(e, n) for e in problem.devices for n in problem.names if n not in placed)
             if not idle or search.ticks(found.regions) <= search.floor:
-                return found, rounds, True
+                return found, rounds, MOST_ROUNDS
             wanted = int(search.ticks(found.regions) / WINDOW)
-            regions, proven = search.within(wanted, found.regions, rounds + 1)
+            regions, proven = search.within(wanted, found.regions, tried)
             if not proven:
-                return found, rounds, False
+                return found, rounds, tried - 1
             known = 0 if regions is not None else wanted + 1
-            better = search.fastest([found.regions if regions is None else regions], rounds + 1, known)
+            better = search.fastest([found.regions if regions is None else regions], tried, known)
             assert better is not None, "a seed is a placement"
-            if search.ticks(better.regions) >= search.ticks(found.regions):
-                return replace(found, bound=min(found.bound, better.bound)), rounds, rounds + 1 == MOST_ROUNDS
-            found, rounds = better, rounds + 1
-        return found, rounds, False
+            if search.ticks(better.regions) < search.ticks(found.regions):
+                found, rounds = better, tried
+            else:
+                found = replace(found, bound=min(found.bound, better.bound))
+        return found, rounds, MOST_ROUNDS
 
-    def spared(self, found: Found, limit: int, rounds: int) -> Regions:
-        """A smaller placement that is as fast."""
+    def spared(self, found: Found, limit: int, rounds: int) -> tuple[Regions, float]:
+        """A smaller placement that is as fast, and by what share another one may be smaller still."""
         if not found.regions:
-            return found.regions
+            return found.regions, 0.0
         weight = TIE if self.problem.target.objective == "area" else 1.0
-        regions = self.search.smallest(limit, found.regions, rounds, weight).regions
-        if regions is None:
-            return found.regions
+        rounded = len(self.problem.names) + 2 * len(self.problem.crossings)  # ticks that rounding up may have added
+        slack = min(rounded, int(limit * (CLOSE - 1) / 2))
+        answer = self.search.smallest(limit + slack, found.regions, rounds, weight)
+        if answer.regions is None:
+            return found.regions, 1.0
+        gap = max(0.0, 1 - answer.bound / answer.value) if answer.value else 0.0
         kept = max(found.outcome.time(self.latency) * CLOSE, limit * self.problem.tick_ms)
-        return regions if self.problem.outcome(regions).time(self.latency) <= kept else found.regions
+        fast = self.problem.outcome(answer.regions).time(self.latency) <= kept
+        return (answer.regions, gap) if fast else (found.regions, 1.0)
 
 
 def _homeless(problem: Problem) -> str:

@@ -8,6 +8,7 @@ from cpu_backend.emit.base import ELEMENT_BYTES, Destination, LayerCode, identif
 from cpu_backend.emit.bits import bit_planes, bits_conv, extent, words_of
 from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
+from cpu_backend.emit.float_sparse import float_sparse_conv, has_pruned_float_columns, pruned_float_weights
 from cpu_backend.emit.floats import FLOAT_RULES
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
@@ -97,7 +98,8 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    kernel = sparse_conv if layer.pruned else bits_conv if layer.bits else rules[kind]
+    pruned = sparse_conv if layer.y.dtype.is_integer else float_sparse_conv
+    kernel = pruned if layer.pruned else bits_conv if layer.bits else rules[kind]
     return spread(layer, name, to, kernel)
 
 
@@ -115,8 +117,10 @@ __all__ = [
     "emit",
     "extent",
     "has_pruned_columns",
+    "has_pruned_float_columns",
     "identifier",
     "plane_shape",
+    "pruned_float_weights",
     "pruned_weights",
     "rules_for",
     "words_of",

@@ -13,6 +13,8 @@ from cpu_backend.emit.convolution import (
     conv_accumulator,
     conv_fields,
     facts,
+    gate_thresholds,
+    is_bipolar,
     is_narrow,
     scratch_check,
     weights_of,
@@ -22,23 +24,28 @@ from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.ranges import I16
 from cpu_backend.requantise import kernel_type
-from ir.ops import Conv2d, MaxPool2d
+from ir.ops import Conv2d, GatedConv2d, MaxPool2d
 from ir.types import Array
 
 WORD = 16
 """Input channels of an element."""
 MOST_PLANES = 2
-"""Of an activation's bits: with more, and with weights of three values, sums of 8 bits take no more beats."""
+"""Of an activation's bits: with more, sums of 8 bits take no more beats."""
 
 
 def bit_planes(layer: Layer) -> int:
     """The bits of an activation where the kernel of bits takes the layer, else 0.
 
-    It takes ungrouped convolutions with weights of -1 and +1 by bipolar or unsigned elements of one or two bits, whose
-    sums fit 16 bits.
+    It takes ungrouped convolutions with weights of -1 and +1 by bipolar or unsigned elements of one or two bits, and
+    gated ones of levels in bytes, whose sums fit 16 bits.
     """
     op, x = layer.first.op, layer.x
-    if not isinstance(op, Conv2d) or op.groups != 1 or not is_narrow(layer) or (np.abs(weights_of(layer)) != 1).any():
+    if (
+        not isinstance(op, (Conv2d, GatedConv2d))
+        or op.groups != 1
+        or not is_narrow(layer)
+        or (np.abs(weights_of(layer)) != 1).any()
+    ):
         return 0
     proof = conv_accumulator(layer)
     if proof.lowest < I16[0] or proof.highest > I16[1]:
@@ -56,7 +63,7 @@ def words_of(layer: Layer) -> int:
 
 def extent(layer: Layer) -> tuple[int, int]:
     """HCK_BITS_EXTENT: rows and columns of the padded planes that a call needs."""
-    kernel, stride = weights_of(layer).shape[2:], cast(Conv2d, layer.first.op).stride
+    kernel, stride = weights_of(layer).shape[2:], cast("Conv2d | GatedConv2d", layer.first.op).stride
     out = (Rows.of(layer).most * (2 if layer.find(MaxPool2d) else 1), layer.first.type.shape[2])
     height, width = ((out[k] - 1) * stride[k] + kernel[k] for k in (0, 1))
     return height, width
@@ -70,19 +77,27 @@ def pack_weight_bits(w: Array) -> Array:
 def bit_arrays(layer: Layer) -> tuple[int, Array, Array | None]:
     """``shift``, ``base`` and, where bipolar windows leave the picture, ``beside`` of hck_bits, int16."""
     shift, base, beside = bit_sums(layer)
-    base *= (1 << bit_planes(layer)) - 1
+    if not is_bipolar(layer):
+        base *= (1 << bit_planes(layer)) - 1
     return shift, base.astype(np.int16), None if beside is None else beside.astype(np.int16)
 
 
+def bit_conv_fields(layer: Layer) -> dict[str, int | str]:
+    """The convolution's record; of a gated one's levels as they come, not of the planes."""
+    return {**conv_fields(layer), "x_type": kernel_type(layer.x)}
+
+
 def bit_scratch(layer: Layer) -> int:
-    """HCK_BITS_SCRATCH."""
+    """HCK_BITS_SCRATCH or HCK_GATED_BITS_SCRATCH."""
     rows, columns = extent(layer)
     words = bit_planes(layer) * rows * columns * words_of(layer)
-    return int(2 * (words + BLOCK * weights_of(layer).shape[0]))
+    sums = BLOCK * weights_of(layer).shape[0] * (2 if isinstance(layer.first.op, GatedConv2d) else 1)
+    return int(2 * (words + sums))
 
 
 def bits_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     w, planes, (shift, base, beside) = weights_of(layer), bit_planes(layer), bit_arrays(layer)
+    gated = isinstance(layer.first.op, GatedConv2d)
     fields: Fields = {
         "weights": f"{name}_weights",
         "base": f"{name}_base",
@@ -91,20 +106,23 @@ def bits_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         "shift": shift,
     }
     lines = record("hck_bits", "bits", fields)
-    inner = ", ".join(f".{key} = {value}" for key, value in conv_fields(layer).items())
+    inner = ", ".join(f".{key} = {value}" for key, value in bit_conv_fields(layer).items())
     lines.insert(1, f"    .conv = {{{inner}}},")
     map_, map_record, map_arrays = layer_map(layer, name)
     rows = Rows.of(layer)
     part = ["hck_bits part = bits;", "x = hck_conv_rows(&part.conv, x, first, rows);"] if rows.split else []
-    call = f"hck_conv2d_bits(&{'part' if rows.split else 'bits'}, &map, x, y, {to.stride}, scratch);"
+    address = "&part" if rows.split else "&bits"
     scratch = bit_scratch(layer)
-    sizes = ", ".join(f"{n}u" for n in (planes, *extent(layer), w.shape[1], w.shape[0]))
+    sizes = ", ".join(f"{n}u" for n in (*extent(layer), w.shape[1], w.shape[0]))
+    size = f"HCK_GATED_BITS_SCRATCH({sizes})" if gated else f"HCK_BITS_SCRATCH({planes}u, {sizes})"
+    call = f"hck_gated_conv2d_bits({address}, {name}_threshold" if gated else f"hck_conv2d_bits({address}"
     proof = conv_accumulator(layer)
-    note = f"bits, {WORD} products an element, i16 sums{' of two planes' if planes == 2 else ''}"
+    note = f"bits, {WORD} products an element, i16 sums{', two planes' if planes == 2 else ''}"
     arrays = [
         word_array(f"{name}_weights", pack_weight_bits(w), f"{w.shape[0]} channels, a bit a weight"),
         array(f"{name}_base", base),
         *([array(f"{name}_beside", beside)] if beside is not None else []),
+        *([array(f"{name}_threshold", gate_thresholds(layer))] if gated else []),
         *map_arrays,
     ]
     return LayerCode(
@@ -112,13 +130,13 @@ def bits_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             layer,
             name,
             f"const void *x, void *y, void *scratch{rows.parameters}",
-            [*lines, *map_record, *part, call],
+            [*lines, *map_record, *part, f"{call}, &map, x, y, {to.stride}, scratch);"],
             (facts(layer, proof)[0], f"sums lie in {proof.lowest}..{proof.highest}: {note}", map_.note),
         ),
         tuple(arrays),
-        ("hck_bits.c", "hck_bits_rvv.c", *KERNELS),
+        ("hck_bits.c", "hck_bits_rvv.c", "hck_gated.c", *KERNELS),
         aligned(scratch),
         0,
         note,
-        (scratch_check(name, f"HCK_BITS_SCRATCH({sizes})", scratch),),
+        (scratch_check(name, size, scratch),),
     )

@@ -33,7 +33,14 @@ from ir.types import Array
 
 BLOCK = 8
 """HCK_BLOCK of hck.h: pixels per block of a convolution."""
-KERNELS = ("hck_conv.c", "hck_conv_rvv.c", "hck_depthwise_rvv.c", "hck_few_rvv.c", "hck_requantise.c")
+KERNELS = (
+    "hck_conv.c",
+    "hck_conv_rvv.c",
+    "hck_depthwise3_rvv.c",
+    "hck_depthwise_rvv.c",
+    "hck_few_rvv.c",
+    "hck_requantise.c",
+)
 
 
 def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
@@ -212,6 +219,11 @@ def _convolution(layer: Layer) -> Conv2d | GatedConv2d:
 def is_depthwise(layer: Layer) -> bool:
     """One channel in and out per group: the channels are the lanes."""
     return _convolution(layer).groups == layer.x.shape[0] == layer.first.type.shape[0] > 1
+
+
+def is_bipolar(layer: Layer) -> bool:
+    """Whether what is convolved are elements, or planes, of -1 and +1."""
+    return layer.x.dtype.kind == "bipolar" or isinstance(layer.first.op, GatedConv2d)
 
 
 def facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:

@@ -108,13 +108,19 @@ def pack_weights(w: Array, groups: int, depthwise: bool) -> Array:
 
 def _end(layer: Layer, name: str) -> tuple[str, list[str]]:
     """The layer's `hck_f32_end` as an initialiser, and its slopes."""
-    lo, hi, slope, arrays = -np.inf, np.inf, "NULL", []
-    if clip := layer.find(Clip):
-        assert isinstance(clip.op, Clip)
-        lo, hi = float(clip.op.lo), float(clip.op.hi)
+    slope, arrays = "NULL", []
     if bent := layer.find(PRelu):
         slope, arrays = f"{name}_slope", [array(f"{name}_slope", bent.operands[1].constant)]
-    return f"{{{_number(lo)}, {_number(hi)}, {slope}}}", arrays
+    return f"{{{', '.join(bounds(layer))}, {slope}}}", arrays
+
+
+def bounds(layer: Layer) -> tuple[str, str]:
+    """The least and the largest result that a layer's own `Clip` leaves, in C."""
+    clip = layer.find(Clip)
+    if clip is None:
+        return "-HCK_INFINITY", "HCK_INFINITY"
+    assert isinstance(clip.op, Clip)
+    return _number(float(clip.op.lo)), _number(float(clip.op.hi))
 
 
 def _number(value: float) -> str:
@@ -206,9 +212,9 @@ def pad_fields(layer: Layer) -> dict[str, int]:
     return {
         **extents("in", (*x.shape[1:], x.shape[0])),
         **extents("out", (*y.shape[1:], y.shape[0])),
-        "top": op.before[1],
-        "left": op.before[2],
-        "front": op.before[0],
+        "top": op.extent[0],
+        "left": op.extent[1],
+        "front": op.channels[0],
     }
 
 

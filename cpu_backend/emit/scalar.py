@@ -18,11 +18,12 @@ from cpu_backend.emit.base import (
     layer_map,
     record,
 )
+from cpu_backend.emit.full import full_layer, full_scheme
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import UNROLLED, Scheme, scheme
-from ir.ops import Conv2d, MaxPool2d
+from ir.ops import Conv2d, GatedConv2d, MaxPool2d
 from ir.types import Array
 
 WORDS = 4
@@ -33,7 +34,8 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     """With the scheme for the core's words, where there is one; otherwise with the kernels for every machine."""
     chosen = conv_scheme(layer, to.word)
     if chosen is None:
-        return convolution.conv(layer, name, to)
+        full = None if to.word else full_scheme(layer)
+        return full_layer(layer, name, to, full) if full else convolution.conv(layer, name, to)
     return (_xnor if chosen.kind == "xnor" else _tiles)(layer, name, to, chosen)
 
 
@@ -94,9 +96,9 @@ def bit_words(w: Array, word: int) -> Array:
 def bit_sums(layer: Layer) -> tuple[int, Array, Array | None]:
     """``shift``, ``base`` and ``beside`` of hck_xnor, int32."""
     w = convolution.weights_of(layer)
-    if layer.x.dtype.kind != "bipolar":
+    if not convolution.is_bipolar(layer):
         return 0, (w > 0).sum((1, 2, 3)).astype(np.int32), None
-    padded = any(cast(Conv2d, layer.first.op).padding)
+    padded = any(cast("Conv2d | GatedConv2d", layer.first.op).padding)
     beside = np.ascontiguousarray(w.sum(1).transpose(1, 2, 0)).reshape(-1, w.shape[0]).astype(np.int32)
     return 1, np.full(w.shape[0], w[0].size, np.int32), beside if padded else None
 
@@ -106,7 +108,7 @@ def word_array(name: str, values: Array, note: str) -> str:
     digits = 2 * values.dtype.itemsize
     suffix = "ull" if digits == 16 else "u"
     words = [f"0x{int(v):0{digits}x}{suffix}" for v in values.ravel()]
-    row = 40 // (digits // 2 + 2)
+    row = {4: 13, 8: 8, 16: 5}[digits]
     lines = "\n".join(f"    {', '.join(words[i : i + row])}," for i in range(0, len(words), row))
     return f"/* {note} */\nstatic const {values.dtype}_t {name}[{values.size}] = {{\n{lines}\n}};\n"
 

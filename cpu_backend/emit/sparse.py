@@ -17,7 +17,7 @@ from cpu_backend.emit.base import (
     layer_map,
     record,
 )
-from cpu_backend.emit.convolution import is_narrow, weights_of
+from cpu_backend.emit.convolution import is_narrow, scratch_check, weights_of
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.requantise import kernel_type
@@ -48,7 +48,8 @@ def has_pruned_columns(layer: Layer) -> bool:
 def pruned_weights(layer: Layer) -> Pruned | None:
     """The weights by columns with their proof, of a layer that the kernel takes; None where nothing is proven."""
     x = layer.x
-    return prune(as_columns(weights_of(layer)), x.lo, x.hi, 8 * x.dtype.container.itemsize)
+    columns = as_columns(weights_of(layer)).astype(np.int32)
+    return prune(columns, x.lo, x.hi, 8 * x.dtype.container.itemsize)
 
 
 def as_columns(weights: Array) -> Array:
@@ -131,9 +132,7 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     arrays = {key: values if values.size else np.zeros(1, values.dtype) for key, values in arrays.items()}
     fields = {**sparse_fields(layer, pruned), **{key: f"{name}_{key}" for key in arrays}}
     map_, map_record, map_arrays = layer_map(layer, name)
-    plane = prod(plane_shape(layer))
-    scratch = aligned(plane * element) + ROW_BYTES * int(fields["block_rows"]) + SUM_BYTES * w.shape[0]
-    size = f"HCK_SPARSE_SCRATCH({plane}u, {element}u, {fields['block_rows']}u, {w.shape[0]}u)"
+    scratch, check = scratch_of(layer, name, pruned, element)
     share = pruned.products / w.size
     note = f"columns pruned, {share:.0%} left in {len(pruned.tiles)} tiles, {pruned.sums.name}"
     facts = (
@@ -160,8 +159,16 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         aligned(scratch),
         0,
         note,
-        (f"typedef char {name}_scratch[{size} <= {scratch} ? 1 : -1];",),
+        (check,),
     )
+
+
+def scratch_of(layer: Layer, name: str, pruned: Pruned, element: int) -> tuple[int, str]:
+    """Bytes of scratch memory, and the C declaration that checks them."""
+    plane, outputs = prod(plane_shape(layer)), weights_of(layer).shape[0]
+    scratch = aligned(plane * element) + ROW_BYTES * pruned.block_rows + SUM_BYTES * outputs
+    size = f"HCK_SPARSE_SCRATCH({plane}u, {element}u, {pruned.block_rows}u, {outputs}u)"
+    return scratch, scratch_check(name, size, scratch)
 
 
 def _run_lengths(pruned: Pruned) -> str:

@@ -75,8 +75,8 @@ def pad(layer: Layer, name: str, to: Destination) -> LayerCode:
     op = layer.first.op
     assert isinstance(op, Pad)
     pixels, channels = pixels_of(layer.y)
-    c, h, w = op.before
-    at = (h * layer.y.shape[2] + w) * to.stride + c
+    top, left, _, _ = op.extent
+    at = (top * layer.y.shape[2] + left) * to.stride + op.channels[0]
     body = [
         f"hck_fill({op.value}, y, {kernel_type(layer.y)}, {to.stride}, {pixels}, {channels});",
         *_copy(layer, to, layer.x.shape, 0, _steps(layer.x), at),

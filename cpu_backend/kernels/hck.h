@@ -63,8 +63,8 @@ void hck_requantise_rows(const hck_requantise *q, const void *x, hck_type x_type
 
 #define HCK_BLOCK 8u /* most pixels that a convolution works on at a time */
 
-/* Which vector kernel: by the rules in hck_conv_rvv.c, or one of its own choosing (cpu_backend/variants.py says what there
- * is). Of the pixels that do not fill a block, a kernel for few takes care. Without vectors it means nothing. */
+/* Which vector kernel: by the rules of hck_conv_rvv.c, or one that a tuner chose (cpu_backend/variants.py says which there
+ * are). Pixels that do not fill a block go to a kernel for few. Without vectors it means nothing. */
 typedef enum {
     HCK_USUAL,
     HCK_BLOCKS,   /* sums, lmul and pixels say which tile kernel of hck_conv_rvv.c */
@@ -93,7 +93,7 @@ typedef struct {
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
     const void *zeros; /* kernel_w * in_c elements: what lies beside the picture */
-    hck_choice kernel;
+    hck_choice kernel; /* all zero: by the rules */
 } hck_conv;
 
 /* Bytes of scratch memory, 8-byte aligned: pointers to the pixels under a block's windows, then its accumulators. */
@@ -148,15 +148,22 @@ hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows); /* of at most four pi
 /* A depthwise hck_conv2d, if there is a kernel for it (the result says so); scratch for HCK_BLOCK rows of sums. */
 int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                       void *scratch);
+/* Likewise for 3x3 with 8-bit results of a 32-bit multiply-shift; without scratch memory. */
+int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride);
 #endif
 
 /*
  * FracBNN's precision-gated convolution. x holds levels 0..3 of type `levels`, which stand for q = 2 * x - 3; with sg
- * the sign of q, a = 2 * conv(sg, w) and b = conv(q, w), the sum is b where a > threshold[o], else a. c->x_type is
- * HCK_I8: what is convolved are two planes of -1 and +1, written to the scratch memory; around them lie zeros.
+ * the sign of q and low the rest (q = 2 * sg + low), a = 2 * conv(sg, w) and b = conv(q, w), the sum is b where
+ * a > threshold[o], else a. c->x_type is HCK_I8: what is convolved are two planes of -1 and +1, written to the scratch
+ * memory; around them lie zeros.
  */
 #define HCK_GATED_SCRATCH(elements, kernel_h, kernel_w, out_c) \
     (HCK_BLOCK * (8u * (kernel_h) * (kernel_w) + 8u * (out_c)) + 2u * (elements))
+
+/* What the gate makes of sums of sg and of low: sums = 2 * sums, + lows where that is above the threshold. The generator
+ * proves that the type (HCK_I16 or HCK_I32) holds 3 * products. */
+void hck_gate(hck_type type, const int32_t *threshold, void *sums, const void *lows, size_t rows, size_t channels);
 
 void hck_gated_conv2d(const hck_conv *c, hck_type levels, const int32_t *threshold, const hck_requantise *q,
                       const void *x, void *y, size_t y_stride, void *scratch);

@@ -51,7 +51,10 @@ static void pack_portable(const hck_bits *n, unsigned plane, const uint8_t *x, s
     for (size_t count; elements; elements -= count, x += count) {
         uint32_t packed = 0;
         count = HCK_MIN(elements, 16);
-        for (size_t i = 0; i < count; i++) packed |= (uint32_t)(n->conv.x_type == HCK_I8 ? x[i] == 1 : x[i] >> plane & 1) << i;
+        for (size_t i = 0; i < count; i++) {
+            const uint32_t bit = n->conv.x_type == HCK_I8 ? x[i] == 1 : x[i] >> plane & 1;
+            packed |= bit << i;
+        }
         *to++ = (uint16_t)packed;
     }
 }
@@ -102,8 +105,8 @@ static void correct(const hck_bits *n, int32_t top, int32_t left, int16_t *sums)
 #if defined(HCK_BITS_RVV)
             for (size_t k = 0, vl; k < c->out_c; k += vl) {
                 vl = __riscv_vsetvl_e16m4(c->out_c - k);
-                const vint16m4_t sum = __riscv_vle16_v_i16m4(sums + k, vl), more = __riscv_vle16_v_i16m4(beside + k, vl);
-                __riscv_vse16(sums + k, __riscv_vadd(sum, more, vl), vl);
+                const vint16m4_t more = __riscv_vle16_v_i16m4(beside + k, vl);
+                __riscv_vse16(sums + k, __riscv_vadd(__riscv_vle16_v_i16m4(sums + k, vl), more, vl), vl);
             }
 #else
             for (size_t k = 0; k < c->out_c; k++) sums[k] = (int16_t)(sums[k] + beside[k]);
@@ -115,32 +118,71 @@ static int leaves(const hck_conv *c, int32_t top, int32_t left) {
     return top < 0 || left < 0 || (uint32_t)top + c->kernel_h > c->in_h || (uint32_t)left + c->kernel_w > c->in_w;
 }
 
+HCK_INLINE size_t words_in_row(const hck_conv *c) {
+    return HCK_BITS_EXTENT(c->out_w, c->kernel_w, c->stride_w) * HCK_BITS_WORDS(c->in_c);
+}
+
+HCK_INLINE size_t words_in_plane(const hck_conv *c) {
+    return HCK_BITS_EXTENT(c->out_h, c->kernel_h, c->stride_h) * words_in_row(c);
+}
+
+/* The padded planes, the highest bit first. */
+static void pack_picture(const hck_bits *n, const void *x, uint16_t *picture) {
+    const hck_conv *c = &n->conv;
+    const size_t rows = HCK_BITS_EXTENT(c->out_h, c->kernel_h, c->stride_h);
+    const size_t columns = HCK_BITS_EXTENT(c->out_w, c->kernel_w, c->stride_w);
+    for (unsigned plane = n->planes; plane--; picture += words_in_plane(c))
+        pack_plane(n, plane, (const uint8_t *)x, rows, columns, picture);
+}
+
+/* The sums of `windows` windows, those of the output pixels from `first` on, over n->planes planes. */
+static void sums_of(const hck_bits *n, const uint16_t *planes, size_t first, size_t windows, int16_t *sums) {
+    const hck_conv *c = &n->conv;
+    const size_t row_words = words_in_row(c), words = HCK_BITS_WORDS(c->in_c);
+    const uint16_t *x[HCK_BLOCK];
+    int32_t top[HCK_BLOCK], left[HCK_BLOCK];
+    hck_conv_corners(c, first, windows / (c->pool * c->pool), windows, top, left);
+    for (size_t m = 0; m < windows; m++)
+        x[m] = planes + (size_t)(top[m] + (int32_t)c->pad_top) * row_words +
+               (size_t)(left[m] + (int32_t)c->pad_left) * words;
+    for (size_t m = 0; m < windows;) {
+        const hck_bits_tile kernel = TILE(n, windows - m);
+        kernel.tile(n, x + m, row_words, words_in_plane(c), sums + m * c->out_c);
+        m += kernel.mr;
+    }
+    for (size_t m = 0; n->beside && m < windows; m++)
+        if (leaves(c, top[m], left[m])) correct(n, top[m], left[m], sums + m * c->out_c);
+}
+
 void hck_conv2d_bits(const hck_bits *n, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                      void *scratch) {
     const hck_conv *c = &n->conv;
-    const size_t words = HCK_BITS_WORDS(c->in_c);
-    const size_t rows = HCK_BITS_EXTENT(c->out_h, c->kernel_h, c->stride_h);
-    const size_t columns = HCK_BITS_EXTENT(c->out_w, c->kernel_w, c->stride_w), row_words = columns * words;
     const size_t per = c->pool * c->pool, total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
     uint16_t *const picture = (uint16_t *)scratch;
-    int16_t *const sums = (int16_t *)(picture + n->planes * rows * row_words);
-    for (unsigned plane = 0; plane < n->planes; plane++)
-        pack_plane(n, n->planes - 1 - plane, (const uint8_t *)x, rows, columns, picture + plane * rows * row_words);
+    int16_t *const sums = (int16_t *)(picture + n->planes * words_in_plane(c));
+    pack_picture(n, x, picture);
     for (size_t first = 0, count; first < total; first += count) {
-        const uint16_t *windows[HCK_BLOCK];
-        int32_t top[HCK_BLOCK], left[HCK_BLOCK];
         count = HCK_MIN(total - first, HCK_BLOCK / per);
-        hck_conv_corners(c, first, count, count * per, top, left);
-        for (size_t m = 0; m < count * per; m++)
-            windows[m] = picture + (size_t)(top[m] + (int32_t)c->pad_top) * row_words +
-                         (size_t)(left[m] + (int32_t)c->pad_left) * words;
-        for (size_t m = 0; m < count * per;) {
-            const hck_bits_tile kernel = TILE(n, count * per - m);
-            kernel.tile(n, windows + m, row_words, rows * row_words, sums + m * c->out_c);
-            m += kernel.mr;
-        }
-        for (size_t m = 0; n->beside && m < count * per; m++)
-            if (leaves(c, top[m], left[m])) correct(n, top[m], left[m], sums + m * c->out_c);
+        sums_of(n, picture, first, count * per, sums);
+        hck_requantise_rows(q, sums, HCK_I16, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type), y_stride,
+                            count, per);
+    }
+}
+
+void hck_gated_conv2d_bits(const hck_bits *n, const int32_t *threshold, const hck_requantise *q, const void *x, void *y,
+                           size_t y_stride, void *scratch) {
+    const hck_conv *c = &n->conv;
+    const size_t per = c->pool * c->pool, total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
+    uint16_t *const picture = (uint16_t *)scratch;
+    int16_t *const sums = (int16_t *)(picture + 2 * words_in_plane(c)), *const lows = sums + HCK_BLOCK * c->out_c;
+    hck_bits plane = *n; /* either is a bipolar convolution of its own */
+    plane.planes = 1;
+    pack_picture(n, x, picture);
+    for (size_t first = 0, count; first < total; first += count) {
+        count = HCK_MIN(total - first, HCK_BLOCK / per);
+        sums_of(&plane, picture, first, count * per, sums);
+        sums_of(&plane, picture + words_in_plane(c), first, count * per, lows);
+        hck_gate(HCK_I16, threshold, sums, lows, count * per, c->out_c);
         hck_requantise_rows(q, sums, HCK_I16, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type), y_stride,
                             count, per);
     }

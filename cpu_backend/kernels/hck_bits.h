@@ -1,12 +1,12 @@
 /*
- * Convolution of weights of -1 and +1 by activations of one or two bits: differing bits are counted, 16 input channels in
- * an element of 16 bits. Vectors of elements belong to neighbouring output channels, an activation's 16 channels are a
- * scalar, and a product of 16 channels is three operations: exclusive or, count (vcpop.v of Zvbb), add. The sums are 16
- * bits wide, whose arithmetic wraps: only what they end as has to fit, which the generator proves.
+ * Convolution of weights of -1 and +1 by activations of one or two bits: differing bits are counted, 16 input channels
+ * in an element of 16 bits. Vectors of elements belong to neighbouring output channels, an activation's 16 channels are
+ * a scalar, and 16 products are three operations: exclusive or, count (vcpop.v of Zvbb), add. The sums are 16 bits
+ * wide, whose arithmetic wraps: only what they end as has to fit, which the generator proves.
  *
- * Per DLEN bits of weights that is 3 beats, 3 * 16 / DLEN a channel and 16 products, against the 8 of an 8-bit sum; byte
- * elements would cost the same beats and twice the instructions. Two bits of an activation are two planes, the higher
- * first, after which the count is doubled.
+ * Three operations on 16 bits, where sums of 8 bits take 16 operations on 8: 48 bits of the datapath against 128. Byte
+ * elements would cost the same and twice the instructions. Two bits of an activation are two planes, the higher first,
+ * after which the count is doubled.
  */
 #ifndef HCK_BITS_H
 #define HCK_BITS_H
@@ -15,13 +15,15 @@
 
 /*
  * A sum is base[o] - (count << shift). With a plane's bit b (0 or 1) and a weight w: the sum of w * b is the number of
- * +1 less the number of places where b differs from w > 0. Bipolar activations are 2 * b - 1, which doubles what differs.
+ * +1 less the number of places where b differs from w > 0. Bipolar activations are 2 * b - 1, which doubles what
+ * differs.
  */
 typedef struct {
     hck_conv conv;           /* of x as it comes, groups = 1; its weights and zeros are not read */
-    const uint16_t *weights; /* [kernel_h][kernel_w][HCK_BITS_WORDS][out_c]: bit i is w > 0 of input channel 16 * word + i */
+    /* [kernel_h][kernel_w][HCK_BITS_WORDS][out_c]: bit i is w > 0 of input channel 16 * word + i, 0 beyond the last */
+    const uint16_t *weights;
     const int16_t *base;     /* [out_c]: the sum where no bit differs */
-    /* [kernel_h * kernel_w][out_c]: added where that tap lies beside the picture, since a bit of 0 is -1; NULL: it is 0 */
+    /* [kernel_h * kernel_w][out_c]: added where that tap lies beside the picture, as a bit of 0 is -1; NULL: it is 0 */
     const int16_t *beside;
     uint32_t planes; /* bits of an activation: 1 (of an HCK_I8: bipolar) or 2 */
     uint32_t shift;
@@ -39,6 +41,14 @@ typedef struct {
 /* y = map(pool(x * w)), as hck_conv2d. */
 void hck_conv2d_bits(const hck_bits *n, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                      void *scratch);
+
+/* As hck_gated_conv2d, of levels in bytes: the two bits of a level are planes of -1 and +1. planes is 2; base, beside
+ * and shift are those of one bipolar plane. */
+#define HCK_GATED_BITS_SCRATCH(rows, columns, in_c, out_c) \
+    (HCK_BITS_SCRATCH(2u, rows, columns, in_c, out_c) + 2u * HCK_BLOCK * (out_c))
+
+void hck_gated_conv2d_bits(const hck_bits *n, const int32_t *threshold, const hck_requantise *q, const void *x, void *y,
+                           size_t y_stride, void *scratch);
 
 /* Sums of mr windows, of which x[m] is the first word in the first plane: mr rows of out_c. */
 typedef void (*hck_bits_fn)(const hck_bits *n, const uint16_t *const *x, size_t row_words, size_t plane_words,

@@ -42,7 +42,8 @@
 hck_bits_tile hck_bits_tile_rvv(const hck_bits *n, size_t windows) {
     static const hck_bits_tile full[] = {{tile_bits_m1_8, 8}, {tile_bits_m2_8, 8}, {tile_bits_m4_4, 4}};
     static const hck_bits_tile single[] = {{tile_bits_m1_1, 1}, {tile_bits_m2_1, 1}, {tile_bits_m4_1, 1}};
-    const size_t one = __riscv_vsetvlmax_e16m1(), lanes = n->conv.out_c, size = lanes <= one ? 0 : lanes <= 2 * one ? 1 : 2;
+    const size_t one = __riscv_vsetvlmax_e16m1(), lanes = n->conv.out_c;
+    const size_t size = lanes <= one ? 0 : lanes <= 2 * one ? 1 : 2;
     return windows >= full[size].mr ? full[size] : single[size];
 }
 

@@ -10,9 +10,9 @@
  * load them all first).
  *
  * Registers: mr * EMUL(sums) + EMUL(weights) + temporaries <= 32; with 8-bit sums, mr * (EMUL(8-bit sums) + EMUL(16-bit
- * sums)), at LMUL 1 and 2 eight pixels and at 2 and 4 four: 24, and 2 for weights or 4 for a flush; at LMUL 4 there is no
- * room for 16-bit sums (hck_conv_rvv8_long.inc). In the name of a kernel, the LMUL is that of the
- * 8-bit weights: the smallest that holds all channels in one vector, to waste no beats on empty lanes.
+ * sums)), at LMUL 1 and 2 eight pixels and at 2 and 4 four: 24, and 2 for weights or 4 for a flush; at LMUL 4 there is
+ * no room for 16-bit sums (hck_conv_rvv8_long.inc). In the name of a kernel, the LMUL is that of the 8-bit weights: the
+ * smallest that holds all channels in one vector, to waste no beats on empty lanes.
  */
 #include "hck.h"
 

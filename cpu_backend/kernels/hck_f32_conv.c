@@ -2,60 +2,109 @@
  * a tile kernel (portable here, RVV in hck_f32_conv_rvv.c) compute and store the results. */
 #include "hck_f32.h"
 
+/* Keeps loops of a few turns from becoming vector code for many, which costs more than it saves. */
+#define FEW_TURNS __asm__ volatile("");
+
 static int is_depthwise(const hck_f32_conv *c) {
     return c->groups > 1 && c->groups == c->in_c && c->groups == c->out_c;
 }
 
-/* The windows' upper left corners, in input pixels; a pooled block holds the four pixels of each pooling window. */
-static void corners(const hck_f32_conv *c, size_t first, size_t count, size_t mr, int32_t *top, int32_t *left) {
-    const size_t pooled_w = c->out_w / c->pool;
-    size_t row = first / pooled_w, column = first % pooled_w;
+/* The windows' upper left corners, in input pixels; a pooled block holds the four pixels of each pooling window.
+ * Whether a window leaves the picture sideways (1), or upwards or downwards (2). */
+HCK_INLINE unsigned corners(const hck_f32_conv *c, size_t row, size_t column, size_t count, size_t mr, int32_t *top,
+                            int32_t *left) {
+    const size_t width = c->out_w / c->pool;
+    const int32_t last = (int32_t)c->in_w - (int32_t)c->kernel_w, lowest = (int32_t)c->in_h - (int32_t)c->kernel_h;
+    const int32_t down = (int32_t)(c->stride_h * c->pool), right = (int32_t)(c->stride_w * c->pool);
+    int32_t y = (int32_t)row * down - (int32_t)c->pad_top, x = (int32_t)column * right - (int32_t)c->pad_left;
+    unsigned leaves = 0;
     for (size_t m = 0; m < mr;) {
-        for (size_t y = 0; y < c->pool; y++)
-            for (size_t x = 0; x < c->pool; x++, m++) {
-                top[m] = (int32_t)((row * c->pool + y) * c->stride_h) - (int32_t)c->pad_top;
-                left[m] = (int32_t)((column * c->pool + x) * c->stride_w) - (int32_t)c->pad_left;
-            }
+        for (size_t sub = 0; sub < c->pool * c->pool; sub++, m++) {
+            FEW_TURNS
+            top[m] = y + (sub >= 2 ? (int32_t)c->stride_h : 0);
+            left[m] = x + (sub % 2 ? (int32_t)c->stride_w : 0);
+            leaves |= (left[m] < 0 || left[m] > last) | (unsigned)(top[m] < 0 || top[m] > lowest) << 1;
+        }
         if (--count == 0) { /* a short block repeats its last pixel */
             count = 1;
-        } else if (++column == pooled_w) {
+        } else if (x += right, ++column == width) {
             column = 0;
-            row++;
+            x = -(int32_t)c->pad_left;
+            y += down;
         }
+    }
+    return leaves;
+}
+
+/* Taps of one row of a window, `step` pointers apart: of the picture, or zeros. */
+HCK_INLINE void row_taps(const hck_f32_conv *c, const float *x, int32_t iy, int32_t ix, size_t taps, size_t step,
+                         const float **to) {
+    const ptrdiff_t at = ((ptrdiff_t)iy * (ptrdiff_t)c->in_w + ix) * (ptrdiff_t)c->in_c;
+    const int there = (uint32_t)iy < c->in_h; /* above the picture is a huge number */
+    if (there && ix >= 0 && ix + taps <= c->in_w) {
+        const float *from = x + at;
+        for (size_t k = 0; k < taps; k++, to += step, from += c->in_c) {
+            FEW_TURNS
+            *to = from;
+        }
+        return;
+    }
+    for (size_t k = 0; k < taps; k++, to += step) {
+        FEW_TURNS
+        *to = there && (uint32_t)(ix + (int32_t)k) < c->in_w ? x + (at + (ptrdiff_t)(k * c->in_c))
+                                                             : (const float *)c->zeros;
     }
 }
 
-/* Pointers for each run: a row of a window where none of the block's leaves the picture sideways, else a tap. */
-static void gather(hck_f32_block *b, const float *x, size_t first, const float **pixels) {
-    const hck_f32_conv *c = b->c;
-    int32_t top[HCK_F32_BLOCK], left[HCK_F32_BLOCK];
-    corners(c, first, b->count, b->mr, top, left);
-    int inside = c->groups == 1;
-    for (size_t m = 0; m < b->mr; m++)
-        inside = inside && left[m] >= 0 && left[m] + (int32_t)c->kernel_w <= (int32_t)c->in_w;
-    const uint32_t taps = inside ? 1 : c->kernel_w;
-    for (size_t m = 0; m < b->mr; m++) {
-        const float **to = pixels + m;
-        uint32_t iy = (uint32_t)top[m]; /* above the picture is a huge number */
-        for (uint32_t ky = 0; ky < c->kernel_h; ky++, iy++) {
-            uint32_t ix = (uint32_t)left[m];
-            for (uint32_t kx = 0; kx < taps; kx++, ix++, to += b->mr)
-                *to = iy < c->in_h && ix < c->in_w ? x + ((size_t)iy * c->in_w + ix) * c->in_c : (const float *)c->zeros;
-        }
+/* The same tap of every pixel is as far from its window's corner. Four pixels at a time, whose corners stay in
+ * registers; what a block has beyond a multiple of four by itself. */
+HCK_INLINE void inside(const hck_f32_conv *c, const float *x, const int32_t *top, const int32_t *left, size_t mr,
+                       size_t taps, const float **pixels) {
+    const size_t pitch = (size_t)c->in_w * c->in_c;
+#define CORNER(m) (x + (size_t)top[m] * pitch + (size_t)left[m] * c->in_c)
+    size_t m = 0;
+    for (; m + 4 <= mr; m += 4) {
+        const float *a = CORNER(m), *b = CORNER(m + 1), *d = CORNER(m + 2), *e = CORNER(m + 3), **to = pixels + m;
+        for (size_t ky = 0, row = 0; ky < c->kernel_h; ky++, row += pitch)
+            for (size_t kx = 0, at = row; kx < taps; kx++, at += c->in_c, to += mr)
+                to[0] = a + at, to[1] = b + at, to[2] = d + at, to[3] = e + at;
     }
+    for (; m < mr; m++) {
+        const float *a = CORNER(m), **to = pixels + m;
+        for (size_t ky = 0, row = 0; ky < c->kernel_h; ky++, row += pitch)
+            for (size_t kx = 0, at = row; kx < taps; kx++, at += c->in_c, to += mr) {
+                FEW_TURNS
+                *to = a + at;
+            }
+    }
+#undef CORNER
+}
+
+/* Pointers for each run: a row of a window where none of the block's leaves the picture sideways, else a tap. */
+static void gather(hck_f32_block *b, const float *x, size_t row, size_t column, const float **pixels) {
+    const hck_f32_conv own = *b->c, *c = &own; /* a copy, which nothing that is stored can be part of */
+    int32_t top[HCK_F32_BLOCK], left[HCK_F32_BLOCK];
+    const unsigned leaves = corners(c, row, column, b->count, b->mr, top, left);
+    const int whole = !(leaves & 1) && c->groups == 1;
+    const size_t taps = whole ? 1 : c->kernel_w, step = b->mr;
+    if (!leaves) inside(c, x, top, left, step, taps, pixels);
+    for (size_t m = 0; leaves && m < step; m++)
+        for (uint32_t ky = 0; ky < c->kernel_h; ky++)
+            row_taps(c, x, top[m] + (int32_t)ky, left[m], taps, step, pixels + m + ky * taps * step);
     b->pixels = pixels;
     b->runs = c->kernel_h * taps;
-    b->run = (inside ? c->kernel_w : 1) * (c->in_c / c->groups);
+    b->run = (whole ? c->kernel_w : 1) * (c->in_c / c->groups);
 }
 
 void hck_f32_conv2d(const hck_f32_conv *c, const float *x, float *y, size_t y_stride, void *scratch) {
     const size_t per = c->pool * c->pool, in = c->in_c / c->groups, out = c->out_c / c->groups;
-    const size_t total = (size_t)(c->out_h / c->pool) * (c->out_w / c->pool);
+    const size_t width = c->out_w / c->pool, total = (c->out_h / c->pool) * width;
     hck_f32_block b = {c, NULL, 0, 0, 0, 0, 0, y_stride};
-    for (size_t first = 0; first < total; first += b.count) {
+    for (size_t first = 0, row = 0, column = 0; first < total; first += b.count, column += b.count) {
         b.mr = hck_f32_block_pixels(c, (total - first) * per);
         b.count = HCK_MIN(total - first, b.mr / per);
-        gather(&b, x, first, (const float **)scratch);
+        for (; column >= width; column -= width) row++;
+        gather(&b, x, row, column, (const float **)scratch);
         if (is_depthwise(c)) {
             hck_f32_depthwise_tile(&b, y + first * y_stride);
             continue;

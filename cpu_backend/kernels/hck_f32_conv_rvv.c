@@ -63,29 +63,27 @@ void hck_f32_tile(const hck_f32_block *b, const float *weights, size_t channel, 
 /* Four pixels: each tap's weights are loaded once for them. */
 void hck_f32_depthwise_tile(const hck_f32_block *b, float *y) {
     const hck_f32_conv *c = b->c;
-    for (size_t k = 0, vl; k < c->out_c; k += vl) {
-        vl = __riscv_vsetvl_e32m4(c->out_c - k);
+    const hck_f32_end end = c->end;
+    const size_t channels = c->out_c, count = c->pool == 2 ? 1 : b->count;
+    for (size_t k = 0, vl; k < channels; k += vl) {
+        vl = __riscv_vsetvl_e32m4(channels - k);
         const float *w = c->weights + k;
-        const float *const *pixels = b->pixels;
+        const float *const *pixels = b->pixels, *const *const behind = pixels + 4 * b->runs;
         const vfloat32m4_t bias = __riscv_vle32_v_f32m4(c->bias + k, vl);
         vfloat32m4_t sum0 = bias, sum1 = bias, sum2 = bias, sum3 = bias;
-        for (size_t r = 0; r < b->runs; r++, w += c->out_c, pixels += 4) {
+        for (; pixels < behind; w += channels, pixels += 4) {
             const vfloat32m4_t weight = __riscv_vle32_v_f32m4(w, vl);
             sum0 = __riscv_vfmacc(sum0, weight, __riscv_vle32_v_f32m4(pixels[0] + k, vl), vl);
             sum1 = __riscv_vfmacc(sum1, weight, __riscv_vle32_v_f32m4(pixels[1] + k, vl), vl);
             sum2 = __riscv_vfmacc(sum2, weight, __riscv_vle32_v_f32m4(pixels[2] + k, vl), vl);
             sum3 = __riscv_vfmacc(sum3, weight, __riscv_vle32_v_f32m4(pixels[3] + k, vl), vl);
         }
+        if (c->pool == 2) sum0 = __riscv_vfmax(__riscv_vfmax(sum0, sum1, vl), __riscv_vfmax(sum2, sum3, vl), vl);
         float *to = y + k;
-        if (c->pool == 2) {
-            sum0 = __riscv_vfmax(__riscv_vfmax(sum0, sum1, vl), __riscv_vfmax(sum2, sum3, vl), vl);
-            __riscv_vse32(to, hck_f32_ended_m4(&c->end, k, sum0, vl), vl);
-            continue;
-        }
-        __riscv_vse32(to, hck_f32_ended_m4(&c->end, k, sum0, vl), vl);
-        if (b->count > 1) __riscv_vse32(to + b->y_stride, hck_f32_ended_m4(&c->end, k, sum1, vl), vl);
-        if (b->count > 2) __riscv_vse32(to + 2 * b->y_stride, hck_f32_ended_m4(&c->end, k, sum2, vl), vl);
-        if (b->count > 3) __riscv_vse32(to + 3 * b->y_stride, hck_f32_ended_m4(&c->end, k, sum3, vl), vl);
+        __riscv_vse32(to, hck_f32_ended_m4(&end, k, sum0, vl), vl);
+        if (count > 1) __riscv_vse32(to += b->y_stride, hck_f32_ended_m4(&end, k, sum1, vl), vl);
+        if (count > 2) __riscv_vse32(to += b->y_stride, hck_f32_ended_m4(&end, k, sum2, vl), vl);
+        if (count > 3) __riscv_vse32(to + b->y_stride, hck_f32_ended_m4(&end, k, sum3, vl), vl);
     }
 }
 

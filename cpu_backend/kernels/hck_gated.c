@@ -48,8 +48,7 @@ HCK_INLINE void gate_rows(hck_type type, const int32_t *threshold, void *sums, c
 }
 #endif
 
-/* sums = 2 * sums, + lows where that is above the threshold; the generator proves that the type holds 3 * products. */
-static void gate(hck_type type, const int32_t *threshold, void *sums, const void *lows, size_t rows, size_t channels) {
+void hck_gate(hck_type type, const int32_t *threshold, void *sums, const void *lows, size_t rows, size_t channels) {
     if (type == HCK_I16)
         gate_rows(HCK_I16, threshold, sums, lows, rows, channels);
     else
@@ -70,7 +69,7 @@ void hck_gated_conv2d(const hck_conv *c, hck_type levels, const int32_t *thresho
         count = HCK_MIN(total - first, kernel.mr / per);
         hck_conv_sums(c, &kernel, sign, first, count, pixels, sums);
         hck_conv_sums(c, &kernel, low, first, count, pixels, lows);
-        gate(kernel.sums, threshold, sums, lows, count * per, c->out_c);
+        hck_gate(kernel.sums, threshold, sums, lows, count * per, c->out_c);
         hck_requantise_rows(q, sums, kernel.sums, c->out_c, (uint8_t *)y + first * y_stride * hck_size(q->y_type),
                             y_stride, count, per);
     }

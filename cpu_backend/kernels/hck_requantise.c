@@ -4,6 +4,7 @@
 #include "hck_element.h"
 
 #if defined(__riscv_vector)
+#include "hck_narrow.h"
 #include "hck_requantise_rvv.inc"
 #else
 

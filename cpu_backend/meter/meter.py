@@ -94,8 +94,7 @@ class Meter:
         ``vlen`` is 0 for a processor without vectors; ``caches`` are no, one or two levels of the same line size. The
         program runs in a fresh folder, by a fixed name and with an empty environment: what lies on its stack, and with
         it addresses and misses, then depends on ``arguments`` only. It finds ``files`` in that folder by these names.
-        ToolError where it fails, MeterError where nothing
-        can be counted.
+        ToolError where it fails, MeterError where nothing can be counted.
         """
         with TemporaryDirectory(prefix="meter") as scratch:
             report = Path(scratch, "report.json")

@@ -13,9 +13,9 @@ from math import ceil, prod
 
 from cpu_backend.cost import PANEL_ELEMENT, PLANE_ELEMENT
 from cpu_backend.meter.machine import Machine
-from cpu_backend.sparse import BYTES
+from cpu_backend.sparse import BYTES, RUN8_SUM16
 from cpu_backend.tuning.signature import Signature
-from cpu_backend.variants import USUAL, Variant, flushes, pixels, products, usual
+from cpu_backend.variants import USUAL, Variant, pixels, products, usual
 
 TOP_LMUL: Mapping[int, tuple[int, int, int, int]] = {16: (32, 32, 32, 16), 32: (16, 16, 8, 8)}
 """Of kernels for few pixels, by whole 16-bit sums or others: TOP_1 to TOP_4 of hck_few_rvv.c in eighths."""
@@ -97,9 +97,9 @@ def _lanes_of_channels(signature: Signature, variant: Variant, work: _Work) -> N
             work.compute(times, 2 * eighths)
         if sums == 8:
             work.compute(blocks * mr * depth / max(1, int(c["flush8"])), 2 * eighths)
-        if sums < 32 and flushes(c):
-            few = variant.family == "few"
-            work.compute(blocks * mr * depth / (int(c["run16"]) if few else int(c["flush"])), 4 * eighths)
+        if sums < 32 and not whole:
+            period = int(c["run16"] if variant.family == "few" else c["flush"])
+            work.compute(blocks * mr * depth / period, 4 * eighths)
         work.move(blocks * mr, 2 * eighths)
     work.issue += blocks * mr * (PER_POINTER * int(c["kernel_h"]) + PER_PIXEL)
     work.read_again(depth * lanes * int(c["groups"] if not depthwise else 1), blocks * len(vectors))
@@ -119,12 +119,12 @@ def _columns(signature: Signature, work: _Work) -> None:
     sums = next(way for way in BYTES if way.name == facts["sums"])
     panel = round(min(work.vlen, LONGEST_PANEL) / (32 * sums.product))
     panels = ceil(pixels(c) / panel)
-    emul = round(64 * 8 * sums.product)  # the sums' registers: 4, 8 bits in a beat of 128 bits being 1/16 of a product
+    loaded = 32 if sums is RUN8_SUM16 else 16  # elements as wide as the sums, which have LMUL 4, or half as wide
     stretches = ceil(int(facts["rows"]) / int(facts["block_rows"]))
     for count, channels, kept in facts["tiles"]:
-        work.move(panels * count * kept, max(8, emul // 2))
+        work.move(panels * count * kept, loaded)
         work.issue += panels * count * kept * (channels + 3)
-        work.compute(panels * count * kept * channels, min(emul, 32))
+        work.compute(panels * count * kept * channels, 32)
         runs = max(stretches, kept / facts["run"] if facts["run"] else 0)
         work.compute(panels * count * channels * runs, 32)
     scale = 128 / (work.machine.dlen or 128)

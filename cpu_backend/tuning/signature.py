@@ -20,7 +20,7 @@ from cpu_backend.emit.sparse import as_columns
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.requantise import kernel_type, requantisation
-from cpu_backend.sparse import BLOCK_BYTES, Pruned, has_columns
+from cpu_backend.sparse import LARGEST_TILE, Pruned, has_columns, rows_of_block
 from cpu_backend.variants import Fields, products
 from ir.ops import Conv2d, GatedConv2d
 
@@ -104,9 +104,9 @@ def _columns(layer: Layer) -> dict[str, Any] | None:
     rows, block_rows = int(pruned.rows.size), pruned.block_rows
     if not has_columns(as_columns(weights)):
         rows = weights[0].size
-        tiles = [(min(7, weights.shape[0] - first), rows) for first in range(0, weights.shape[0], 7)]
-        blocks = max(1, -(-rows // (BLOCK_BYTES // pruned.sums.row_bytes)))
-        block_rows = -(-rows // blocks)
+        filters = weights.shape[0]
+        tiles = [(min(LARGEST_TILE, filters - first), rows) for first in range(0, filters, LARGEST_TILE)]
+        block_rows = rows_of_block(rows, pruned.sums)
     counted = [[len(list(same)), *tile] for tile, same in groupby(tiles)]
     return {
         "sums": pruned.sums.name,

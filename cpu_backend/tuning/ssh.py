@@ -31,6 +31,7 @@ OPTIONS = MappingProxyType(
         "BatchMode": "yes",
         "PasswordAuthentication": "no",
         "KbdInteractiveAuthentication": "no",
+        "ForwardAgent": "no",
         "StrictHostKeyChecking": "yes",
         "ConnectTimeout": "10",
         "ServerAliveInterval": "5",

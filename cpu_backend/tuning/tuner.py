@@ -38,7 +38,7 @@ class Step:
     known: bool
 
 
-def tasks(layers: Iterable[tuple[str, Signature, Variant]], machine: Machine, vlen: int, top: int) -> tuple[Task, ...]:
+def tasks(layers: Iterable[Tunable], machine: Machine, vlen: int, top: int) -> tuple[Task, ...]:
     """Of layers with their signatures and defaults; ``top``: most variants of each beside the default."""
     found: dict[str, Task] = {}
     for name, signature, default in layers:
@@ -65,7 +65,7 @@ def candidates(signature: Signature, default: Variant, machine: Machine, vlen: i
     same = {default, usual(signature.conv, vlen) if default == USUAL else default}
     others = [v for v in variants_of(signature, vlen) if v not in same]
     others += [USUAL] if default == COLUMNS else []
-    others.sort(key=lambda variant: estimate(signature, variant, machine, vlen))
+    others.sort(key=lambda variant: (estimate(signature, variant, machine, vlen), -variant.pixels))
     return (default, *others[:top])
 
 

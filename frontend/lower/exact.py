@@ -14,10 +14,11 @@ import numpy as np
 
 from frontend.lower.values import State, Value
 from ir.graph import Node
-from ir.ops import MultiplyShift, Op, Sign, Thresholds
+from ir.ops import Lookup, MultiplyShift, Op, Sign, Thresholds
 from ir.types import Array, Ints, TensorType
 
 LARGEST_TABLE = 1 << 24
+LARGEST_LOOKUP = 1 << 16
 LONGEST_SHIFT = 40
 Levels = Callable[[Array], Array]
 """Real values (C, n) -> quantised integers (C, n)."""
@@ -39,6 +40,8 @@ class Staircase:
 
 def requantise(state: State, node: Node, value: Value, levels: Levels, scale: Array) -> str:
     """The tensor of the quantised integers; ``scale`` (1,) or (C,) is what a step of them is in real values."""
+    if any(step.falls for step in value.curve):
+        return _table(state, node, value, levels)
     stairs = staircase(state, node, value, levels)
     slopes = value.slopes
     shift = multiply_shift(stairs, None if slopes is None else np.abs(slopes) / scale)
@@ -46,6 +49,18 @@ def requantise(state: State, node: Node, value: Value, levels: Levels, scale: Ar
         return _emit(state, node, value, Thresholds(stairs.lowest), *thresholds(stairs), names=("thresholds", "rising"))
     op, mul, add = shift
     return _emit(state, node, value, op, mul, add, names=("mul", "add"))
+
+
+def _table(state: State, node: Node, value: Value, levels: Levels) -> str:
+    """A function that rises and falls, as all its results."""
+    x = state.type_of(value.tensor)
+    if not value.uniform or x.hi - x.lo >= LARGEST_LOOKUP:
+        state.fail(node, f"an activation that rises and falls needs an operand quantised with one scale, has {x}")
+    results = levels(value.real(np.arange(x.lo, x.hi + 1)[None, :]))
+    if results.shape[0] != 1:
+        state.fail(node, "an activation that rises and falls has to be quantised with one scale")
+    table = state.constant(f"{node.name}.table", results[0])
+    return state.emit(node, Lookup(x.lo), (value.tensor, table))
 
 
 def sign(state: State, node: Node, value: Value, levels: Levels) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
 
 from frontend.errors import ModelError
+from frontend.lower.values import one
 from ir.graph import Graph, Node
 from ir.ops import Affine, BatchNorm, Curve, Quantize, Reshape, Slice, SpaceToDepth, Transpose
 from ir.records import Quantise
@@ -32,13 +34,20 @@ def feeds(graph: Graph) -> dict[str, Quantise]:
     return {name: _record(graph, name) for name, type_ in graph.inputs.items() if not type_.dtype.is_integer}
 
 
-def shaped_like_their_readers(graph: Graph) -> Graph:
-    """The graph without the `Reshape` of an input that nothing else reads: the input has the new shape itself. Files of
-    tensors keep the shape of the model's file, which has the same elements in the same order."""
+def shaped_like_their_readers(graph: Graph, records: Mapping[str, Quantise]) -> Graph:
+    """The graph without the `Reshape` of an input that nothing else reads: the input has the new shape itself, unless
+    its record has numbers per channel. Files of tensors keep the shape of the model's file, which has the same elements
+    in the same order."""
+    fixed = {name for name, record in records.items() if max(len(record.gain), len(record.offset)) > 1}
     nodes, inputs, renamed = [], dict(graph.inputs), {}
     for node in graph.nodes:
         source = node.inputs[0]
-        sole = source in inputs and graph.consumers[source] == (node.name,) and node.name not in graph.outputs
+        sole = (
+            source in inputs
+            and source not in fixed
+            and graph.consumers[source] == (node.name,)
+            and node.name not in graph.outputs
+        )
         if isinstance(node.op, Reshape) and sole:
             inputs[source] = replace(inputs[source], shape=node.op.shape)
             renamed[node.name] = source
@@ -47,7 +56,7 @@ def shaped_like_their_readers(graph: Graph) -> Graph:
     return replace(graph, inputs=inputs, nodes=tuple(nodes))
 
 
-def integer_inputs(graph: Graph, records: dict[str, Quantise]) -> dict[str, TensorType]:
+def integer_inputs(graph: Graph, records: Mapping[str, Quantise]) -> dict[str, TensorType]:
     """The integer graph's inputs."""
     types = dict(graph.inputs)
     for name, record in records.items():
@@ -97,7 +106,7 @@ def _through(graph: Graph, node: Node, raw: _Raw | None) -> _Raw:
     if raw is not None and isinstance(op, Curve) and op.name == "relu":
         return replace(raw, rectified=True)
     if raw is not None and isinstance(op, Affine | BatchNorm) and not raw.rectified:
-        gain, offset = op.affine(*constants) if isinstance(op, BatchNorm) else constants
+        gain, offset = (one(v) for v in (op.affine(*constants) if isinstance(op, BatchNorm) else constants))
         if not raw.moved or max(gain.size, offset.size) == 1:
             return replace(raw, gain=raw.gain * gain, offset=raw.offset * gain + offset)
     return _refuse(graph, node, "works on an input before it is quantised: quantise it, or say with --input its type")

@@ -8,7 +8,7 @@ family, with its published integer form; `frontend.lower.real` has those of netw
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,7 +16,16 @@ from frontend.lower import real
 from frontend.lower.feeds import feeds, integer_inputs, shaped_like_their_readers
 from frontend.lower.values import State, Value
 from ir.graph import Graph, Node
-from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MultiplyShift, Op, Scaled, SpaceToDepth
+from ir.ops import (
+    BatchNorm,
+    Concat,
+    Conv2d,
+    FakeQuantize,
+    MultiplyShift,
+    Op,
+    Scaled,
+    SpaceToDepth,
+)
 from ir.records import Dequantise, Quantise
 from ir.types import DType
 
@@ -32,7 +41,7 @@ class Frozen:
 
 
 def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
-    """The integer form of a graph of fake-quantised values; a graph of integers stays as it is.
+    """The integer form of a graph of fake-quantised values, with the same outputs; a graph of integers stays as it is.
 
     A `FakeQuantize` after a convolution of ``wb``-bit weights and ``ab``-bit inputs shifts by
     ``T = wb - 1 + ab + fraction_bits`` and has ``mul = rint(steps_out * gain * (2**T / (steps_w * steps_x)))`` and
@@ -41,7 +50,7 @@ def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
     Raises ModelError naming the node where a value has no integer form.
     """
     if all(type_.dtype.is_integer for type_ in graph.types.values()):
-        return Frozen(shaped_like_their_readers(graph), {})
+        return Frozen(shaped_like_their_readers(graph, {}), {})
     records = feeds(graph)
     state = State(graph, fraction_bits, integer_inputs(graph, records))
     state.values |= {name: Value(name, raw=name in records) for name in graph.inputs}
@@ -52,13 +61,18 @@ def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
         else:
             rule(state, node)
     dequantise: dict[str, Dequantise] = {}
+    renamed: dict[str, str] = {}
     for name in graph.outputs:
-        tensor, record = _output(state, graph.by_name[name], name)
-        if tensor in dequantise:
+        tensor, dequantise[name] = _output(state, graph.by_name[name], name)
+        if tensor in renamed:
             state.fail(graph.by_name[name], f"two outputs are made of the same tensor '{tensor}'")
-        dequantise[tensor] = record
-    integer = Graph(graph.name, state.inputs, tuple(state.nodes), tuple(dequantise), state.constants)
-    return Frozen(shaped_like_their_readers(integer.with_nodes(integer.nodes)), dequantise, records)
+        renamed[tensor] = name
+    nodes = [
+        replace(n, name=renamed.get(n.name, n.name), inputs=tuple(renamed.get(i, i) for i in n.inputs))
+        for n in state.nodes
+    ]
+    integer = Graph(graph.name, state.inputs, (), graph.outputs, state.constants).with_nodes(nodes)
+    return Frozen(shaped_like_their_readers(integer, records), dequantise, records)
 
 
 def _output(state: State, node: Node, name: str) -> tuple[str, Dequantise]:

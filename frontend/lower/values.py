@@ -16,12 +16,13 @@ from ir.types import Array, TensorType
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A function of real values (C, n) that does not fall, or that is affine. ``slope``: what it multiplies by where it
-    is not flat, a number or (C, 1); None where that varies."""
+    """A function of real values (C, n). ``slope``: what it multiplies by where it is not flat, a number or (C, 1); None
+    where that varies. ``falls``: it rises for some values and falls for others."""
 
     function: Callable[[Array], Array]
     slope: float | Array | None = None
     per_channel: bool = False
+    falls: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,11 @@ class Value:
             gain=gain if self.gain is None else self.gain * gain,
             offset=moved if self.offset is not None or moved.any() else None,
         )
+
+
+def one(values: Array) -> Array:
+    """(1,) where all numbers of a vector are the same."""
+    return values[:1] if (values == values[0]).all() else values
 
 
 @dataclass

@@ -12,7 +12,7 @@ import numpy as np
 from frontend.errors import ModelError
 from frontend.onnx.model import OnnxNode, check_shape
 from ir.graph import Node
-from ir.ops import Op, Operand, Transpose
+from ir.ops import Affine, Op, Operand, Transpose
 from ir.types import Array, TensorType
 
 Axes = tuple[int, int, int]
@@ -52,13 +52,15 @@ class Quantised:
 
 @dataclass
 class Builder:
-    """``whole``: a network of integers. ``values`` are the run-time tensors by ONNX's name, ``grids`` the scale and
-    zero point of those that ONNX holds as integers and the graph as real values; ``folded`` are the constants,
-    ``quantised`` those of them that a quantiser made; ``origins`` and ``arrangements`` what `arranged` has transposed.
-    """
+    """``whole``: a network of integers; ``floats``: one without quantisers.
+
+    ``values`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those that ONNX holds as
+    integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them that a quantiser
+    made; ``origins`` and ``arrangements`` are what `arranged` has transposed."""
 
     graph: str
     whole: bool
+    floats: bool = False
     folded: dict[str, Array] = field(default_factory=dict)
     quantised: dict[str, Quantised] = field(default_factory=dict)
     grids: dict[str, tuple[Array, int]] = field(default_factory=dict)
@@ -141,6 +143,11 @@ class Builder:
     def map(self, node: OnnxNode, op: Op, x: Value, name: str = "", **constants: Array) -> Value:
         """`emit` of an operator that keeps the shape."""
         return Value(self.emit(node, op, x.tensor, name=name, constants=constants), x.shape, x.axes)
+
+    def affine(self, node: OnnxNode, x: Value, scale: float, offset: float = 0.0, name: str = "") -> Value:
+        """``x * scale + offset`` of real values."""
+        channels = self.types[x.tensor].shape[0]
+        return self.map(node, Affine(), x, name, scale=np.full(channels, scale), offset=np.full(channels, offset))
 
     def unique(self, wish: str) -> str:
         """A C identifier that no tensor bears yet."""

@@ -8,10 +8,11 @@ import numpy as np
 
 from frontend.onnx import shapes
 from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
+from frontend.onnx.folding import cast_type
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.pairs import split, together
 from frontend.onnx.rule import Rule
-from ir.ops import Add, Affine, BatchNorm, Curve, MultiThreshold, Quantize
+from ir.ops import Add, Affine, BatchNorm, Curve, Multiply, MultiThreshold, Quantize
 from ir.rounding import ROUNDINGS
 from ir.types import Array
 
@@ -70,6 +71,7 @@ def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
     source, result = node.inputs[0], node.outputs[0]
     if source in b.folded:
         values = b.real(node, b.folded[source], "the constant")
+        _need_scales(b, node, values, scale)
         b.require(node, op.rounding in ROUNDINGS, f"rounding '{op.rounding}' is unknown ({', '.join(ROUNDINGS)})")
         integers = op.integers(values, scale)
         whole = np.broadcast_to(scale, integers.shape)
@@ -80,6 +82,13 @@ def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
         b.define(node, b.map(node, op, x, scale=_narrow(vector)))
 
 
+def _need_scales(b: Builder, node: OnnxNode, values: Array, scale: Array) -> None:
+    """Scales of a constant have to be broadcast to its shape."""
+    shape = (1,) * (values.ndim - scale.ndim) + scale.shape
+    fits = len(shape) == values.ndim and all(s in (1, n) for s, n in zip(shape, values.shape, strict=True))
+    b.require(node, fits, f"scales of shape {scale.shape} do not broadcast to {values.shape}")
+
+
 def _narrow(vector: Array) -> Array:
     """One number where all are the same."""
     return vector[:1] if (vector == vector[0]).all() else vector
@@ -88,6 +97,7 @@ def _narrow(vector: Array) -> Array:
 def _bipolar(b: Builder, node: OnnxNode, scale: Array) -> None:
     source, result = node.inputs[0], node.outputs[0]
     if source in b.folded:
+        _need_scales(b, node, b.folded[source], scale)
         signs = np.where(b.folded[source] >= 0, 1, -1)
         b.quantised[result] = Quantised(signs, np.broadcast_to(scale, signs.shape))
         b.folded[result] = b.quantised[result].values
@@ -120,20 +130,16 @@ def _trunc(b: Builder, node: OnnxNode) -> None:
     cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
     b.require(node, zero == 0 and 0 <= cut < WIDEST, f"zero point {zero} and {cut} bits less are not supported")
     rounding = str(node.attributes.get("rounding_mode", "FLOOR")).upper()
-    integers = b.map(node, Curve("rint"), _times(b, node, b.value(node), 1 / step), name="integers")
-    halved = _times(b, node, integers, 2.0**-cut)
+    integers = b.map(node, Curve("rint"), b.affine(node, b.value(node), 1 / step, name="scaled"), name="integers")
+    halved = b.affine(node, integers, 2.0**-cut, name="scaled")
     op = Quantize(-EVERYTHING, EVERYTHING, 0, rounding)
     whole = b.map(node, op, halved, name="truncated", scale=np.ones(1))
-    b.define(node, b.map(node, Affine(), whole, gain=np.array([step]), offset=np.zeros(1)))
-
-
-def _times(b: Builder, node: OnnxNode, x: Value, factor: float, offset: float = 0.0) -> Value:
-    return b.map(node, Affine(), x, name="scaled", gain=np.array([factor]), offset=np.array([offset]))
+    b.define(node, b.affine(node, whole, step))
 
 
 def _affine(b: Builder, node: OnnxNode, x: Value, gain: Array, offset: Array) -> None:
     x, vectors = b.per_channel(node, x, gain, offset)
-    b.define(node, b.map(node, Affine(), x, gain=_narrow(vectors[0]), offset=_narrow(vectors[1])))
+    b.define(node, b.map(node, Affine(), x, scale=vectors[0], offset=vectors[1]))
 
 
 def _arithmetic(b: Builder, node: OnnxNode) -> None:
@@ -150,10 +156,24 @@ def _arithmetic(b: Builder, node: OnnxNode) -> None:
 
 
 def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
-    b.require(node, node.operator in ("Add", "Sub"), "products of two computed tensors are not supported")
+    b.require(node, node.operator != "Div", "divides by a computed tensor")
     x, y = together(b, node, x, y)
-    y = y if node.operator == "Add" else _times(b, node, y, -1.0)
-    b.define(node, Value(b.emit(node, Add(), x.tensor, y.tensor), x.shape, x.axes))
+    if node.operator == "Mul":
+        return b.define(node, _product(b, node, x, y))
+    y = y if node.operator == "Add" else b.affine(node, y, -1.0, name="negated")
+    return b.define(node, Value(b.emit(node, Add(), x.tensor, y.tensor), x.shape, x.axes))
+
+
+def _product(b: Builder, node: OnnxNode, x: Value, y: Value) -> Value:
+    """x * y; with the sigmoid of x that is one function of x."""
+    for gated, gate in ((x, y), (y, x)):
+        made = b.by_name.get(gate.tensor)
+        if made is not None and made.inputs == (gated.tensor,) and isinstance(made.op, Curve):
+            if made.op.name == "sigmoid":
+                return b.map(node, Curve("swish", 1.0), gated)
+            if made.op == Curve("hardsigmoid", 1 / 6, 0.5):
+                return b.map(node, Curve("hardswish"), gated)
+    return Value(b.emit(node, Multiply(), x.tensor, y.tensor), x.shape, x.axes)
 
 
 def _batch_norm(b: Builder, node: OnnxNode) -> None:
@@ -181,6 +201,18 @@ def _curve(name: str, a: tuple[str, float] = ("", 0.0), b_: tuple[str, float] = 
         b.define(node, b.map(node, Curve(name, *values), b.value(node)))
 
     return rule
+
+
+def _cast(b: Builder, node: OnnxNode) -> None:
+    kind = cast_type(b, node).kind
+    b.require(node, kind == "f", "casts real values to integers, which truncates: use a quantiser")
+    b.define(node, b.value(node))
+
+
+def _gelu(b: Builder, node: OnnxNode) -> None:
+    approximate = str(node.attributes.get("approximate", "none"))
+    b.require(node, approximate == "none", f"approximate '{approximate}' is not supported (allowed: none)")
+    b.define(node, b.map(node, Curve("gelu"), b.value(node)))
 
 
 def _clip(b: Builder, node: OnnxNode) -> None:
@@ -219,11 +251,16 @@ def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
     scale, zero = _linear_operands(b, node)
     source, result = node.inputs[0], node.outputs[0]
     if source in b.quantised:  # a constant behind its QuantizeLinear
-        integers = b.quantised[source].integers + b.grids[source][1] - zero.astype(np.int64)
+        stored = b.quantised[source].integers
+        _need_scales(b, node, stored, zero)
+        integers = stored + (b.grids[source][1] if source in b.grids else 0) - zero.astype(np.int64)
     elif source in b.folded:
-        integers = b.integers(node, b.folded[source], "the constant") - zero.astype(np.int64)
+        stored = b.integers(node, b.folded[source], "the constant")
+        _need_scales(b, node, stored, zero)
+        integers = stored - zero.astype(np.int64)
     else:
         return _regridded(b, node, scale, zero)
+    _need_scales(b, node, integers, scale)
     b.quantised[result] = Quantised(integers, np.broadcast_to(scale, integers.shape))
     b.folded[result] = b.quantised[result].values
     return None
@@ -260,16 +297,19 @@ def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
 
 
 RULES: Mapping[str, Rule] = {
+    "Abs": _curve("abs"),
     "Add": _arithmetic,
     "BatchNormalization": _batch_norm,
     "BipolarQuant": _bipolar_quant,
-    "Cast": lambda b, node: b.define(node, b.value(node)),
+    "Cast": _cast,
     "Ceil": _curve("ceil"),
     "Clip": _clip,
     "DequantizeLinear": _dequantize_linear,
     "Div": _arithmetic,
     "Elu": _curve("elu", ("alpha", 1.0)),
     "Floor": _curve("floor"),
+    "Gelu": _gelu,
+    "HardSwish": _curve("hardswish"),
     "HardSigmoid": _curve("hardsigmoid", ("alpha", 0.2), ("beta", 0.5)),
     "LeakyRelu": _curve("leaky", ("alpha", 0.01)),
     "Mul": _arithmetic,
@@ -283,6 +323,7 @@ RULES: Mapping[str, Rule] = {
     "Softplus": _curve("softplus"),
     "Softsign": _curve("softsign"),
     "Sub": _arithmetic,
+    "Swish": _curve("swish", ("alpha", 1.0)),
     "Tanh": _curve("tanh"),
     "Trunc": _trunc,
 }

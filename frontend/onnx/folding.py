@@ -8,7 +8,7 @@ import numpy as np
 from onnx import helper
 
 from frontend.onnx.builder import Builder, Quantised
-from frontend.onnx.model import OnnxNode, check_shape
+from frontend.onnx.model import READ_TYPES, OnnxNode, check_shape
 from ir.types import Array
 
 Fold = Callable[[Builder, OnnxNode, Sequence[Array]], Array]
@@ -98,7 +98,14 @@ def _range(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
 
 
 def _cast(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
-    return v[0].astype(helper.tensor_dtype_to_np_dtype(int(node.attributes.get("to", 0))))
+    return v[0].astype(cast_type(b, node))
+
+
+def cast_type(b: Builder, node: OnnxNode) -> np.dtype[np.generic]:
+    """What a Cast makes."""
+    element = int(node.attributes.get("to", 0))
+    b.require(node, element in READ_TYPES, f"casts to element type {element}, which is not read")
+    return helper.tensor_dtype_to_np_dtype(element)
 
 
 def _slice(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:

@@ -16,7 +16,7 @@ from frontend.onnx.folding import fold
 from frontend.onnx.model import OnnxGraph, OnnxInput, OnnxNode, read_onnx
 from frontend.onnx.rule import Rule
 from ir.graph import Graph
-from ir.ops import Affine, Scaled
+from ir.ops import Scaled
 from ir.passes.dead import RemoveDead
 from ir.types import DType, TensorType
 
@@ -66,10 +66,11 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
     source = read_onnx(path)
     types = _input_types(path, source, given)
     quantised = any(node.operator in fake.QUANTISERS for node in source.nodes)
-    if not quantised and None in types.values():
-        _refuse(path, source, [name for name, type_ in types.items() if type_ is None])
+    if not quantised:
+        _check_types(path, source, types)
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("._-") or "network"
-    b = Builder(name, whole=not quantised, folded=dict(source.constants))
+    whole = not quantised and None not in types.values()
+    b = Builder(name, whole, floats=not quantised and not whole, folded=dict(source.constants))
     names = {each.name: _add_input(b, each, types[each.name]) for each in source.inputs}
     rules = INTEGER if b.whole else FAKE
     for node in source.nodes:
@@ -90,7 +91,8 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
         raise ModelError(f"{path}: output '{both[0]}' is an input, nothing is computed")
     shapes_ = {names[each.name]: each.shape for each in source.inputs}
     shapes_ |= {value.tensor: value.shape for value in outputs}
-    return Imported(RemoveDead()(graph.verify()), shapes_, "integers" if b.whole else "quantised values")
+    kind = "integers" if b.whole else "floats" if b.floats else "quantised values"
+    return Imported(RemoveDead()(graph.verify()), shapes_, kind)
 
 
 def _input_types(path: Path, source: OnnxGraph, given: Sequence[InputType]) -> dict[str, InputType | None]:
@@ -106,15 +108,18 @@ def _input_types(path: Path, source: OnnxGraph, given: Sequence[InputType]) -> d
     return types
 
 
-def _refuse(path: Path, source: OnnxGraph, names: Sequence[str]) -> None:
-    if any(node.operator in integer.RULES and node.operator not in ("Cast", "Clip", "Relu") for node in source.nodes):
-        raise ModelError(
-            f"{path}: input '{names[0]}' is of floats that hold integers: say which, with --input uint8 or --input int8"
-        )
-    raise ModelError(
-        f"{path}: float networks are not compiled yet: quantise it (QONNX or QuantizeLinear), or say with --input TYPE "
-        "that its values are integers"
-    )
+def _check_types(path: Path, source: OnnxGraph, types: Mapping[str, InputType | None]) -> None:
+    """ModelError where a network without quantisers computes integers, but of an input is not known which."""
+    whole = any(node.operator in integer.RULES and node.operator not in fake.RULES for node in source.nodes)
+    for name, type_ in types.items():
+        if type_ is None and whole:
+            raise ModelError(
+                f"{path}: input '{name}' is of floats that hold integers: say which, with --input uint8 or --input int8"
+            )
+        if type_ is not None and type_.steps != 1:
+            raise ModelError(
+                f"{path}: --input: '{name}' cannot be divided by {type_.steps}: the network has no quantiser"
+            )
 
 
 def _add_input(b: Builder, given: OnnxInput, type_: InputType | None) -> str:
@@ -156,6 +161,5 @@ def _output(b: Builder, source: OnnxGraph, name: str) -> Value:
         scale, zero = b.grids[name]
         if scale.size != 1:
             raise ModelError(f"{b.graph}: output '{name}' is of integers with a scale for each channel")
-        gain, offset = 1 / scale.ravel(), np.array([float(zero)])
-        value = b.map(node, Affine(), value, name="integers", gain=gain, offset=offset)
+        value = b.affine(node, value, 1 / float(np.ravel(scale)[0]), zero, name="integers")
     return value

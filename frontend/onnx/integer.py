@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from frontend.onnx.builder import Builder, Value
+from frontend.onnx.folding import cast_type
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.pairs import plus_constant, times
 from frontend.onnx.rule import Rule
@@ -128,6 +129,16 @@ def _no_norm(b: Builder, node: OnnxNode) -> None:
     b.define(node, _multiply_shift(b, node, y, np.full(channels, mul), np.full(channels, -half), shift, lo, hi))
 
 
+def _cast(b: Builder, node: OnnxNode) -> None:
+    x, dtype = b.value(node), cast_type(b, node)
+    type_ = b.types[x.tensor]
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype.name)
+        b.require(node, info.min <= type_.lo and type_.hi <= info.max, f"casts {type_} to {dtype}, which wraps")
+    b.require(node, dtype.kind in "iuf", f"casts to {dtype}")
+    b.define(node, x)
+
+
 def _relu(b: Builder, node: OnnxNode) -> None:
     _clipped(b, node, 0.0, np.inf)
 
@@ -152,7 +163,7 @@ def _clipped(b: Builder, node: OnnxNode, lo: float, hi: float) -> None:
 
 
 RULES: Mapping[str, Rule] = {
-    "Cast": lambda b, node: b.define(node, b.value(node)),
+    "Cast": _cast,
     "Clip": _clip,
     "Relu": _relu,
     "RequantShift": _requant_shift,

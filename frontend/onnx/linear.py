@@ -18,7 +18,8 @@ from ir.types import Array
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """(O, I, KH, KW) integers; ``scale`` is (O,), None in a network of integers."""
+    """(O, I, KH, KW) integers and their ``scale`` (O,), which is None in a network of integers. In one of floats, where
+    it is None too, ``integers`` are the weights themselves."""
 
     integers: Array
     scale: Array | None = None
@@ -33,11 +34,14 @@ def _weights(b: Builder, node: OnnxNode, position: int, swap: bool = False) -> W
         integers = b.integers(node, values, f"'{name}'")
         return Weights(integers.swapaxes(0, 1) if swap else integers)
     known = b.quantised.get(name)
+    if known is None and b.floats:
+        values = b.real(node, values, f"weights '{name}'")
+        return Weights(values.swapaxes(0, 1) if swap else values)
     if known is None:
         finite = bool(np.isfinite(values).all())
         b.require(node, finite, f"weights '{name}' are not finite")
         exact = bool((np.rint(values) == values).all() and np.abs(values).max() < 1 << 15)
-        b.require(node, exact, f"weights '{name}' are not quantised: float layers are not compiled yet")
+        b.require(node, exact, f"weights '{name}' are not quantised, in a network of quantised values")
         known = Quantised(values.astype(np.int64), np.ones((1,) * values.ndim))
     integers, scale = known.integers, np.broadcast_to(known.scale, known.integers.shape)
     if swap:
@@ -49,6 +53,9 @@ def _weights(b: Builder, node: OnnxNode, position: int, swap: bool = False) -> W
 
 def _convolved(b: Builder, node: OnnxNode, x: str, op: Conv2d, weights: Weights, bias: Array | None) -> str:
     """The graph's tensor of a convolution; (O,) bias in real values or, in a network of integers, in integers."""
+    if b.floats:
+        more = {} if bias is None else {"bias": bias}
+        return b.emit(node, op, x, constants={"weights": weights.integers, **more})
     if weights.scale is None:
         biased = bias is not None and bool(bias.any())
         tensor = b.emit(node, op, x, name="sums" if biased else "", constants={"weights": weights.integers})
@@ -174,8 +181,10 @@ def _gemm(b: Builder, node: OnnxNode) -> None:
         weights = Weights(weights.integers * int(alpha))
         bias = b.integers(node, bias, "bias") * int(beta)
     else:
-        assert weights.scale is not None
-        weights = Weights(weights.integers, weights.scale * alpha)
+        if weights.scale is None:
+            weights = Weights(weights.integers * alpha)
+        else:
+            weights = Weights(weights.integers, weights.scale * alpha)
         bias = b.real(node, bias, "bias") * beta
     spread = None if bias.size == 0 else _per_output(b, node, bias, shape)
     b.define(node, _matrix(b, node, x, weights, spread))

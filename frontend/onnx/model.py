@@ -120,7 +120,7 @@ def _check_opset(path: Path, model: onnx.ModelProto) -> None:
     versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
     if len(versions) != 1 or versions[0] not in OPSETS:
         given = ", ".join(map(str, versions)) or "none"
-        raise ModelError(f"{path}: opset {given} is not read (allowed: {OPSETS[0]} to {OPSETS[-1]})")
+        raise ModelError(f"{path}: ONNX of opset {given} is not read (allowed: {OPSETS[0]} to {OPSETS[-1]})")
 
 
 def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:
@@ -212,7 +212,30 @@ def _node(path: Path, node: onnx.NodeProto, number: int) -> OnnxNode:
     return OnnxNode(name, node.op_type, domain, tuple(node.input), tuple(node.output), attributes)
 
 
+_INT, _FLOAT, _TENSOR = AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.TENSOR
+_NUMBER = (_INT, _FLOAT, _TENSOR)
+KINDS: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad"), (_INT,)),
+    **dict.fromkeys(("group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"), (_INT,)),
+    **dict.fromkeys(("axes", "dilations", "ends", "kernel_shape", "pads", "perm"), (AttributeProto.INTS,)),
+    **dict.fromkeys(("shape", "split", "starts", "strides", "value_ints"), (AttributeProto.INTS,)),
+    **dict.fromkeys(("scales", "value_floats"), (AttributeProto.FLOATS,)),
+    **dict.fromkeys(("alpha", "beta", "epsilon", "max", "min", "out_bias", "out_scale", "value_float"), (_INT, _FLOAT)),
+    **dict.fromkeys(("approximate", "auto_pad", "coordinate_transformation_mode"), (AttributeProto.STRING,)),
+    **dict.fromkeys(("data_layout", "mode", "nearest_mode", "rounding_mode"), (AttributeProto.STRING,)),
+    **dict.fromkeys(
+        ("D", "Delta", "coeffA", "coeffB", "coeffC", "div", "eps", "eta", "log2", "mul", "n_levels"), _NUMBER
+    ),
+    **dict.fromkeys(("n_levels_out", "one_over_six", "signed", "six", "three", "value", "y"), _NUMBER),
+}
+"""What the attributes that are read may hold; those of other names do not matter."""
+
+
 def _attribute(path: Path, attribute: AttributeProto, what: str) -> Any:
+    allowed = KINDS.get(attribute.name, (attribute.type,))
+    if attribute.type not in allowed:
+        names = " or ".join(AttributeProto.AttributeType.Name(kind) for kind in allowed)
+        raise ModelError(f"{path}: {what} is of another kind than {names}")
     if attribute.type == AttributeProto.TENSOR:
         return _values(path, attribute.t, what)
     if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):

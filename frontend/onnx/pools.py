@@ -11,7 +11,7 @@ from frontend.onnx.linear import window
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.rule import Rule
 from frontend.onnx.shapes import positive, reshaped
-from ir.ops import Affine, MaxPool2d, MultiplyShift, SumPool2d
+from ir.ops import MaxPool2d, MultiplyShift, SumPool2d
 
 
 def _windows(b: Builder, node: OnnxNode) -> tuple[Value, MaxPool2d]:
@@ -71,7 +71,7 @@ def divided(b: Builder, node: OnnxNode, sums: Value, count: int) -> Value:
     """Sums by their count: exact in networks of real values; of integers rounded to the nearest, ties upwards."""
     channels = b.types[sums.tensor].shape[0]
     if not b.whole:
-        return b.map(node, Affine(), sums, gain=np.array([1.0 / count]), offset=np.zeros(1))
+        return b.affine(node, sums, 1.0 / count)
     type_ = b.types[sums.tensor]
     lo, hi = ((2 * end + count) // (2 * count) for end in (type_.lo, type_.hi))
     mul, add, shift = _reciprocal(count, max(abs(type_.lo), abs(type_.hi)))

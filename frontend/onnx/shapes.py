@@ -98,7 +98,9 @@ def first_axis(b: Builder, node: OnnxNode, x: Value, axis: int) -> Value:
 def _concat(b: Builder, node: OnnxNode) -> None:
     rank = len(b.value(node).shape)
     axis = positive(b, node, int(node.attributes.get("axis", 1)), rank)
-    parts = [first_axis(b, node, b.value(node, i), axis) for i in range(len(node.inputs))]
+    values = [b.value(node, i) for i in range(len(node.inputs))]
+    b.require(node, {len(x.shape) for x in values} == {rank}, f"joins tensors of shapes {[x.shape for x in values]}")
+    parts = [first_axis(b, node, x, axis) for x in values]
     if len(parts) == 1:
         return b.define(node, parts[0])
     shapes = {part.shape[:axis] + part.shape[axis + 1 :] for part in parts}
@@ -146,7 +148,9 @@ def _pad(b: Builder, node: OnnxNode) -> None:
     b.require(node, mode == "constant", f"mode '{mode}' is not supported (allowed: constant)")
     given = node.attributes.get("pads")
     pads = [int(n) for n in np.ravel(b.constant(node, 1) if given is None else given)]
-    value = float(np.ravel(b.constant(node, 2, np.asarray(node.attributes.get("value", 0.0))))[0])
+    filling = np.ravel(b.constant(node, 2, np.asarray(node.attributes.get("value", 0.0))))
+    b.require(node, filling.size == 1 and bool(np.isfinite(filling[0])), "pads with something else than one number")
+    value = float(filling[0])
     b.require(node, len(pads) == 2 * rank and len(node.inputs) < 4, f"needs {2 * rank} pads, has {len(pads)}")
     b.require(node, min(pads) >= 0 and value == int(value), "pads with whole numbers, and adds only, are supported")
     if not any(pads):
@@ -155,8 +159,8 @@ def _pad(b: Builder, node: OnnxNode) -> None:
     missing = [axis for axis in grown if axis not in x.axes]
     if missing:
         x = b.arranged(node, x, sorted({axis for axis in range(rank) if x.shape[axis] > 1} | set(grown)))
-    before, after = (tuple(0 if a == NONE else pads[k + a] for a in x.axes) for k in (0, rank))
-    tensor = b.emit(node, Pad(before, after, int(value)), x.tensor)  # type: ignore[arg-type]
+    (front, top, left), (behind, bottom, right) = ([0 if a == NONE else pads[k + a] for a in x.axes] for k in (0, rank))
+    tensor = b.emit(node, Pad((top, left, bottom, right), (front, behind), int(value)), x.tensor)
     shape = tuple(n + pads[i] + pads[rank + i] for i, n in enumerate(x.shape))
     return b.define(node, Value(tensor, shape, x.axes))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontend.zoo import cnv, resnet, skynet, ultranet
+from frontend.zoo import cnv, fracbnn, resnet, skynet, ultranet
 from frontend.zoo.entry import ZooEntry
 from frontend.zoo.integers import IntegerFamily
 
@@ -18,4 +18,6 @@ ENTRIES: Mapping[str, ZooEntry] = MappingProxyType(
     {entry.name: entry for entry in (*ultranet.ENTRIES, *resnet.ENTRIES, *skynet.ENTRIES)}
 )
 
-FAMILIES: Mapping[str, IntegerFamily] = MappingProxyType({family.name: family for family in (cnv.FAMILY,)})
+FAMILIES: Mapping[str, IntegerFamily] = MappingProxyType(
+    {family.name: family for family in (cnv.FAMILY, fracbnn.FAMILY)}
+)

@@ -32,6 +32,7 @@ from ir.types import Array, DType, TensorType
 SIDE = 32
 ZERO = 128
 """The byte that layer 0 takes for 0."""
+BEYOND = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +151,14 @@ def _pooling(kernels: Sequence[tuple[int, ...]], fan_in: int | None) -> tuple[Se
 
 
 def _integral(state: Arrays, name: str) -> Array:
-    """The tensor as int64."""
-    value = state[name]
+    """The tensor as int64; what lies beyond every sum is moved to `BEYOND`, where it means the same."""
+    value = state[name].astype(np.float64)
+    if not value.size:
+        raise ModelError(f"'{name}' is empty")
     rounded = np.rint(value)
-    if not (np.isfinite(value).all() and (rounded == value).all()):
+    if not (rounded == value).all():
         raise ModelError(f"'{name}' holds values that are no integers")
-    return rounded.astype(np.int64)
+    return np.clip(rounded, -BEYOND, BEYOND).astype(np.int64)
 
 
-FAMILY = IntegerFamily("cnv", matches, build, "binary or ternary VGG-like classifier of 32x32 pictures")
+FAMILY = IntegerFamily("cnv", matches, build, "weights w0, w1, ... and thresholds t0, t1, ... of all but the last")

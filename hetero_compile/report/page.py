@@ -16,6 +16,7 @@ from hetero_compile.report.memory import draw_memory
 from hetero_compile.report.network import draw_network
 from hetero_compile.report.roofline import Roof, Work, draw_roofline
 from hetero_compile.report.timeline import draw_timeline, expected
+from hetero_compile.summary import conversions, rate
 from hls.vendor.project import missing_project
 from host.plan import Plan, make_plan
 from ir.engine import Artifact, Port
@@ -59,6 +60,9 @@ def report(compiled: Compiled) -> str:
         memories=[Markup(drawn) for in_pool in (True, False) if (drawn := draw_memory(runtime, in_pool))],
         roofline=Markup(draw_roofline(list(_works(compiled)), list(_roofs(compiled)), _bandwidth(compiled))),
         missing_project=missing_project(target),
+        why=plan.explanation,
+        rate=rate,
+        conversions=conversions(compiled),
     )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from ir.types import Ints
 Roms = Sequence[Any]
 Sums = list[list[Any]]
 """[output channel of a product][row sum]: HeteroCL scalars."""
+CONSTANT_BITS = 32
+"""Of a Python integer in HeteroCL."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,12 @@ class Multiply(ABC):
         return np.zeros((*weights.shape[:2], *weights.shape[3:6], self.sums), np.int64)
 
     def start_bits(self, weights: Ints) -> int:
-        """Width of `starts` in a ROM; 0 where they only depend on the row sum."""
-        starts = self.starts(weights).reshape(-1, self.sums)
-        return 0 if (starts == starts[0]).all() else signed_bits(int(starts.min()), int(starts.max()))
+        """Width of `starts` in a ROM; 0 where they only depend on the row sum and are constants of 32 bits."""
+        return start_bits(self.starts(weights))
+
+
+def start_bits(starts: Ints) -> int:
+    """Width of what row sums (..., sums) begin with; 0 where it is the same everywhere, in 32 bits."""
+    rows = starts.reshape(-1, starts.shape[-1])
+    bits = signed_bits(int(rows.min()), int(rows.max()))
+    return 0 if bits <= CONSTANT_BITS and (rows == rows[0]).all() else bits

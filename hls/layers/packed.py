@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hls.heterocl import alloc, hcl
-from hls.layers.multiply import Multiply, Roms, Sums
+from hls.layers.multiply import Multiply, Roms, Sums, start_bits
 from hls.layers.stage import Banks, Tensor, signed_type
 from hls.packing.decode import Field, RowDecode, decode_resources
 from hls.packing.describe import draw_built
@@ -29,10 +30,12 @@ class PackedMultiply(Multiply):
 
     Taps and pixels beyond one product are done by several side by side. Activations are multiplied less ``built``'s
     offset. The fields of a product are raised so that none is negative: where they lie apart they are read as they
-    lie, else see `hls.packing.decode`.
+    lie, else see `hls.packing.decode`. ``totals``: the layer's weights (outputs, taps) added up over all lanes, where
+    they are known.
     """
 
     built: Built
+    totals: Ints | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def layout(self) -> Layout:
@@ -178,16 +181,27 @@ class PackedMultiply(Multiply):
 
     def starts(self, weights: Ints) -> Ints:
         """See `Multiply.starts`: the windows' lower ends, and what the activations' offset took away."""
-        *_, lanes, taps = weights.shape
+        *_, lanes, _ = weights.shape
+        return self._starts(weights.sum((2, -2)), weights.shape[2], lanes)
+
+    def start_bits(self, weights: Ints) -> int:
+        """See `Multiply.start_bits`; how the weights are arranged makes no difference."""
+        if self.totals is None:
+            return super().start_bits(weights)
+        *_, lanes, _ = weights.shape
+        return start_bits(self._starts(self.totals, weights.shape[2], lanes))
+
+    def _starts(self, totals: Ints, reductions: int, lanes: int) -> Ints:
+        """(..., taps) -> (..., sums)."""
         raised = np.zeros(self.sums, np.int64)
         for piece, block, *_ in self.decode.chains(lanes):
             for segment in self.layout.segments:
                 if segment.channel == 0:
                     raised[self.decode.target(piece, block, segment.column)] += self.decode.raised(segment)
-        begun = np.zeros((*weights.shape[:-2], self.sums), np.int64) - raised
+        begun = np.zeros((*totals.shape[:-1], self.sums), np.int64) - raised * reductions
         for i in range(self.pixels):
-            begun[..., i : i + taps] += self.built.offset * weights.sum(-2)[..., ::-1]
-        return np.asarray(begun.sum(2))
+            begun[..., i : i + self.taps] += self.built.offset * totals[..., ::-1]
+        return begun
 
     def resources(self, weights: Ints) -> Resources:
         *_, lane_groups, blocks, _, lanes, _ = weights.shape

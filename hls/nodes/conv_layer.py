@@ -183,7 +183,7 @@ class Layer:
             return ConstantMultiply(*found, self._constants(folding)) if self._wired(folding) else BitPlanes.of(*found)
         key = folding.channels, folding.width, folding.overlap, folding.offset
         built = find_packing(key, self.weight, self.activation, self.taps, self.dsp)
-        return PackedMultiply(self.taps, folding.pixels, self.weight, self.activation, built)
+        return PackedMultiply(self.taps, folding.pixels, self.weight, self.activation, built, self._totals)
 
     def _wired(self, folding: Folding) -> bool:
         """Whether every weight has its own place, and they are few enough for a graph of adders."""
@@ -249,8 +249,9 @@ class Layer:
             alike, key=lambda f: (f.words == folding.words, f.rows == folding.rows, f.pe * f.pixels * (f.channels > 0))
         )
 
-    def stages(self, source: Wire, folding: Folding) -> list[Stage]:
-        """Line buffers and the convolution with its requantisation, from a raster wire."""
+    def stages(self, source: Wire, folding: Folding, sketch: bool = False) -> list[Stage]:
+        """Line buffers and the convolution with its requantisation, from a raster wire. A ``sketch`` has zeros for
+        weights, and the time and resources of the real one."""
         user, multiply, steps = fused_user(self.view), self.multiply(folding), self.steps(folding.pixels)
         out = (user or self.view).type
         buffers, sources = self._buffers(source, folding, steps)
@@ -260,8 +261,8 @@ class Layer:
             out.dtype.signed and out.dtype.kind != "bipolar", folding.pixels, bipolar=out.dtype.kind == "bipolar",
         )  # fmt: skip
         conv = Convolution(
-            self.view.name, tuple(sources), (target,), self._arranged(folding), multiply, steps, self.accumulator_bits,
-            self.rule, self._rom(folding),
+            self.view.name, tuple(sources), (target,), self._arranged(folding, sketch), multiply, steps,
+            self.accumulator_bits, self.rule, self._rom(folding),
         )  # fmt: skip
         return [*buffers, *fed(conv, folding.memory)]
 
@@ -316,20 +317,30 @@ class Layer:
             windows += targets
         return stages, windows
 
-    def _arranged(self, folding: Folding) -> Ints:
+    def _arranged(self, folding: Folding, sketch: bool = False) -> Ints:
         """Weights in the order of the words: see `Convolution.weights`."""
-        (inputs, outputs), (kh, _), taps = self.channels, self.kernel, self.taps
-        weights = self.view.operands[1].constant.astype(np.int64)
-        f = folding
-        split = np.zeros((*weights.shape[:3], self.phases.count, taps), np.int64)
-        for column, (phase, tap) in enumerate(self.phases.taps):
-            split[..., phase, tap] = weights[..., column]
+        (inputs, outputs), kh, f = self.channels, self.kernel[0], folding
         blocks = self.op.groups // f.groups
-        shaped = split.reshape(
+        shape = (
             blocks, f.groups, outputs // f.pe, f.pe, inputs // (f.words * f.simd), f.words, f.simd,
-            kh // f.rows, f.rows, self.phases.count, taps,
+            kh // f.rows, f.rows, self.phases.count, self.taps,
         )  # fmt: skip
+        shaped = np.broadcast_to(np.int64(0), shape) if sketch else self._split.reshape(shape)
         # axes: block, group, og, pe, word of channels, way, lane, pass, row, phase, tap
         order = (0, 1, 2, 3, 7, 4, 9, 5, 8, 6, 10) if self._serial_groups else (0, 1, 2, 3, 7, 9, 4, 5, 8, 6, 10)
         sources, lanes = f.words * f.rows, f.simd
-        return shaped.transpose(order).reshape(blocks, f.groups, outputs // f.pe, f.pe, -1, sources, lanes, taps)
+        return shaped.transpose(order).reshape(blocks, f.groups, outputs // f.pe, f.pe, -1, sources, lanes, self.taps)
+
+    @cached_property
+    def _split(self) -> Ints:
+        """The weights (outputs, inputs, kernel rows, phases, taps)."""
+        weights = self.view.operands[1].constant.astype(np.int64)
+        split = np.zeros((*weights.shape[:3], self.phases.count, self.taps), np.int64)
+        for column, (phase, tap) in enumerate(self.phases.taps):
+            split[..., phase, tap] = weights[..., column]
+        return split
+
+    @cached_property
+    def _totals(self) -> Ints:
+        """The weights (outputs, taps) added up over everything else."""
+        return np.asarray(self._split.sum((1, 2, 3)))

@@ -52,7 +52,7 @@ class ConvRule(Rule):
         the layer no slower."""
         layer, x = Layer(view, dsp), view.operands[0].type
         for folding in layer.foldings():
-            *buffers, conv = layer.stages(raster("x", x, folding.simd * folding.groups), folding)
+            *buffers, conv = layer.stages(raster("x", x, folding.simd * folding.groups), folding, sketch=True)
             assert isinstance(conv, Convolution)
             cycles, logic = max(s.cycles for s in (*buffers, conv)), sum((s.resources for s in buffers), conv.logic)
             if conv.iterations == 1 or not conv.multiply.memory_bits:

@@ -59,7 +59,7 @@ static uint8_t *map(int file, size_t bytes) {
 static int create_file(server *s, const char *path) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
     int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    s->memory_bytes = HC_POOL_OFFSET + (size_t)s->plan->frames * s->plan->pool_bytes;
+    s->memory_bytes = HC_POOL_OFFSET + (size_t)hc_pool_total(s->plan);
     if (file < 0 || fcntl(file, F_SETLK, &lock) != 0 || posix_fallocate(file, 0, (off_t)s->memory_bytes) != 0) {
         return 0;
     }
@@ -84,7 +84,8 @@ static int open_nodes(server *s, char **paths) {
 /* An address that the host wrote; NULL if it does not lie in the memory with room for `bytes`. */
 static void *at(const server *s, uint32_t reg, size_t bytes) {
     const uint64_t offset = hc_reg_read64(regs_of(s), reg) - s->address;
-    return offset % 64 == 0 && offset <= s->memory_bytes && bytes <= s->memory_bytes - offset ? s->memory + offset : NULL;
+    const int inside = offset <= s->memory_bytes && bytes <= s->memory_bytes - offset;
+    return inside && offset % 64 == 0 ? s->memory + offset : NULL;
 }
 
 static void take_reset(server *s) {
@@ -120,12 +121,34 @@ static int locate(const server *s, uint32_t count, const uint16_t *buffers, cons
     return 1;
 }
 
+/*
+ * Whether the weights that a command names lie in the pool, as a DMA engine would bring them; the simulators have their
+ * own copy. Their number, or -1.
+ */
+static int check_weights(const server *s, const hc_command *command, uint32_t first) {
+    uint32_t next = first;
+    for (uint32_t i = 0; i < s->plan->weight_count; i++) {
+        const hc_weights *w = &s->plan->weights[i];
+        if (w->region != (int32_t)command->region) {
+            continue;
+        }
+        const uint32_t offset = command->offsets[next < HC_PORTS_MAX ? next++ : 0];
+        if (offset % HC_ALIGN || offset > s->pool_bytes || w->bytes > s->pool_bytes - offset ||
+            memcmp(s->pool + offset, *w->words, w->bytes) != 0) {
+            return -1;
+        }
+    }
+    return (int)(next - first);
+}
+
 static hc_status run(const server *s, const hc_command *command, int32_t *code) {
     const hc_step *step = step_of_region(s->plan, command->region);
     void *pointers[HC_PORTS_MAX];
-    if (!step || command->input_count != step->read_count || command->output_count != step->write_count ||
+    const int weights = step ? check_weights(s, command, step->read_count) : -1;
+    if (weights < 0 || command->input_count != step->read_count + (uint32_t)weights ||
+        command->output_count != step->write_count ||
         !locate(s, step->read_count, step->reads, command->offsets, pointers) ||
-        !locate(s, step->write_count, step->writes, command->offsets + step->read_count,
+        !locate(s, step->write_count, step->writes, command->offsets + command->input_count,
                 pointers + step->read_count)) {
         return HC_E_BAD_DESCRIPTOR;
     }

@@ -13,17 +13,21 @@ static inline uint64_t hc_now_ns(void) {
 }
 
 /*
- * Waits a little, longer the more often in a row: first gives the processor away, then sleeps 20 us to 1 ms. Reset
- * `rounds` to zero on every sign of life.
+ * Waits a little, longer the more often in a row: first gives the processor away, until somebody else is found to need
+ * it, then sleeps, always for a small part of what was waited for so far (20 us to 1 ms). Reset `rounds` to zero on
+ * every sign of life.
  */
 static inline void hc_back_off(uint32_t *rounds) {
-    uint32_t round = (*rounds)++;
-    if (round < 64) {
+    enum { YIELDS = 64, LONG_YIELD_NS = 20000 };
+    const uint32_t round = (*rounds)++;
+    if (round < YIELDS) {
+        const uint64_t start = hc_now_ns();
         sched_yield();
+        *rounds = hc_now_ns() - start > LONG_YIELD_NS ? YIELDS : *rounds;
         return;
     }
-    uint32_t step = (round - 64) / 64;
-    struct timespec pause = {0, 20000L << (step < 6 ? step : 6)};
+    const uint32_t slept = (round - YIELDS) / 64;
+    struct timespec pause = {0, slept < 3 ? 20000L << slept : slept < 20 ? 160000 : 1000000};
     nanosleep(&pause, NULL);
 }
 

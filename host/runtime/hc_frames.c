@@ -66,6 +66,15 @@ void hc_written(hc_frames *f, uint64_t frame, uint32_t buffer) {
     }
 }
 
+void hc_fill_weights(hc_frames *f) {
+    for (uint32_t i = 0; i < f->plan->weight_count && f->device; i++) {
+        const hc_weights *w = &f->plan->weights[i];
+        const uint32_t line = f->plan->cache_line, offset = f->plan->frames * f->plan->pool_bytes + w->offset;
+        memcpy(f->device->pool + offset, *w->words, w->bytes);
+        f->device->ops->clean(f->device, offset, (w->bytes + line - 1) / line * line);
+    }
+}
+
 void hc_leave_device(hc_frames *f) {
     const uint32_t bytes = f->plan->pool_bytes;
     for (uint64_t frame = f->finished; frame < f->begun; frame++) {
@@ -112,7 +121,11 @@ hc_status hc_frames_open(hc_frames *f, const hc_plan *plan, hc_device *device, c
     f->on_device = calloc(plan->frames, 1);
     f->starts = calloc(plan->frames, sizeof *f->starts);
     f->left = calloc(plan->frames, sizeof *f->left);
-    return f->arena && f->states && f->on_device && f->starts && f->left ? HC_OK : HC_E_MEMORY;
+    if (!(f->arena && f->states && f->on_device && f->starts && f->left)) {
+        return HC_E_MEMORY;
+    }
+    hc_fill_weights(f);
+    return HC_OK;
 }
 
 void hc_frames_close(hc_frames *f) {

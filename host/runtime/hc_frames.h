@@ -53,6 +53,9 @@ const uint8_t *hc_to_read(hc_frames *f, uint64_t frame, uint32_t buffer);
 /* The processor has written the buffer: a device must see it. */
 void hc_written(hc_frames *f, uint64_t frame, uint32_t buffer);
 
+/* Writes the weights that ports bring into the device's pool. */
+void hc_fill_weights(hc_frames *f);
+
 /*
  * After a failure of the device: its frames move to the spare pool, and what it had not completed waits for the CPU.
  * What was finished is in the pool still, and so are a step's inputs until it is done.

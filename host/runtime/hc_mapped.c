@@ -118,7 +118,7 @@ static const hc_device_ops ops = {submit, wait_completion, clean, invalidate, re
 void hc_mapped_init(hc_mapped *m, const hc_plan *plan) {
     m->base.ops = &ops;
     m->plan = plan;
-    m->pool_bytes = plan->frames * plan->pool_bytes;
+    m->pool_bytes = hc_pool_total(plan);
 }
 
 void hc_mapped_poll(hc_mapped *mapped, uint32_t *rounds, uint64_t until_ns) {

@@ -34,8 +34,18 @@ typedef struct hc_step {
     uint32_t after_count;
     const uint16_t *after; /* steps */
     hc_conversion conversion;
-    const hc_conversion *ports; /* of a device's step: between its buffers and plain ones; lanes 0 where they are plain */
+    /* Of a device's step: between its buffers, reads first, and plain ones; lanes 0 where a buffer is plain. */
+    const hc_conversion *ports;
 } hc_step;
+
+/* Weights that a device's port brings from the DMA pool once a frame; written there once, behind all frames. */
+typedef struct hc_weights {
+    const char *port;
+    int32_t region;
+    uint32_t offset;
+    uint32_t bytes;
+    const void *const *words; /* where the region's sources say what they are */
+} hc_weights;
 
 typedef struct hc_plan {
     uint64_t hash;
@@ -54,7 +64,15 @@ typedef struct hc_plan {
     const uint16_t *inputs; /* plain buffers */
     uint32_t output_count;
     const uint16_t *outputs;
+    uint32_t weight_bytes;
+    uint32_t weight_count;
+    const hc_weights *weights; /* in the order of regions and of their ports */
 } hc_plan;
+
+/* What a device's pool takes: every frame's share, then the weights. */
+static inline uint32_t hc_pool_total(const hc_plan *plan) {
+    return plan->frames * plan->pool_bytes + plan->weight_bytes;
+}
 
 extern const hc_plan hc_package_plan;
 

@@ -3,8 +3,9 @@
  * device's shared file has them. The host writes those marked w and reads the others.
  *
  * To start a device the host waits for STATUS = ready, checks ID, VERSION and PLAN_HASH, writes where the rings and
- * the pool are, and writes a new value to RESET; the device takes the addresses, forgets the commands up to DOORBELL and
- * copies the value to RESET_DONE. DOORBELL is the number of the last command that the host has put into the ring.
+ * the pool are, and writes a new value to RESET; the device takes the addresses, forgets the commands up to DOORBELL
+ * and, once nothing of them is under way any more, copies the value to RESET_DONE. DOORBELL is the number of the last
+ * command that the host has put into the ring.
  */
 #ifndef HC_REGS_H
 #define HC_REGS_H

@@ -21,9 +21,9 @@ typedef struct hc_command {
     uint32_t checksum; /* of all other words */
     uint64_t frame;
     uint32_t region; /* index into the plan's regions */
-    uint16_t input_count, output_count;
+    uint16_t input_count, output_count; /* inputs with the ports for weights */
     uint32_t reserved[2];
-    uint32_t offsets[HC_PORTS_MAX]; /* buffers in the pool: inputs, then outputs, in port order; the rest zero */
+    uint32_t offsets[HC_PORTS_MAX]; /* in the pool: inputs, ports for weights, outputs, in port order; the rest zero */
 } hc_command;
 
 typedef struct hc_completion {

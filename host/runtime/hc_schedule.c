@@ -63,12 +63,12 @@ static hc_status run_cpu_step(hc_scheduler *s, uint64_t frame, uint32_t index) {
     const hc_step *step = &s->plan->steps[index];
     const uint64_t start = hc_now_ns();
     int32_t code = 0;
-    if (step->kind == HC_STEP_PACK) {
-        hc_pack(&step->conversion, hc_to_read(&s->frames, frame, step->reads[0]), hc_address(&s->frames, frame, step->writes[0]));
-    } else if (step->kind == HC_STEP_UNPACK) {
-        hc_unpack(&step->conversion, hc_to_read(&s->frames, frame, step->reads[0]), hc_address(&s->frames, frame, step->writes[0]));
-    } else {
+    if (step->kind == HC_STEP_CPU || step->kind == HC_STEP_DEVICE) {
         code = run_region(s, frame, step);
+    } else {
+        const void *from = hc_to_read(&s->frames, frame, step->reads[0]);
+        void *to = hc_address(&s->frames, frame, step->writes[0]);
+        (step->kind == HC_STEP_PACK ? hc_pack : hc_unpack)(&step->conversion, from, to);
     }
     if (code) {
         return failed(s, frame, index, HC_E_RUN, code);
@@ -95,8 +95,13 @@ static hc_status submit(hc_scheduler *s, uint64_t frame, uint32_t index) {
     for (uint32_t i = 0; i < step->read_count; i++) {
         c.offsets[i] = hc_pool_offset(&s->frames, frame, step->reads[i]);
     }
+    for (uint32_t i = 0; i < s->plan->weight_count; i++) {
+        if (s->plan->weights[i].region == step->region) {
+            c.offsets[c.input_count++] = s->plan->frames * s->plan->pool_bytes + s->plan->weights[i].offset;
+        }
+    }
     for (uint32_t i = 0; i < step->write_count; i++) {
-        c.offsets[step->read_count + i] = hc_pool_offset(&s->frames, frame, step->writes[i]);
+        c.offsets[c.input_count + i] = hc_pool_offset(&s->frames, frame, step->writes[i]);
     }
     const uint64_t now = hc_now_ns();
     hc_status status = s->device->ops->submit(s->device, &c);
@@ -209,6 +214,7 @@ static int device_serves(hc_scheduler *s) {
         return 0;
     }
     s->retry_ns = 0;
+    hc_fill_weights(&s->frames);
     s->notice = (hc_notice){HC_NOTICE_RETURNED, {HC_OK, "", s->frames.begun, 0}};
     return 1;
 }
@@ -274,8 +280,8 @@ hc_status hc_schedule_finish(hc_scheduler *s, void *const *outputs) {
         const uint32_t buffer = s->plan->outputs[i];
         memcpy(outputs[i], hc_to_read(&s->frames, s->frames.finished, buffer), s->plan->buffers[buffer].bytes);
     }
-    hc_trace_add(&s->frames.trace, hc_place(&s->frames, s->frames.finished), HC_SPAN_FRAME, 0, s->frames.starts[hc_place(&s->frames, s->frames.finished)],
-                 hc_now_ns());
+    const uint32_t place = hc_place(&s->frames, s->frames.finished);
+    hc_trace_add(&s->frames.trace, place, HC_SPAN_FRAME, 0, s->frames.starts[place], hc_now_ns());
     s->frames.finished++;
     return HC_OK;
 }

@@ -101,7 +101,8 @@ const char *hc_session_notice(hc_session *s) {
         return NULL;
     }
     if (notice.kind == HC_NOTICE_RETURNED) {
-        snprintf(s->text, sizeof s->text, "frame %llu: the device serves again", (unsigned long long)notice.failure.frame);
+        const unsigned long long frame = notice.failure.frame;
+        snprintf(s->text, sizeof s->text, "frame %llu: the device serves again", frame);
         return s->text;
     }
     hc_failure_text(&notice.failure, s->text, sizeof s->text);

@@ -42,7 +42,7 @@ const hc_step_time *hc_session_times(const hc_session *session);
 /* The last error as a line. */
 const char *hc_session_failure(hc_session *session);
 
-/* What happened that was no error (the CPU took over from the device, or it serves again) as a line; NULL if nothing. */
+/* What happened and was no error (the CPU took over from the device, or it serves again) as a line; or NULL. */
 const char *hc_session_notice(hc_session *session);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * A device behind Linux's UIO and u-dma-buf drivers, as on PolarFire SoC.
  *
- *     /sys/class/uio/uio*\/name             "hetero": its registers; "hetero-irq": its interrupt, where it is waited for
+ *     /sys/class/uio/uio*\/name             "hetero": its registers; "hetero-irq": its interrupt, if waited for
  *     /dev/uio*                            the registers' page; reads count interrupts, a written 1 unmasks them
  *     /sys/class/u-dma-buf/udmabuf*\/       size, phys_addr; sync_for_cpu, sync_for_device: cache maintenance
  *     /dev/udmabuf*                        rings, then pool; the first buffer that is there is taken
@@ -108,7 +108,8 @@ static void sync_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_dev
     const int file = for_device ? d->for_device : d->for_cpu;
     char text[32];
     if (file >= 0) {
-        const int length = snprintf(text, sizeof text, "0x%08X%08X", HC_RINGS_BYTES + offset, ((bytes + 15) & ~15u) | 1);
+        const uint32_t order = ((bytes + 15) & ~15u) | 1;
+        const int length = snprintf(text, sizeof text, "0x%08X%08X", HC_RINGS_BYTES + offset, order);
         m->broken |= write(file, text, (size_t)length) != length;
     }
 }
@@ -162,7 +163,7 @@ static hc_status open_registers(uio_device *d, const char *root, char *about) {
 static hc_status open_interrupt(uio_device *d, const char *root, char *about) {
     char path[PATH_BYTES], name[32];
     if (!find(root, "/sys/class/uio", "name", "hetero-irq", name)) {
-        return complain(about, HC_E_NO_NODE, "/sys/class/uio", "no device named 'hetero-irq', whose interrupt is waited for");
+        return complain(about, HC_E_NO_NODE, "/sys/class/uio", "no device named 'hetero-irq' to wait for");
     }
     d->interrupt = open_node(root, "/dev", name, "", O_RDWR, path);
     return d->interrupt < 0 ? complain(about, HC_E_NO_NODE, path, strerror(errno)) : HC_OK;
@@ -185,7 +186,8 @@ static hc_status open_buffer(uio_device *d, const char *root, char *about) {
     }
     read_attribute(root, "/sys/class/u-dma-buf", name, "size", text, sizeof text);
     if (strtoull(text, NULL, 10) < needed) {
-        snprintf(about, HC_TEXT_BYTES, "%.31s has %.63s bytes, %llu are needed", name, text, (unsigned long long)needed);
+        snprintf(about, HC_TEXT_BYTES, "%.31s has %.63s bytes, %llu are needed", name, text,
+                 (unsigned long long)needed);
         return HC_E_DMA_MEMORY;
     }
     if (!read_attribute(root, "/sys/class/u-dma-buf", name, "phys_addr", text, sizeof text)) {

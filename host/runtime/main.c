@@ -77,6 +77,13 @@ static uint64_t total_bytes(const hc_plan *plan, uint32_t count, const uint16_t 
     return bytes;
 }
 
+/* Passes on what happened and was no error. */
+static int tell(program *p) {
+    const char *notice = hc_session_notice(p->session);
+    const int told = !notice || write_message(HC_WIRE_NOTICE, notice, strlen(notice));
+    return told ? 0 : fail("output", "cannot be written", "");
+}
+
 static int begin_frame(program *p) {
     const void *inputs[64];
     const uint8_t *next = p->input;
@@ -89,7 +96,7 @@ static int begin_frame(program *p) {
     }
     hc_status status = hc_session_begin(p->session, inputs);
     p->in_flight++;
-    return status == HC_OK ? 0 : fail_status(status, "");
+    return status == HC_OK ? tell(p) : fail_status(status, "");
 }
 
 static int take_message(program *p) {
@@ -141,9 +148,8 @@ static int give_outputs(program *p) {
 
 static int work(program *p) {
     hc_status status = hc_session_advance(p->session, SLICE_MS);
-    const char *notice = hc_session_notice(p->session);
-    if (notice && !write_message(HC_WIRE_NOTICE, notice, strlen(notice))) {
-        return fail("output", "cannot be written", "");
+    if (tell(p) != 0) {
+        return 2;
     }
     if (status == HC_OK) {
         return give_outputs(p);
@@ -194,9 +200,7 @@ int main(int argc, char **argv) {
     char about[HC_TEXT_BYTES] = "";
     long deadline_ms = 0, threads = 0;
     if (!parse(argc, argv, &link, &deadline_ms, &threads, &p.trace)) {
-        return fail("usage",
-                    "hetero [--shared FILE | --nodes ROOT [--interrupt]] [--deadline MILLISECONDS] [--threads N] [--trace]",
-                    "");
+        return fail("usage", "hetero [--shared FILE | --nodes ROOT [--interrupt]] [--deadline MS] [--threads N] [--trace]", "");
     }
     p.input_bytes = total_bytes(p.plan, p.plan->input_count, p.plan->inputs);
     p.output_bytes = total_bytes(p.plan, p.plan->output_count, p.plan->outputs);

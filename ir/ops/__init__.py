@@ -12,7 +12,7 @@ from ir.ops.layout import Pad, Reshape, Slice, Transpose
 from ir.ops.lookup import Lookup
 from ir.ops.matmul import IntegerRmsNorm, IntegerSoftmax, MatMul
 from ir.ops.pooling import AveragePool2d, MaxPool2d, Pool, SumPool2d
-from ir.ops.real import Affine, Curve, Dequantize, MultiThreshold, Quantize
+from ir.ops.quantise import Affine, Curve, Dequantize, MultiThreshold, Quantize
 from ir.ops.resize import Resize
 from ir.ops.scores import Sigmoid, Softmax
 from ir.ops.spatial import Concat, DepthToSpace, SpaceToDepth, Upsample

@@ -67,23 +67,25 @@ class Slice(Op):
 
 @dataclass(frozen=True)
 class Pad(Op):
-    """x (C, H, W) with ``before`` and ``after`` it along each axis elements of ``value``."""
+    """``value`` around x (C, H, W): ``extent`` (top, left, bottom, right), and ``channels`` (in front, behind)."""
 
-    before: Triple
-    after: Triple
+    extent: tuple[int, int, int, int] = (0, 0, 0, 0)
+    channels: tuple[int, int] = (0, 0)
     value: int = 0
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        x = _volume(operands)
-        need(min(*self.before, *self.after) >= 0, f"pads {self.before} and {self.after}, needs 0 or more")
-        shape = tuple(b + n + a for b, n, a in zip(self.before, x.shape, self.after, strict=True))
+        x, (top, left, bottom, right) = _volume(operands), self.extent
+        need(min(*self.extent, *self.channels) >= 0, f"padding {self.extent}, {self.channels} must be 0 or more")
+        need(x.dtype.kind != "bipolar", "a bipolar tensor is not padded")
+        shape = (x.shape[0] + sum(self.channels), x.shape[1] + top + bottom, x.shape[2] + left + right)
         if not x.dtype.is_integer:
             return TensorType(shape, x.dtype)
         need(x.dtype.kind != "bipolar" or self.value != 0, "a bipolar tensor has no zeros")
         return TensorType.of_range(shape, min(x.lo, self.value), max(x.hi, self.value))
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        return np.pad(values[0], list(zip(self.before, self.after, strict=True)), constant_values=self.value)
+        top, left, bottom, right = self.extent
+        return np.pad(values[0], (self.channels, (top, bottom), (left, right)), constant_values=self.value)
 
 
 def _volume(operands: Sequence[Operand]) -> TensorType:

@@ -10,8 +10,8 @@ from cpu_encode import CONV
 from cpu_sketches import with_map
 
 from ir.graph import Graph, Node
-from ir.ops import Conv2d, MaxPool2d
-from ir.types import DType, TensorType
+from ir.ops import Conv2d, MaxPool2d, MultiplyShift
+from ir.types import Array, DType, TensorType
 
 BYTES = ["uint2", "uint4", "uint7", "uint8", "int4", "int8", "int8", "bipolar"]
 
@@ -60,7 +60,23 @@ def depthwise_graph(rng: np.random.Generator) -> Graph:
     sums = Graph("case", {"x": x}, tuple(nodes), ("conv",), {"w": weights}).verify().types["conv"]
     if rng.integers(8) == 0 and min(sums.shape[1:]) >= 2:
         nodes.append(Node("pool", MaxPool2d(), ("conv",)))
-    return with_map(rng, x, nodes, {"w": weights})
+    if rng.integers(2):
+        return with_map(rng, x, nodes, {"w": weights})
+    return requantised(rng, x, nodes, {"w": weights}, max(abs(sums.lo), abs(sums.hi), 1))
+
+
+def requantised(
+    rng: np.random.Generator, x: TensorType, nodes: list[Node], constants: dict[str, Array], reach: int
+) -> Graph:
+    """With a multiply-shift as quantisers leave it: multipliers of 16 bits, 32-bit arithmetic, results of 8 bits."""
+    channels = constants["w"].shape[0]
+    most = min((1 << 15) - 1, (1 << 29) // reach)
+    mul, add = rng.integers(-most, most, channels, endpoint=True), rng.integers(-(1 << 29), 1 << 29, channels)
+    lo, hi = [(0, 15), (-8, 7), (0, 255), (0, 127), (-128, 127), (3, 200)][rng.integers(6)]
+    shift = max((most * reach).bit_length() - int(rng.integers(3, 9)), 1)
+    add //= int(rng.choice([1, 1 << 12, 1 << 20]))
+    nodes = [*nodes, Node("map", MultiplyShift(shift, lo, hi), (nodes[-1].name, "mul", "add"))]
+    return Graph("case", {"x": x}, tuple(nodes), ("map",), {**constants, "mul": mul, "add": add}).verify()
 
 
 def few_kernels(case: Case) -> list[tuple[str, int]]:
@@ -82,6 +98,20 @@ def depthwise_kernels(case: Case) -> list[tuple[str, int, int, int]]:
         return []
     sums = "narrow" if c["flush"] >= c["kernel_h"] * c["kernel_w"] else "wide"
     return [(sums, c["x_type"], c["kernel_w"], c["stride_w"]), ("pixels", 8 if c["out_w"] % 8 > 4 else 4, 0, 0)]
+
+
+def fused_depthwise_kernels(case: Case) -> list[tuple[str, int, int]]:
+    """What of hck_depthwise3_rvv.c a case reaches: sums, elements, stride."""
+    c = _fields(case)
+    kind, y_type, _, _, lo, hi = case.parameters[:6]
+    add, mul = case.blobs[1], np.frombuffer(case.blobs[0], np.int32)
+    least, most = {0: (0, 255), 1: (-128, 127)}.get(y_type, (0, -1))
+    narrow = kind == 1 and add and least <= lo and hi <= most
+    if not depthwise_kernels(case) or (c["kernel_h"], c["kernel_w"]) != (3, 3) or not narrow:
+        return []
+    if c["flush"] >= 9 and np.abs(mul.astype(np.int64)).max() < 1 << 15:
+        return [("whole", c["x_type"], c["stride_w"])]
+    return [("pairs", c["x_type"], c["stride_w"])] if c["x_type"] == 1 and c["run16"] >= 2 else []
 
 
 def _fields(case: Case) -> dict[str, int]:

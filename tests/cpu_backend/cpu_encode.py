@@ -46,7 +46,7 @@ MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step")
 MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after")
 CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL = range(8)
 SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR, DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY = range(8, 14)
-TILE, XNOR, BITS, CHOSEN = range(16, 20)
+TILE, XNOR, BITS, CHOSEN, FULL, GATED_BITS = range(16, 22)
 """14 and 15 are column-pruned ones."""
 FILL = 0xA5
 

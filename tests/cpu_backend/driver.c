@@ -3,15 +3,17 @@
 #include "driver_scalar.h"
 #include "hck.h"
 #include "hck_bits.h"
+#include "hck_full.h"
 #include "hck_sparse.h"
 
 enum {
     CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
-    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN
+    DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN, FULL,
+    GATED_BITS
 };
 enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 18 };
 enum { OFFSETS = 7, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
-enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD, BASE = THRESHOLD, BESIDE }; /* blobs beside a map */
+enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, X, WEIGHTS, THRESHOLD, BASE = THRESHOLD, BESIDE, GATE }; /* blobs beside a map */
 
 static hck_requantise map_of(const int64_t *p, void *const *b) {
     hck_requantise q = {(hck_map)p[0], (hck_type)p[1], (uint32_t)p[2], b[MUL], b[ADDENDS], b[WIDE_ADDENDS],
@@ -97,16 +99,34 @@ static void convolve_scalar(uint64_t operator, const int64_t *p, void **b, void 
 }
 
 /* After a convolution's parameters: planes, shift. */
-static void convolve_bits(const int64_t *p, void **b, void *y) {
+static void convolve_bits(uint64_t operator, const int64_t *p, void **b, void *y) {
     const hck_requantise q = map_of(p, b);
     const int64_t *more = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
     const hck_conv c = conv_of(p + MAP_PARAMETERS, NULL, NULL);
     const hck_bits n = {c, b[WEIGHTS], b[BASE], b[BESIDE], (uint32_t)more[0], (uint32_t)more[1]};
     const size_t rows = HCK_BITS_EXTENT(c.out_h, c.kernel_h, c.stride_h);
     const size_t columns = HCK_BITS_EXTENT(c.out_w, c.kernel_w, c.stride_w);
-    const size_t bytes = HCK_BITS_SCRATCH(n.planes, rows, columns, c.in_c, c.out_c);
+    const size_t bytes = operator == BITS ? HCK_BITS_SCRATCH(n.planes, rows, columns, c.in_c, c.out_c)
+                                          : HCK_GATED_BITS_SCRATCH(rows, columns, c.in_c, c.out_c);
+    const size_t stride = (size_t)p[MAP_PARAMETERS - 1];
     void *scratch = exactly(bytes);
-    hck_conv2d_bits(&n, &q, b[X], y, (size_t)p[MAP_PARAMETERS - 1], scratch);
+    if (operator == BITS)
+        hck_conv2d_bits(&n, &q, b[X], y, stride, scratch);
+    else
+        hck_gated_conv2d_bits(&n, b[GATE], &q, b[X], y, stride, scratch);
+    drop(scratch, bytes);
+}
+
+/* After a convolution's parameters: lo, levels, reach. */
+static void connect(const int64_t *p, void **b, void *y) {
+    const hck_requantise q = map_of(p, b);
+    const int64_t *more = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
+    const hck_full f = {conv_of(p + MAP_PARAMETERS, b[WEIGHTS], NULL), (int32_t)more[0], (uint32_t)more[1],
+                        (uint32_t)more[2]};
+    size_t bytes = HCK_FULL_SCRATCH(f.conv.kernel_h, f.conv.kernel_w, f.conv.in_c, f.conv.out_c);
+    bytes = (bytes + 7) / 8 * 8;
+    void *scratch = exactly(bytes);
+    hck_full_layer(&f, &q, b[X], y, (size_t)p[MAP_PARAMETERS - 1], scratch);
     drop(scratch, bytes);
 }
 
@@ -134,7 +154,9 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         case SPARSE_FLOAT: convolve_pruned(operator, p, b, y); break;
         case TILE:
         case XNOR: convolve_scalar(operator, p, b, y); break;
-        case BITS: convolve_bits(p, b, y); break;
+        case BITS:
+        case GATED_BITS: convolve_bits(operator, p, b, y); break;
+        case FULL: connect(p, b, y); break;
         case MAP: {
             const hck_requantise q = map_of(p, b);
             const int64_t *more = p + MAP_PARAMETERS;

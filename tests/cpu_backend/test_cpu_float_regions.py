@@ -8,17 +8,20 @@ from pathlib import Path
 import float_graphs
 import numpy as np
 import pytest
+from cpu_floats import FLOAT32
 
 from cpu_backend import runner, toolchain
 from cpu_backend.emit import FLOAT_RULES
 from cpu_backend.engine import CpuEngine
 from cpu_backend.layers import layers_of
+from frontend.training.columns import prune_columns
 from ir.engine import Reason
 from ir.executor import execute
-from ir.graph import Graph
+from ir.graph import Graph, Node
+from ir.ops import Clip, Conv2d, MaxPool2d
 from ir.target import Target
 from ir.tolerance import tolerances
-from ir.types import Array
+from ir.types import Array, TensorType
 
 Machine = tuple[toolchain.Feature | None, int | None]
 EMULATED: list[Machine] = [
@@ -73,6 +76,27 @@ def test_networks_under_qemu(network: str, board: Target, tmp_path: Path, riscv_
 
 def test_the_networks_have_every_operator() -> None:
     assert {type(n.op) for make in float_graphs.NETWORKS.values() for n in make(0).nodes} == set(FLOAT_RULES)
+
+
+@pytest.mark.parametrize("machines", [[(None, None)], [(toolchain.VECTOR, 128), (toolchain.VECTOR, 512)]])
+def test_pruned_columns_are_found(machines: list[Machine], board: Target, tmp_path: Path, riscv_tools: None) -> None:
+    """A quarter of the columns in tiles of seven channels, pooled and bounded: the kernel for them is chosen, and
+    dense weights of the same shape are left to the other."""
+    rng = np.random.default_rng(4)
+    x = TensorType((16, 20, 20), FLOAT32)
+    dense = rng.standard_normal((28, 16, 3, 3)).astype(np.float32)
+    pruned = prune_columns(dense, 1, 4, 7).astype(np.float32)
+    steps = (
+        Node("conv", Conv2d(padding=(1, 1, 1, 1)), ("x", "w", "b")),
+        Node("relu", Clip(0.0, 6.0), ("conv",)),
+        Node("pool", MaxPool2d(), ("relu",)),
+    )
+    for weights, chosen in ((pruned, True), (dense, False)):
+        constants = {"w": weights, "b": rng.standard_normal(28).astype(np.float32)}
+        graph = Graph("pruned", {"x": x}, steps, ("pool",), constants).verify()
+        (stage,) = CpuEngine().lower(graph, {}, board).stages
+        assert stage.note.startswith("columns pruned, 25% left in 4 tiles") == chosen
+        check_on(graph, board, tmp_path, machines)
 
 
 def test_what_one_kernel_does() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cpu_blocks
 import cpu_cases
 import cpu_encode
+import cpu_full
 import cpu_sketches
 import pytest
 from cpu_programs import Programs, results
@@ -57,6 +58,33 @@ def test_equals_the_reference(
     machine: str, sample: list[cpu_cases.Case], programs: dict[str, Path], tmp_path: Path
 ) -> None:
     run_cases(programs[machine], sample, MACHINES[machine], tmp_path)
+
+
+@pytest.fixture(scope="module")
+def fully_connected() -> list[cpu_cases.Case]:
+    return cpu_full.cases(100, SEED)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_fully_connected(
+    machine: str, fully_connected: list[cpu_cases.Case], programs: dict[str, Path], tmp_path: Path
+) -> None:
+    run_cases(programs[machine], fully_connected, MACHINES[machine], tmp_path)
+
+
+@pytest.mark.full
+def test_fully_connected_on_many(programs: dict[str, Path], tmp_path: Path) -> None:
+    cases = cpu_full.cases(3000, SEED + 1)
+    for machine, program in programs.items():
+        run_cases(program, cases, MACHINES[machine], tmp_path)
+
+
+def test_sample_of_fully_connected_layers(fully_connected: list[cpu_cases.Case]) -> None:
+    labels = [case.label for case in fully_connected]
+    for part in (" 7 at a time", "18 at a time", "63 at a time", "up to 255 together", "up to 258 together"):
+        assert any(part in label for label in labels), part
+    for part in ("i16 accumulator, no flush", "i16 accumulator, flush"):  # 16-bit and 32-bit sums of few levels
+        assert any(part in label and "at a time" in label for label in labels), part
 
 
 @pytest.mark.full
@@ -116,6 +144,9 @@ def test_samples_reach_every_kernel_of_few_pixels_and_of_channels(counts: dict[s
     assert len(few) == 8 + 3 and len(depthwise) == 2 * 2 * 4 + 2
     assert min(few.values()) >= least, few
     assert min(depthwise.values()) >= least, depthwise
+    cases = cpu_sketches.cases("depthwise", counts["depthwise"], SEED, GRAPHS)
+    fused = Counter(key for case in cases for key in cpu_blocks.fused_depthwise_kernels(case))
+    assert len(fused) == 3 * 2 and min(fused.values()) >= 1, fused
 
 
 def test_driver_sees_a_wrong_byte(programs: dict[str, Path], tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_two_regions_share_their_kernels(board: Target) -> None:
     common = first.keys() & second.keys()
     assert "cpu/kernels/hck_conv.c" in common
     assert all(first[path] == second[path] for path in common)
-    assert first.keys() - common == {"cpu/by_pass_0.c", "cpu/by_pass_0_weights.h"}
+    assert first.keys() - common == {"cpu/by_pass_0.c", "cpu/by_pass_0_weights.h", "cpu/by_pass_0_tuning.json"}
 
 
 def test_layers_are_fused_and_joined_in_place(board: Target) -> None:

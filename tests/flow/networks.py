@@ -10,7 +10,6 @@ import numpy as np
 
 from cpu_backend.engine import CpuEngine
 from frontend.load import load_model
-from frontend.lower.freeze import freeze
 from hetero_compile.board import load_board
 from hetero_compile.flow import Compiled, package
 from hls.engine import DataflowEngine
@@ -45,7 +44,7 @@ def on_one_engine(model: Path, engine: Engine, vlen: int | None = None) -> Compi
         isa = "rv64gcv" if vlen else "rv64gc"
         target = replace(target, cpu=replace(target.cpu, isa=isa, vlen=vlen))  # type: ignore[arg-type]
     loaded = load_model(model)
-    frozen = freeze(loaded.graph)
+    frozen = loaded.frozen()
     graph = frozen.graph
     offers = ask(graph, [engine], target)
     assert not any(offer.against for offer in offers[engine.name].values())

@@ -24,9 +24,10 @@ def quant(x: Tensor, scale: Tensor, zero: Tensor, bits: Tensor, a: Mapping[str, 
     return (torch.round(torch.clamp(x / scale + zero, lo, hi)) - zero) * scale
 
 
-def conv(x: Tensor, w: Tensor, bias: Tensor, a: Mapping[str, Any]) -> Tensor:
+def conv(x: Tensor, w: Tensor, *bias_and_attributes: Any) -> Tensor:
+    *bias, a = bias_and_attributes
     top, left = a["pads"][:2]
-    return F.conv2d(x, w, bias, a["strides"], (top, left), a["dilations"], a["group"])
+    return F.conv2d(x, w, bias[0] if bias else None, a["strides"], (top, left), a["dilations"], a["group"])
 
 
 def norm(x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor, a: Mapping[str, Any]) -> Tensor:

@@ -159,7 +159,7 @@ def test_an_output_scaled_per_channel_has_a_gain_for_each() -> None:
     net.norm("norm", "conv", gamma=[1.0, 2.0])
     graph = net.graph("norm")
     variance = graph.by_name["norm"].op.affine(*(graph.constants[i] for i in graph.by_name["norm"].inputs[1:]))[0]
-    record = freeze(graph).dequantise["conv"]
+    record = freeze(graph).dequantise["norm"]
     assert np.allclose(np.array(record.gain) * record.scale, plain.scale * variance)
 
 

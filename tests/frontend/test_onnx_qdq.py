@@ -80,6 +80,22 @@ def test_activations_that_bend(tmp_path: Path) -> None:
         compare(net, y, 1 / 120, tmp_path, (1, 6, 3, 3), 0.03)
 
 
+@pytest.mark.parametrize("form", ["HardSwish", "Gelu", "Abs", "silu", "gate", "Mul"])
+def test_activations_that_rise_and_fall(form: str, tmp_path: Path) -> None:
+    """Tables of all values; a gate that is quantised itself is a product of integers."""
+    net = Network((1, 6, 5, 5))
+    x = net.round_trip("x", 0.03, 130, "uint8")
+    if form == "silu":
+        y = net.add("Mul", x, net.add("Sigmoid", x))
+    elif form == "gate":
+        y = net.add("Mul", net.round_trip(net.add("HardSigmoid", x), 1 / 255, 0, "uint8"), x)
+    elif form == "Mul":
+        y = net.add("Mul", x, x)
+    else:
+        y = net.add(form, x)
+    compare(net, net.round_trip(y, 0.0373, 40, "uint8"), 0.0373, tmp_path, (1, 6, 5, 5), 0.03)
+
+
 def test_quantised_tensors_are_moved_as_integers(tmp_path: Path) -> None:
     """What stands between QuantizeLinear and DequantizeLinear works on integers, with their zero point."""
     net = Network((1, 4, 6, 6))

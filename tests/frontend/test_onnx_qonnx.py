@@ -101,6 +101,25 @@ def test_bipolar_networks_have_signs(tmp_path: Path) -> None:
     assert np.array_equal(run(imported, frozen, values), expected)
 
 
+def test_pictures_normalised_per_channel_and_flattened(tmp_path: Path) -> None:
+    """The mean and deviation of each channel go into the input's record; its shape is that of the file."""
+    rng = np.random.default_rng(7)
+    mean, deviation = rng.uniform(0.3, 0.6, (1, 3, 1, 1)), rng.uniform(0.2, 0.3, (1, 3, 1, 1))
+    net = Network((1, 3, 4, 4))
+    x = net.add("Div", net.add("Sub", "x", net.constant(mean)), net.constant(deviation))
+    x = net.add("Flatten", net.quant(x, 0.05, 6))
+    weights = rng.integers(-3, 4, (48, 5))
+    path = net.save(tmp_path, net.add("MatMul", x, net.quant(net.constant(weights * 0.5), 0.5, 3)))
+    imported, frozen = integers_of(path)
+    (record,) = frozen.quantise.values()
+    assert len(record.gain) == 3
+    picture = rng.random((1, 3, 4, 4))
+    normalised = (picture - mean.astype(np.float32)) / deviation.astype(np.float32)
+    step = float(np.float32(0.05))
+    expected = (np.rint(np.clip(normalised / step, -32, 31)) * step).reshape(1, 48) @ (weights * 0.5)
+    assert np.allclose(run(imported, frozen, picture), expected, rtol=1e-9)
+
+
 def test_multi_thresholds(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     table = np.sort(rng.normal(0, 2, (3, 7)), axis=1).astype(np.float32)
@@ -128,6 +147,26 @@ def test_average_pool_by_truncation(tmp_path: Path) -> None:
         integers = rng.integers(0, 16, (1, 2, 4, 4))
         sums = integers.reshape(2, 2, 2, 2, 2).sum(axis=(2, 4))
         assert np.allclose(run(imported, frozen, integers * 0.1)[0], (sums >> 2) * 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_of_any_two_scales_for_every_pair_of_bytes(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    scales = rng.uniform(0.01, 0.1, 3).astype(np.float32)
+    net = Network((1, 2, 256, 256))
+    x = net.quant("x", 1.0, 8)
+    first, second = (net.add("Slice", x, *(net.constant([v], "int64") for v in (i, i + 1, 1))) for i in (0, 1))
+    parts = [
+        net.quant(net.add("Mul", half, net.constant(scale)), scale, 8)
+        for half, scale in zip((first, second), scales, strict=False)
+    ]
+    y = net.quant(net.add("Add", *parts), 2 * scales[2], 8)
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    a, b = np.meshgrid(np.arange(-128, 128), np.arange(-128, 128))
+    sums = a * float(scales[0]) + b * float(scales[1])
+    step = float(np.float32(2 * scales[2]))
+    expected = np.rint(np.clip(sums / step, -128, 127)) * step
+    assert np.array_equal(run(imported, frozen, np.stack([a, b])[None]), expected[None, None])
 
 
 def test_a_residual_of_two_scales(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from ir.executor import execute
 from ir.ops import Conv2d
 from ir.records import ClassifierHead
 from ir.types import Array
-
-State = dict[str, Array]
+from tests.frontend.seeded import State, cnv
 
 
 def published(state: State, picture: Array, pools: Sequence[int]) -> Array:
@@ -57,30 +56,12 @@ def test_trained_networks(shared_data: Path, widths: str) -> None:
         assert np.array_equal(scores(model, picture), published(state, picture, (1, 3)))
 
 
-def network(
-    convs: Sequence[int], dense: Sequence[int], fan_in: int, levels: int, ternary: bool, seed: int = 1
-) -> State:
-    """Random weights, and thresholds around the middle of the accumulators."""
-    rng = np.random.default_rng(seed)
-    values = [-1, 0, 1] if ternary else [-1, 1]
-    shapes = [(o, i, 3, 3) for i, o in zip((3, *convs), convs, strict=False)]
-    shapes += [(o, i) for i, o in zip((fan_in, *dense), dense, strict=False)]
-    state: State = {}
-    for n, shape in enumerate(shapes):
-        state[f"w{n}"] = rng.choice(values, shape).astype(np.int8)
-        size = int(np.prod(shape[1:]))
-        middle, spread = (size // 2, size // 8 + 1) if n and levels == 1 else (0, 200 if n == 0 else size // 8 + 1)
-        state[f"t{n}"] = middle + rng.integers(-spread, spread, (shape[0], levels))
-    del state[f"t{len(shapes) - 1}"]
-    return state
-
-
 @pytest.mark.parametrize(
     ("state", "pools", "name", "classes"),
     [
-        (network((8, 8, 12, 12, 20, 20), (16, 100), 20, 1, False), (1, 3), "cnv_w1a1", 100),
-        (network((8, 8, 8, 8), (24, 16, 10), 800, 2, True), (1,), "cnv_w2a2", 10),
-        (network((8, 10), (7,), 10 * 13 * 13, 2, False), (0,), "cnv_w1a2", 7),
+        (cnv((8, 8, 12, 12, 20, 20), (16, 100), 20, 1, False), (1, 3), "cnv_w1a1", 100),
+        (cnv((8, 8, 8, 8), (24, 16, 10), 800, 2, True), (1,), "cnv_w2a2", 10),
+        (cnv((8, 10), (7,), 10 * 13 * 13, 2, False), (0,), "cnv_w1a2", 7),
     ],
     ids=["narrow", "flattened", "shallow"],
 )
@@ -95,7 +76,7 @@ def test_others_of_the_family(tmp_path: Path, state: State, pools: Sequence[int]
 
 def test_a_checkpoint_of_floats(tmp_path: Path) -> None:
     """The same tensors as a .pt file of float32 give the same graph."""
-    state = network((8, 8, 12, 12, 20, 20), (16, 10), 20, 1, False)
+    state = cnv((8, 8, 12, 12, 20, 20), (16, 10), 20, 1, False)
     np.savez(tmp_path / "net.npz", **state)  # type: ignore[arg-type]
     torch.save({name: torch.from_numpy(value).float() for name, value in state.items()}, tmp_path / "net.pt")
     named, found = load_model(tmp_path / "net.pt", "cnv").graph, load_model(tmp_path / "net.npz").graph
@@ -104,7 +85,7 @@ def test_a_checkpoint_of_floats(tmp_path: Path) -> None:
 
 
 def changed(name: str, value: Array) -> State:
-    return {**network((8, 8, 12, 12, 20, 20), (16, 10), 20, 1, False), name: value}
+    return {**cnv((8, 8, 12, 12, 20, 20), (16, 10), 20, 1, False), name: value}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +99,7 @@ def changed(name: str, value: Array) -> State:
         (changed("w6", np.ones((16, 25))), "'w6' has 25 inputs, but 32x32 pictures leave 20 channels of 1x1"),
         (changed("t3", np.ones((12, 2))), "'t3' has 2 thresholds a channel, 't0' has 1"),
         (changed("t3", np.ones((12, 3))), "'t3' has shape (12, 3), needs (12, 1) or (12, 2)"),
+        (changed("t3", np.ones((12, 0))), "'t3' is empty"),
         (changed("t3", np.full((12, 1), np.nan)), "'t3' holds values that are not finite"),
     ],
 )
@@ -132,5 +114,5 @@ def test_what_does_not_fit(tmp_path: Path, state: State, message: str) -> None:
 
 def test_names_that_are_not_the_familys(tmp_path: Path) -> None:
     np.savez(tmp_path / "net.npz", weight=np.ones(3))
-    with pytest.raises(ModelError, match="does not fit 'cnv': its tensors have other names"):
+    with pytest.raises(ModelError, match="does not fit 'cnv', which has weights w0, w1"):
         load_model(tmp_path / "net.npz", "cnv")

@@ -86,7 +86,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
     assert load_board(str(file)) == Target(
         "my-board",
         Cpu("rv64gcv", 256, 4, 1600.0, "host"),
-        SharedMemory(64 * 1024 * 1024, 4.2, 64, False),
+        SharedMemory(64 * 1024 * 1024, 4.2, 64, False, 5.0),
         Fabric("xczu3eg", Resources(lut=56448, dsp=360, bram18=432, ff=141120), "dsp48e2", 250.0),
         "latency",
     )
@@ -95,7 +95,14 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("speed", 3, "unknown key 'speed' (allowed: name, description, hypothetical, objective, fabric, cpu, memory)"),
+        (
+            "speed",
+            3,
+            "unknown key 'speed' (allowed: name, description, hypothetical, objective, frames_per_second, fabric, cpu, "
+            "memory, runtime)",
+        ),
+        ("runtime", {"driver": "usb"}, "key 'runtime.driver': Input should be 'none', 'uio' or 'pynq', is 'usb'"),
+        ("runtime", {"completion": "interrupt"}, "key 'runtime': completion interrupt needs driver uio, not none"),
         ("cpu.clock_ghz", 1.6, "unknown key 'cpu.clock_ghz' (allowed: isa, vlen, cores, clock_mhz, role, machine, "),
         ("memory.dma_pool_kib", 1, "unknown key 'memory.dma_pool_kib' (allowed: dma_pool_mib, bandwidth_gb_s, "),
         ("fabric.dsps", 9, "unknown key 'fabric.dsps' (allowed: part, dsp, dsp_count, lut_count, bram18_count, "),
@@ -127,7 +134,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
         ("fabric.lut_count", "70k", "key 'fabric.lut_count': Input should be a valid integer, is '70k'"),
         ("memory.cache_line_bytes", 60, "key 'memory.cache_line_bytes': Input should be 16, 32, 64 or 128, is 60"),
         ("memory.coherent", "maybe", "key 'memory.coherent': Input should be a valid boolean, is 'maybe'"),
-        ("objective", "power", "key 'objective': Input should be 'throughput' or 'latency', is 'power'"),
+        ("objective", "power", "key 'objective': Input should be 'throughput', 'latency' or 'area', is 'power'"),
         ("name", "My Board!", "key 'name': String should match pattern"),
         ("cpu", [1, 2], "key 'cpu': Input should be"),
     ],

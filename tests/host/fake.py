@@ -14,7 +14,7 @@ import numpy.typing as npt
 from host.manifest import Board, Manifest, Region, Stage, Tensor
 from ir.engine import Port
 from ir.layouts import Plain, Words
-from ir.records import Dequantise, Picture, YoloHead
+from ir.records import ClassifierHead, Dequantise, Picture, YoloHead
 from ir.types import TensorType
 
 Array = npt.NDArray[Any]
@@ -233,5 +233,38 @@ static int32_t run(const void *const *inputs, void *const *outputs, void *arena)
 static const uint32_t input_bytes[] = {{{3 * 160 * 320}}};
 static const uint32_t output_bytes[] = {{{36 * 10 * 20 * 2}}};
 const hc_region hc_region_detect = {{"detect", HC_REGION_ABI, 1, 1, input_bytes, output_bytes, 0, run}};
+"""
+}
+
+
+def classifier_manifest() -> Manifest:
+    """A classifier without weights: cat, dog and bird always score 0, 4 and 1."""
+    tensors = (
+        Tensor.of("image", TensorType.of_range((3, 32, 32), 0, 255)),
+        Tensor.of("scores", TensorType.of_range((3, 1, 1), -100, 100)),
+    )
+    region = Region("sort", "cpu", (Port("image", Plain()),), (Port("scores", Plain()),), ("regions/sort/sort.c",))
+    head = ClassifierHead(("cat", "dog", "bird"))
+    picture = Picture(32, 32, "rgb")
+    return Manifest("classifier", board(), tensors, ("image",), ("scores",), (region,), picture, head)
+
+
+CLASSIFIER_FILES = {
+    "regions/sort/sort.c": """
+#include "hc_region.h"
+
+static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {
+    int8_t *scores = outputs[0];
+    (void)inputs;
+    (void)arena;
+    scores[0] = 0;
+    scores[1] = 4;
+    scores[2] = 1;
+    return 0;
+}
+
+static const uint32_t input_bytes[] = {3072};
+static const uint32_t output_bytes[] = {3};
+const hc_region hc_region_sort = {"sort", HC_REGION_ABI, 1, 1, input_bytes, output_bytes, 0, run};
 """
 }

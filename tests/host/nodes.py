@@ -29,7 +29,7 @@ class Nodes:
         self.registers = root / "dev/uio0"
         self.memory = root / "dev/udmabuf0"
         self.interrupts = 0
-        size = PAGE + plan.frames * plan.pool_bytes if memory_bytes is None else memory_bytes
+        size = PAGE + plan.dma_bytes if memory_bytes is None else memory_bytes
         attributes = {
             "sys/class/uio/uio0/name": "hetero\n",
             "sys/class/uio/uio1/name": "hetero-irq\n",

@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 
 from host import cli
-from host.device import memory_folder
+from host.device import SimulatedDevice, memory_folder
 from host.package import Package
 from tests.host import fake
+from tests.host.conftest import build
 
 # The box of `fake.DETECTOR_BOX` on a photo of 640 x 360: x times 2, y times 2.25.
 BOX = [360.0, 139.5, 440.0, 184.5]
@@ -96,6 +97,54 @@ def test_tensors_of_a_network_without_pictures(
     np.testing.assert_array_equal(line["outputs"]["y"], fake.meaning(first)["y"])
 
 
+def test_folders_and_a_time_line(detector: Package, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "photos" / "deeper").mkdir(parents=True)
+    for name in ("b.jpg", "a.png"):
+        (folder / name).rename(folder / "photos" / name)
+    (folder / "photos" / "notes.txt").write_text("no picture")
+    assert run(detector, "photos", "--json", "--trace", "trace.json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["file"] for line in lines] == ["photos/a.png", "photos/b.jpg"]
+    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    assert [event["name"] for event in events if event["ph"] == "X"] == ["detect", "detect"]
+    assert [event["name"] for event in events if event["ph"] == "b"] == ["frame 0", "frame 1"]
+
+
+def test_labels_of_a_classifier(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    package = build(tmp_path / "package", fake.classifier_manifest(), fake.CLASSIFIER_FILES)
+    assert run(package, "a.png", "b.jpg", "--json") == 0
+    for line in map(json.loads, capsys.readouterr().out.splitlines()):
+        assert [found["label"] for found in line["classes"]] == ["dog", "bird", "cat"]
+        assert line["classes"][0]["score"] == pytest.approx(np.exp(4) / (np.exp(4) + np.exp(1) + 1))
+    assert run(package, "a.png", "-o", "labelled.png") == 0
+    assert "dog 93.6 %; bird 4.7 %; cat 1.7 %" in capsys.readouterr().out
+    with Image.open(folder / "labelled.png") as drawn:
+        assert drawn.height > 360
+
+
+def test_a_failing_accelerator_is_said_once(
+    spared_riscv: Package, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(package: Package) -> SimulatedDevice:
+        device = SimulatedDevice(package)
+        while not device.file.exists() or device.file.stat().st_size == 0:
+            time.sleep(0.001)
+        time.sleep(0.1)
+        return device
+
+    started: list[SimulatedDevice] = []
+    monkeypatch.setattr("host.places.SimulatedDevice", lambda package: started.append(dead(package)) or started[-1])
+    monkeypatch.setattr("host.cli.json_line", lambda *rest: started[0].process.kill() or "{}")
+    for index, frame in enumerate(fake.frames(9)):
+        np.save(f"{index}.npy", frame)
+    assert run(spared_riscv, *[f"{index}.npy" for index in range(9)], "--json") == 0
+    captured = capsys.readouterr()
+    assert captured.out == "{}\n" * 9
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("hetero-run: region 'scale', frame ")
+    assert "the device went away; the CPU computes the accelerator's regions from here on" in captured.err
+
+
 def test_a_tensor_for_a_detector(detector: Package, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save("input.npy", np.zeros((3, 160, 320), np.int64))
     assert run(detector, "input.npy", "--json") == 0
@@ -110,6 +159,8 @@ def test_a_tensor_for_a_detector(detector: Package, folder: Path, capsys: pytest
         (["text.png"], "text.png: is no picture that Pillow can read"),
         (["a.png", "text.png"], "text.png: is no picture"),
         (["a.png", "-o", "nowhere/out.png"], "the folder nowhere does not exist"),
+        (["empty"], "empty: the folder holds no pictures, .npy or .npz files"),
+        (["a.png", "--trace", "nowhere/t.json"], "nowhere/t.json: the folder nowhere does not exist"),
         (["a.png", "-o", "out.exe"], "cannot be written in that format"),
         (["a.png", "b.jpg", "-o", "text.png"], "text.png: is a file; several results need a folder"),
         (["wrong.npy"], "wrong.npy: input 'image': shape (4,) instead of (3, 160, 320)"),
@@ -117,7 +168,7 @@ def test_a_tensor_for_a_detector(detector: Package, folder: Path, capsys: pytest
         (["float.npy"], "float.npy: input 'image': float64 values instead of integers"),
         (["pickle.npy"], "pickle.npy: no file of numbers"),
         (["text.npz"], "text.npz: no file of numbers"),
-        (["a.png", "--on", "sim", "--nodes", "/"], "--on sim takes no --nodes (only qemu, uio, ssh does)"),
+        (["a.png", "--on", "sim", "--nodes", "/"], "--on sim takes no --nodes (allowed with qemu, uio, ssh)"),
         (["a.png", "--on", "ssh"], "--on ssh needs the machine: --remote [USER@]HOST"),
         (["a.png", "--on", "ssh", "--remote=-oProxyCommand=x"], "is no [USER@]HOST"),
         (["a.png", "--on", "qemu"], "has no standalone program for riscv64"),
@@ -127,6 +178,7 @@ def test_errors_are_one_line(
     detector: Package, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     Path("text.png").write_text("no picture")
+    Path("empty").mkdir()
     Path("text.npz").write_text("no numbers")
     np.save("wrong.npy", np.zeros(4, np.uint8))
     np.save("range.npy", np.full((3, 160, 320), 256))

@@ -18,7 +18,7 @@ from host.manifest import Manifest, Program
 from host.package import Package, load_package, write_package
 from ir.engine import Port
 from ir.layouts import Plain, Words
-from ir.records import ClassifierHead, Dequantise, Picture, YoloHead
+from ir.records import ClassifierHead, Dequantise, Picture, Quantise, YoloHead
 from tests.host import fake
 
 
@@ -82,7 +82,7 @@ def with_value(*path: Any) -> Callable[[Any], None]:
         (with_value("tensors", {}), "tensors: expected a list, found an object"),
         (with_value("tensors", 0, "dtype", "int65"), r"tensors\[0\].dtype: int of 65 bits is no element type"),
         (with_value("regions", 0, "inputs", 0, "layout", {"kind": "rows"}), "'kind' one of plain, words"),
-        (with_value("head", "kind", "oracle"), "'kind' one of yolo, classifier"),
+        (with_value("head", "kind", "oracle"), "'kind' one of yolo, classifier, anchors"),
         (with_value("head", {"kind": "yolo"}), "head: key 'labels' is missing"),
         (with_value("format", 1), "format 1 cannot be read"),
         (with_value("board", "vlen", 512), "edited after compilation"),
@@ -158,6 +158,9 @@ def test_paths_stay_inside(unbuilt: Package, tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
+BYTES = Quantise(1.0, 0, 0, 255, "ROUND")
+
+
 def broken(change: Callable[[Manifest], Manifest]) -> Manifest:
     return change(fake.manifest())
 
@@ -193,6 +196,16 @@ CONTRADICTIONS: list[tuple[Callable[[Manifest], Manifest], str]] = [
     (lambda m: replace(m, picture=Picture(7, 5, "bgr")), "do not go with the input"),
     (lambda m: replace(m, dequantise={"x": Dequantise(1.0, ())}), "'x' is no output"),
     (lambda m: replace(m, dequantise={"y": Dequantise(1.0, (0.0,))}), "1 biases for the 8 channels"),
+    (lambda m: replace(m, dequantise={"y": Dequantise(1.0, (0.0,) * 8, (1.0,))}), "1 gains for the 8 channels"),
+    (lambda m: replace(m, quantise={"y": BYTES}), "quantise: 'y' is no input"),
+    (lambda m: replace(m, quantise={"x": replace(BYTES, gain=(1.0,) * 7)}), "gains or offsets do not fit the"),
+    (
+        lambda m: replace(m, quantise={"x": replace(BYTES, scale=0.0)}),
+        "'x' has scale 0.0 and rounding 'ROUND'",
+    ),
+    (lambda m: replace(m, quantise={"x": replace(BYTES, rounding="DITHER")}), "rounding 'DITHER'"),
+    (lambda m: replace(m, shapes={"z": (1,)}), "shapes: 'z' is neither input nor output"),
+    (lambda m: replace(m, shapes={"y": (1, 2, 3)}), r"shapes: 'y' is .*, which does not make up \(1, 2, 3\)"),
     (lambda m: replace(m, head=YoloHead(("a",))), "2 outputs instead of one"),
     (lambda m: replace(m, outputs=("y",), head=YoloHead(("a",))), "needs a picture"),
     (lambda m: replace(m, outputs=("y",), head=ClassifierHead(("a",))), "does not hold 1 scores"),

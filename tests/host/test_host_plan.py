@@ -109,7 +109,7 @@ def test_offsets_are_whole_cache_lines() -> None:
 
 
 def test_frames_that_do_not_fit_the_pool() -> None:
-    with pytest.raises(PackageError, match="2 frames in flight need 1536 bytes of DMA memory; board 'fake' has 1000"):
+    with pytest.raises(PackageError, match="3 frames in flight need 2304 bytes of DMA memory; board 'fake' has 1000"):
         make_plan(fake.manifest(pool_bytes=1000))
 
 

@@ -145,6 +145,21 @@ def test_the_device_dies_among_many_regions(network: Package, monkeypatch: pytes
     assert len(said) == 1 and "the device went away" in said[0]
 
 
+@pytest.mark.parametrize("count", [3000, pytest.param(100_000, marks=pytest.mark.full)])
+def test_memory_is_constant(network: Package, count: int) -> None:
+    """What the process holds does not grow from a tenth of the frames to all of them."""
+    frame = frames(3)[2]
+
+    def resident() -> int:
+        return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])
+
+    with Session(network, on="cpu") as session:
+        for number, _ in enumerate(session.run_all(frame for _ in range(count))):
+            if number == count // 10:
+                before = resident()
+        assert resident() - before < 512
+
+
 @pytest.mark.parametrize("on", ["sim", "cpu"])
 def test_time_lines_are_consistent(network: Package, on: str, tmp_path: Path) -> None:
     """Spans of a row never overlap; every frame has all of its steps, inside its own span, in the order of its plan."""

@@ -12,7 +12,7 @@ from host.errors import InputError
 from host.vision.draw import draw
 from host.vision.heads import Classification, Detection, decode, dequantise
 from host.vision.picture import load_photo, network_input, picture_of_input
-from ir.records import ClassifierHead, Dequantise, Picture, YoloHead
+from ir.records import AnchorHead, ClassifierHead, Dequantise, Picture, YoloHead
 from ir.resize import resize_bilinear
 
 ULTRANET = Picture(320, 160, "bgr")
@@ -148,3 +148,14 @@ def test_small_photos_are_enlarged_for_the_panel() -> None:
     drawn = draw(Image.new("RGB", (32, 32)), (Classification(0.9, "cat"), Classification(0.1, "dog")))
     assert drawn.width == 256
     assert drawn.height > 256
+
+
+def test_anchors_of_different_sizes() -> None:
+    """The most confident cell of the most confident anchor, by hand: centre (2.5, 1.5) cells, 2 x 1 cells large."""
+    head = AnchorHead(("target",), widths=(1.0, 2.0), heights=(3.0, 1.0), stride=8)
+    values = np.zeros((10, 4, 6))
+    values[4, 3, 5], values[9, 1, 2] = 1.0, 3.0
+    (found,) = decode(head, values, (96, 64), Picture(48, 32, "rgb"))
+    assert isinstance(found, Detection) and found.label == "target"
+    assert found.box == pytest.approx((2 * (20 - 8), 2 * (12 - 4), 2 * (20 + 8), 2 * (12 + 4)))
+    assert found.score == pytest.approx(1 / (1 + np.exp(-3.0)))

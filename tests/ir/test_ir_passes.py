@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ir.executor import execute
 from ir.graph import Graph, GraphError, Node
-from ir.ops import MaxPool2d, MultiplyShift, Thresholds
+from ir.ops import Add, MaxPool2d, MultiplyShift, Thresholds
+from ir.passes.addends import FoldAddends
 from ir.passes.base import run_passes
 from ir.passes.thresholds import MultiplyShiftToThresholds
 from ir.types import Array, TensorType
@@ -63,3 +66,24 @@ def test_passes_run_in_order_and_each_result_is_verified() -> None:
     with pytest.raises(GraphError, match="node 'z'"):
         run_passes(graph, [MultiplyShiftToThresholds(), broken], lambda each, g: seen.append(type(each).__name__))
     assert seen == ["MultiplyShiftToThresholds"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_addends_become_part_of_the_requantisation(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mul, add, b = rng.integers(-900, 900, 5), rng.integers(-9000, 9000, 5), rng.integers(-500, 500, 5)
+    nodes = (Node("sum", Add(), ("x", "b")), Node("y", MultiplyShift(9, -128, 127), ("sum", "mul", "add")))
+    x = TensorType.of_range((5, 4, 6), -3000, 3000)
+    graph = Graph("net", {"x": x}, nodes, ("y",), {"mul": mul, "add": add, "b": b}).verify()
+    folded = run_passes(graph, [FoldAddends()])
+    assert [node.inputs for node in folded.nodes] == [("x", "mul", "add")]
+    inputs = {"x": rng.integers(-3000, 3001, (5, 4, 6))}
+    assert np.array_equal(execute(folded, inputs)["y"], execute(graph, inputs)["y"])
+    assert FoldAddends()(replace(graph, outputs=("sum", "y"))).nodes == nodes  # the sum itself is wanted
+
+
+def test_addends_that_would_leave_63_bits_stay() -> None:
+    huge = {"mul": np.array([1 << 40]), "add": np.array([0]), "b": np.array([1 << 20])}
+    nodes = (Node("sum", Add(), ("x", "b")), Node("y", MultiplyShift(50, 0, 1), ("sum", "mul", "add")))
+    graph = Graph("net", {"x": TensorType.of_range((1, 1, 1), -(1 << 20), 0)}, nodes, ("y",), huge).verify()
+    assert FoldAddends()(graph).nodes == nodes

@@ -21,7 +21,7 @@ def test_round_trip(head: Head) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"kind": "ssd", "labels": []}, r"head kind 'ssd' is unknown \(allowed: yolo, classifier\)"),
+        ({"kind": "ssd", "labels": []}, r"head kind 'ssd' is unknown \(allowed: yolo, classifier, anchors\)"),
         ({"labels": []}, "head kind 'None' is unknown"),
         ({"kind": "yolo", "labels": ["a"], "anchor": 3}, "unknown key 'anchor' .*anchors"),
         ({"kind": "classifier"}, "head has no key 'labels'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby, product
 
 import pytest
@@ -198,3 +199,29 @@ def test_what_is_streamed_from_memory_counts() -> None:
     # and the sixteen bytes that the region's own input and output move
     assert times[0] == (16000, pytest.approx(16.016)) and times[1] == (8000, pytest.approx(10.0))
     assert times[2][1] == pytest.approx(10.0)
+
+
+def test_a_cycle_budget_is_fast_enough() -> None:
+    """Within it the smallest accelerator wins; where it cannot be kept, the fastest."""
+    ways = [dsp(8000 // count, count) for count in (1, 2, 4, 8)]
+    device = FakeEngine("dev", "device", {"a": ways, "b": ways})
+    board = target(Resources(dsp=8))
+    assert board.fabric is not None
+    used = {}
+    for budget in (None, 4000, 100):
+        fabric = replace(board.fabric, cycle_budget=budget)
+        plan = partition(chain(2), [device, cpu({"a": 90_000, "b": 90_000})], replace(board, fabric=fabric))
+        used[budget] = plan.resources.dsp, plan.device_ms
+    assert used == {None: (8, pytest.approx(2.0)), 4000: (4, pytest.approx(4.0)), 100: (8, pytest.approx(2.0))}
+
+
+def test_two_accelerators_share_the_board() -> None:
+    """One is good at a, the other at b, and the fabric has room for both."""
+    one = FakeEngine("one", "device", {"a": [dsp(100, 3)], "b": [dsp(5000, 3)]})
+    two = FakeEngine("two", "device", {"b": [dsp(100, 3)]}, {"a": "no a"})
+    host = cpu({"a": 90_000, "b": 90_000})
+    plan = partition(chain(2), [one, two, host], target(Resources(dsp=6)))
+    assert [d.engine for d in plan.decisions] == ["one", "two"] and plan.resources.dsp == 6
+    assert plan.device_ms == pytest.approx(0.2)  # one after the other
+    plan = partition(chain(2), [one, two, host], target(Resources(dsp=5)))
+    assert {d.engine for d in plan.decisions} != {"cpu"} and plan.resources.dsp <= 5

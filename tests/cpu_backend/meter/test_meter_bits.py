@@ -17,7 +17,7 @@ from cpu_backend.meter.machine import load_machine
 from cpu_backend.meter.meter import PLUGIN, Meter
 from ir.graph import Graph, Node
 from ir.layouts import Plain
-from ir.ops import Conv2d, MultiplyShift, Sign
+from ir.ops import Conv2d, GatedConv2d, MultiplyShift, Sign
 from ir.target import Cpu
 from ir.types import Array, DType, TensorType
 
@@ -50,8 +50,9 @@ LAYERS = [
     (8, 16, 14, 3, "uint2"),
     (3, 32, 14, 3, "bipolar"),
     (1024, 256, 1, 1, "bipolar"),
+    (64, 64, 16, 3, "gated"),
 ]
-"""Input channels, outputs, extent, kernel, elements."""
+"""Input channels, outputs, extent, kernel, elements (or levels of a gated convolution)."""
 
 
 def binary_layers() -> Graph:
@@ -60,9 +61,15 @@ def binary_layers() -> Graph:
     constants: dict[str, Array] = {}
     inputs = {}
     for i, (channels, outputs, size, kernel, element) in enumerate(LAYERS):
-        x = inputs[f"x{i}"] = TensorType.of_dtype((channels, size, size), DType.parse(element))
+        gated, padding = element == "gated", (kernel // 2,) * 4
+        x = TensorType.of_dtype((channels, size, size), DType.parse("uint2" if gated else element))
+        inputs[f"x{i}"] = x
         constants[f"w{i}"] = rng.choice([-1, 1], (outputs, channels, kernel, kernel))
-        nodes.append(Node(f"sums{i}", Conv2d(padding=(kernel // 2,) * 4), (f"x{i}", f"w{i}")))
+        if gated:
+            constants[f"g{i}"] = rng.integers(-9, 9, outputs)
+            nodes.append(Node(f"sums{i}", GatedConv2d(padding=padding), (f"x{i}", f"w{i}", f"g{i}")))
+        else:
+            nodes.append(Node(f"sums{i}", Conv2d(padding=padding), (f"x{i}", f"w{i}")))
         if x.dtype.kind == "bipolar":
             constants |= {f"t{i}": rng.integers(-9, 9, outputs), f"r{i}": np.ones(outputs, np.int64)}
             nodes.append(Node(f"y{i}", Sign(), (f"sums{i}", f"t{i}", f"r{i}")))

@@ -143,16 +143,17 @@ def test_narrow_sums_need_half_the_beats(costs: Costs) -> None:
     assert wide.cycles.arithmetic == wide.counts.arithmetic_beats(256, 128)
 
 
-@pytest.mark.parametrize(("bits", "most"), [(8, 0.3), (4, 0.16)])
-def test_one_pixel_costs_no_more_than_its_products(costs: Costs, bits: int, most: float) -> None:
-    """Fully connected 256 -> 256: a block of one pixel."""
+@pytest.mark.parametrize(("bits", "most"), [(8, 0.23), (4, 0.1)])
+def test_one_pixel_costs_less_than_its_products(costs: Costs, bits: int, most: float) -> None:
+    """Fully connected 256 -> 256: a product in 16 bits takes 1/8 of a beat, and in 32 bits 1/4; a weight is read once,
+    if its element is not 0."""
     top = (1 << bits - 1) - 1
     x = TensorType.of_dtype((256, 1, 1), DType("int" if bits == 8 else "uint", bits))
     weights = np.random.default_rng(1).integers(-top, top + 1, (256, 256, 1, 1))
     graph = Graph("fc", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": weights}).verify()
     (layer,) = costs(graph, 256)
     assert layer.counts.arithmetic_beats(256, 128) <= most * 256 * 256
-    assert layer.counts.beats(256, 128)["vmul"] >= 256 * 256 / 8
+    assert 0.85 * 256 * 256 / 16 <= layer.counts.beats(256, 128)["vload"] <= 1.1 * 256 * 256 / 16
 
 
 @pytest.mark.parametrize(("bits", "most"), [(8, 0.30), (4, 0.15)])

@@ -147,6 +147,22 @@ def is_wide(kind: type) -> Callable[[Design], bool]:
     return wanted
 
 
+def test_row_sums_that_start_beyond_32_bits() -> None:
+    """Every channel's windows start alike, at a number that HeteroCL has no constant for: a ROM holds it."""
+    sketch = Sketch({"x": activations((64, 2, 3), 16, True)}, np.random.default_rng(7))
+    sketch.add("conv", Conv2d(), "x", w=sketch.rng.integers(-127, 128, (4, 64, 1, 1)))
+    graph = sketch.graph("wide", "conv").verify()
+
+    def wanted(design: Design) -> bool:
+        multiply, weights = next((s.multiply, s.arranged) for s in design.stages if isinstance(s, Convolution))
+        starts = multiply.starts(weights).reshape(-1, multiply.sums)
+        return bool((starts == starts[0]).all()) and multiply.start_bits(weights) > 32
+
+    design = chosen(graph, wanted)
+    run, inputs = simulated(graph, design, GARBAGE), random_inputs(graph, np.random.default_rng(8))
+    assert_equal(run(inputs), reference(graph, inputs))
+
+
 def networks() -> dict[str, Graph]:
     strided = Sketch({"x": activations((4, 9, 11), 4)}, np.random.default_rng(3))
     strided.add("conv", Conv2d((2, 2), (1, 1, 1, 1)), "x", w=strided.rng.integers(-8, 8, (6, 4, 3, 3)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import product
 
@@ -159,6 +160,12 @@ def test_an_accelerator_with_its_weights_outside_is_a_package_region() -> None:
     artifact = engine.lower(graph, {"conv": chosen, "act": offers["act"][0]}, target)
     header = artifact.files["regions/wide/memory.h"]
     assert "conv_memory_words" in header
+    (port,) = artifact.weights
+    stated = re.search(r"// (\d+) times a frame\nstatic const int(\d+)_t conv_memory_words\[(\d+)\]", header)
+    assert stated is not None
+    repeats, bits, words = map(int, stated.groups())
+    assert (port.name, port.bytes, port.repeats) == ("conv_memory", words * bits // 8, repeats)
+    assert "conv_memory_words," in artifact.files[artifact.weight_source]
     assert '#include "memory.h"' in artifact.files["regions/wide/simulator.cpp"]
     (conv,) = (s for s in artifact.stages if s.name == "conv")
     assert conv.resources.bram18 == 0

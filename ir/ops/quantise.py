@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import erf
 
 import numpy as np
 
@@ -28,6 +29,14 @@ CURVES: Mapping[str, Callable[[Array, float, float], Array]] = {
 }
 """Functions of one value that do not fall (``leaky`` and ``elu`` where a is not negative), by name."""
 
+FALLING_CURVES: Mapping[str, Callable[[Array, float, float], Array]] = {
+    "abs": lambda x, a, b: np.abs(x),
+    "gelu": lambda x, a, b: 0.5 * x * (1.0 + np.vectorize(erf, otypes=[np.float64])(x / np.sqrt(2.0))),
+    "hardswish": lambda x, a, b: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0),
+    "swish": lambda x, a, b: x / (1.0 + np.exp(-np.clip(a * x, -700.0, 700.0))),
+}
+"""Functions that fall somewhere, and rise elsewhere."""
+
 
 def _per_channel_or_one(operands: Sequence[Operand], *names: str) -> TensorType:
     need(len(operands) == len(names) + 1, f"takes x, {', '.join(names)}; got {len(operands)} operands")
@@ -40,25 +49,27 @@ def _per_channel_or_one(operands: Sequence[Operand], *names: str) -> TensorType:
 
 @dataclass(frozen=True)
 class Affine(Op):
-    """``x * gain[c] + offset[c]``; operands x, gain (C,) or (1,), offset (C,) or (1,).
+    """``x * scale[c] + offset[c]`` with operands x, scale (C,), offset (C,).
 
     x may hold integers: it is how a picture becomes real values, and a batch norm that is folded into no convolution.
     """
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
-        shape = _per_channel_or_one(operands, "gain", "offset").shape
-        for name, operand in zip(("gain", "offset"), operands[1:], strict=True):
-            need(not operand.type.dtype.is_integer, f"{name} must be floats, is {operand.type}")
+        _per_channel_or_one(operands, "scale", "offset")
+        shape = operands[0].type.shape
+        shapes = [operand.type.shape for operand in operands[1:]]
+        need(shapes == [shape[:1]] * 2, f"scale and offset have shapes {shapes}, need one per channel")
+        need(not any(o.type.dtype.is_integer for o in operands[1:]), "scale and offset must be floats")
         return float_type(shape, operands)
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        x, gain, offset = (v.astype(np.float64) for v in values)
-        return x * per_channel(gain, x.ndim) + per_channel(offset, x.ndim)
+        x, scale, offset = (v.astype(np.float64) for v in values)
+        return x * per_channel(scale, x.ndim) + per_channel(offset, x.ndim)
 
 
 @dataclass(frozen=True)
 class Curve(Op):
-    """A function of `CURVES`, value by value, with its parameters ``a`` and ``b``."""
+    """A function of `CURVES` or `FALLING_CURVES`, value by value, with its parameters ``a`` and ``b``."""
 
     name: str
     a: float = 0.0
@@ -66,13 +77,15 @@ class Curve(Op):
 
     def infer(self, operands: Sequence[Operand]) -> TensorType:
         need(len(operands) == 1, f"takes one operand, got {len(operands)}")
-        need(self.name in CURVES, f"'{self.name}' is unknown (allowed: {', '.join(CURVES)})")
+        known = {**CURVES, **FALLING_CURVES}
+        need(self.name in known, f"'{self.name}' is unknown (allowed: {', '.join(known)})")
         need(self.name not in ("leaky", "elu", "hardsigmoid") or self.a >= 0, f"{self.name} falls: a is {self.a}")
         need(self.name != "clip" or self.a <= self.b, f"range {self.a}..{self.b} is empty")
         return TensorType(operands[0].type.shape, DType("float", 64))
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        return np.asarray(CURVES[self.name](values[0].astype(np.float64), self.a, self.b))
+        function = CURVES.get(self.name) or FALLING_CURVES[self.name]
+        return np.asarray(function(values[0].astype(np.float64), self.a, self.b))
 
 
 @dataclass(frozen=True)

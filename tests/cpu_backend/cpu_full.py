@@ -1,0 +1,56 @@
+"""Seeded fully connected layers as calls of hck_full_layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from cpu_cases import Case, operand, values
+from cpu_encode import FULL, build
+from cpu_sketches import with_map
+
+from cpu_backend.emit.full import full_fields, full_scheme
+from cpu_backend.layers import layers_of
+from ir.graph import Graph, GraphError, Node
+from ir.ops import Conv2d, OperatorError
+from ir.types import DType, TensorType
+
+SHAPES = ((64, 1, 1), (300, 1, 1), (7, 3, 4), (1, 8, 8), (530, 1, 1), (130, 1, 2))
+
+
+def graph(rng: np.random.Generator) -> Graph:
+    """Products beside a vector's or a byte's range of rows; few levels or whole bytes; one to many vectors."""
+    shape = SHAPES[rng.integers(len(SHAPES))]
+    outer = int(rng.choice([64, 65, 100, 128, 130, 257, 300]))
+    x = operand(rng, shape, ["uint2", "uint4", "int4", "int4", "uint4", "bipolar", "uint8", "int8", "int8", "uint7"])
+    bits = int(rng.choice([1, 2, 3, 4, 5, 8, 8]))
+    narrow = TensorType.of_dtype((outer, *shape), DType("int", bits))
+    weights = values(rng, narrow)
+    if bits > 1 and rng.integers(2):
+        weights = np.maximum(weights, narrow.lo + 1)
+    return with_map(rng, x, [Node("conv", Conv2d(), ("x", "w"))], {"w": weights})
+
+
+def cases(count: int, seed: int) -> list[Case]:
+    """``count`` layers that the code generator takes for this kernel."""
+    rng = np.random.default_rng(seed)
+    made: list[Case] = []
+    while len(made) < count:
+        try:
+            one = graph(rng)
+            (layer,) = layers_of(one)
+            chosen = full_scheme(layer)
+            if chosen is None:
+                continue
+            x = one.inputs["x"]
+            frame = None
+            if x.lo <= 0 <= x.hi and x.dtype.kind != "bipolar" and rng.integers(2):  # most elements are zeros
+                drawn = rng.integers(x.lo, x.hi, x.shape, endpoint=True)
+                frame = {"x": np.where(rng.integers(0, 3, x.shape) == 0, drawn, 0)}
+            plain = build(one, rng, frame)
+        except (GraphError, OperatorError):
+            continue
+        numbers = [int(str(value).rstrip("u")) for value in full_fields(layer, chosen).values()]
+        label = f"{plain.label} {chosen.note}"
+        made.append(replace(plain, operator=FULL, parameters=(*plain.parameters, *numbers), label=label))
+    return made

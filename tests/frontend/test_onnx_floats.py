@@ -1,0 +1,108 @@
+"""ONNX networks of floats, and operators that move values: the float graph against ONNX's own evaluator."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from onnx_build import Network
+
+from frontend.onnx.importer import import_onnx
+from ir.executor import execute
+
+SHAPE = (1, 4, 6, 8)
+
+
+def compare(net: Network, output: str, folder: Path, shape: tuple[int, ...] = SHAPE, opset: int = 21) -> None:
+    path = net.save(folder, output, opset=opset)
+    imported = import_onnx(path)
+    assert imported.kind == "floats"
+    x = np.random.default_rng(1).normal(0, 2, shape).astype(np.float32)
+    expected = ReferenceEvaluator(str(path)).run(None, {"x": x})[0]
+    ((name, type_),) = imported.graph.inputs.items()
+    values = execute(imported.graph, {name: x.reshape(type_.shape).astype(np.float64)})
+    (result,) = imported.graph.outputs
+    assert imported.shapes[result] == expected.shape
+    assert np.allclose(values[result].reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_residual_classifier(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def drawn(*shape: int) -> str:
+        return net.constant(rng.normal(0, 0.5, shape))
+
+    net = Network(SHAPE)
+    y = net.add("Conv", "x", drawn(4, 2, 3, 3), drawn(4), kernel_shape=[3, 3], auto_pad="SAME_UPPER", group=2)
+    parts = [net.constant(v) for v in (rng.uniform(0.5, 2, 4), rng.normal(0, 1, 4), rng.normal(0, 1, 4), [1, 2, 3, 4])]
+    y = net.add("Relu", net.add("BatchNormalization", y, *parts))
+    y = net.add(
+        "Conv", net.add("Add", y, "x"), drawn(5, 4, 3, 3), kernel_shape=[3, 3], dilations=[1, 2], strides=[2, 1]
+    )
+    y = net.add("LeakyRelu", net.add("Sub", net.constant(1.0), y), alpha=0.3)
+    y = net.add("Flatten", net.add("MaxPool", y, kernel_shape=[2, 2], pads=[0, 1, 1, 0]))
+    size = 5 * 2 * 4
+    y = net.add("Gemm", y, drawn(7, size), drawn(7), transB=1, alpha=0.5, beta=2.0)
+    y = net.add("Mul", net.add("MatMul", y, drawn(7, 3)), drawn(3))
+    compare(net, net.add("Sigmoid", y), tmp_path)
+
+
+@pytest.mark.parametrize("ceil", [0, 1])
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_pools(operator: str, ceil: int, tmp_path: Path) -> None:
+    net = Network((1, 3, 7, 9))
+    y = net.add(operator, "x", kernel_shape=[3, 2], strides=[2, 3], ceil_mode=ceil if operator == "MaxPool" else 0)
+    compare(net, y, tmp_path, (1, 3, 7, 9))
+
+
+@pytest.mark.parametrize("axes", [[1], [2], [3], [2, 3], [1, 3]])
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("operator", ["ReduceMean", "ReduceSum", "ReduceMax"])
+def test_reductions(operator: str, axes: list[int], keep: int, tmp_path: Path) -> None:
+    net = Network(SHAPE)
+    compare(net, net.add(operator, "x", net.constant(axes, "int64"), keepdims=keep), tmp_path)
+
+
+@pytest.mark.parametrize(("way", "nearest"), [("asymmetric", "floor"), ("half_pixel", "round_prefer_floor")])
+def test_nearest_resize(way: str, nearest: str, tmp_path: Path) -> None:
+    net = Network(SHAPE)
+    scales = net.constant([1.0, 1.0, 3.0, 3.0])
+    attributes = {"coordinate_transformation_mode": way, "nearest_mode": nearest, "mode": "nearest"}
+    compare(net, net.add("Resize", "x", "", scales, **attributes), tmp_path)
+
+
+def test_what_moves_values(tmp_path: Path) -> None:
+    net = Network(SHAPE)
+    cut = [net.constant(v, "int64") for v in ([7, 1], [-20, 5], [3, 2], [-3, 2])]
+    y = net.add("Slice", "x", *cut)
+    y = net.add("Transpose", y, perm=[0, 3, 1, 2])
+    y = net.add("Reshape", y, net.constant([1, 2, -1, 3], "int64"))
+    y = net.add("Concat", y, net.add("Relu", y), axis=3)
+    y = net.add("Pad", y, net.constant([0, 1, 0, 2, 0, 0, 3, 0], "int64"))
+    y = net.add("Unsqueeze", net.add("Squeeze", y, net.constant([0], "int64")), net.constant([1], "int64"))
+    y = net.add("Transpose", y, perm=[2, 1, 0, 3])
+    compare(net, y, tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_depth_and_space(mode: str, tmp_path: Path) -> None:
+    net = Network(SHAPE)
+    compare(net, net.add("SpaceToDepth", net.add("DepthToSpace", "x", blocksize=2, mode=mode), blocksize=2), tmp_path)
+
+
+def test_shapes_that_exporters_compute(tmp_path: Path) -> None:
+    """Shape, Gather, Unsqueeze and Concat in front of a Reshape, as older exporters flatten."""
+    net = Network(SHAPE)
+    batch = net.add("Gather", net.add("Shape", "x"), net.constant(0, "int64"), axis=0)
+    shape = net.add(
+        "Concat", net.add("Unsqueeze", batch, net.constant([0], "int64")), net.constant([-1], "int64"), axis=0
+    )
+    flat = net.add("Reshape", "x", shape)
+    root = net.add("Sqrt", net.add("Mul", net.constant(4.0), net.constant(2.25)))
+    compare(net, net.add("Div", net.add("Tanh", flat), root), tmp_path)

@@ -1,0 +1,80 @@
+"""What a plan says about itself, on tables whose answers are known by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fake_engines import BYTES, FakeEngine, chain, cpu, target
+
+from ir.engine import Candidate
+from ir.target import Resources
+from partition import Explanation, Plan, partition
+
+
+def explanation(plan: Plan) -> Explanation:
+    assert plan.explanation is not None
+    return plan.explanation
+
+
+WAYS = [Candidate(8000 // count, Resources(dsp=count)) for count in (1, 2, 4, 8, 16)]
+
+
+def test_the_accelerator_is_the_bottleneck() -> None:
+    """Two nodes share ten multipliers: eight each would be 1000 cycles, four each are 2000. With eleven, a tenth more,
+    it stays at 2000; at 1.1 MHz it is 2000 / 1.1."""
+    device = FakeEngine("dev", "device", {"a": WAYS, "b": WAYS})
+    plan = partition(chain(2), [device, cpu({"a": 90_000, "b": 80_000})], target(Resources(dsp=10)))
+    why = explanation(plan)
+    assert why.bottleneck == "accelerator: a, 2000 cycles a frame, 1 more within 2 %"
+    assert why.gap == 0 and why.objective == "throughput"
+    alone = {a.what: a.ms for a in why.alternatives}
+    assert alone == {"CPU only": pytest.approx(170.0), "dev only": pytest.approx(2.0)}
+    larger = {a.what: a.ms for a in why.larger}
+    assert larger["10 % more DSPs"] == pytest.approx(2.0)
+    assert larger["CPU at 1 MHz"] == pytest.approx(2.0)
+
+
+def test_more_of_what_runs_out_helps() -> None:
+    """Fifteen multipliers are 2000 cycles (eight and four); the sixteenth, a tenth more, makes them 1000."""
+    device = FakeEngine("dev", "device", {"a": WAYS, "b": WAYS})
+    plan = partition(chain(2), [device, cpu({"a": 90_000, "b": 80_000})], target(Resources(dsp=15)))
+    larger = {a.what: a.ms for a in explanation(plan).larger}
+    assert plan.interval_ms == pytest.approx(2.0) and larger["10 % more DSPs"] == pytest.approx(1.0)
+
+
+def test_the_cpu_is_the_bottleneck() -> None:
+    device = FakeEngine("dev", "device", {"a": WAYS}, {"b": "too odd"})
+    plan = partition(chain(2), [device, cpu({"a": 90_000, "b": 80_000})], target(Resources(dsp=10)))
+    why = explanation(plan)
+    assert why.bottleneck == "CPU: 80.016 ms, 100% of it b"
+    impossible = next(a for a in why.alternatives if a.what == "dev only")
+    assert impossible.ms is None and impossible.note == "b: too odd"
+
+
+def test_an_accelerator_too_small_for_all_says_what_it_lacks() -> None:
+    device = FakeEngine("dev", "device", {"a": WAYS, "b": WAYS})
+    plan = partition(chain(2), [device, cpu({"a": 90_000, "b": 80_000})], target(Resources(dsp=1)))
+    impossible = next(a for a in explanation(plan).alternatives if a.what == "dev only")
+    assert impossible.ms is None and impossible.note == "more than the board has (DSP)"
+
+
+def test_memory_is_the_bottleneck() -> None:
+    """Sixteen bytes at 1.6e-6 GB/s take 10 ms; the layer takes 0.5 ms."""
+    device = FakeEngine("dev", "device", {"a": WAYS})
+    slow = target(Resources(dsp=16), gbs=2 * BYTES / 10e6)
+    plan = partition(chain(1), [device, cpu({"a": 90_000})], slow)
+    why = explanation(plan)
+    assert why.bottleneck == "memory: 10.000 ms for what the accelerator moves"
+    assert plan.resources.dsp == 1  # faster would be waste
+
+
+def test_an_invocation_costs_the_cpu() -> None:
+    """A layer of 3 ms on the CPU is worth one call of 1 ms and not one of 4."""
+    device = FakeEngine("dev", "device", {"a": WAYS})
+    board = target(Resources(dsp=16))
+    for microseconds, engine in ((1000.0, "dev"), (4000.0, "cpu")):
+        memory = replace(board.memory, invocation_us=microseconds)
+        plan = partition(chain(1), [device, cpu({"a": 3000})], replace(board, memory=memory))
+        assert [d.engine for d in plan.decisions] == [engine]
+        assert plan.cpu_ms == pytest.approx(1.016 if engine == "dev" else 3.0)
