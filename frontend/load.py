@@ -94,11 +94,6 @@ def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:
     if arch is not None:
         raise ModelError(f"{path}: --arch {arch}: an ONNX file brings its own network")
     imported = import_onnx(path, [InputType.parse(text) for text in inputs])
-    if imported.kind == "floats":
-        raise ModelError(
-            f"{path}: float networks are not compiled yet: quantise it (QONNX or QuantizeLinear), or, if it holds "
-            "integers, say with --input TYPE which"
-        )
     return Model(imported.graph, None, None, f"ONNX network of {imported.kind}", imported.shapes)
 
 
@@ -123,9 +118,10 @@ def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     return {k: tuple(v.shape) for k, v in state.items() if not k.endswith(OPTIONAL_KEYS)}
 
 
-def _differences(expected: nn.Module, state: StateDict) -> list[str]:
-    """How a state dict departs from a module's: missing, unknown and differently shaped keys, in words."""
-    wanted, given = _shapes(expected.state_dict()), _shapes(state)
+def _differences(expected: Mapping[str, tuple[int, ...]], state: StateDict) -> list[str]:
+    """How a state dict departs from a module's shapes: missing, unknown and differently shaped keys, in words."""
+    wanted = {k: v for k, v in expected.items() if not k.endswith(OPTIONAL_KEYS)}
+    given = _shapes(state)
     return [
         *(f"'{k}' is missing" for k in wanted if k not in given),
         *(f"'{k}' is unknown" for k in given if k not in wanted),
@@ -165,14 +161,15 @@ def _entry(path: Path, arch: str | None, state: StateDict) -> ZooEntry:
     """The network that the user names, or else the one that the state dict fits."""
     if arch is None:
         return _recognise(path, state)
-    return _entry_of_file(arch) if ":" in arch else _entry_by_name(arch)
+    return _entry_of_file(arch) if ":" in arch else _entry_by_name(arch).sized(state)
 
 
 def _recognise(path: Path, state: StateDict) -> ZooEntry:
-    differences = {entry.name: _differences(entry.factory(), state) for entry in ENTRIES.values()}
+    sized = {entry.name: entry.sized(state) for entry in ENTRIES.values()}
+    differences = {name: _differences(entry.shapes(), state) for name, entry in sized.items()}
     matches = [name for name, found in differences.items() if not found]
     if len(matches) == 1:
-        return ENTRIES[matches[0]]
+        return sized[matches[0]]
     if matches:
         raise ModelError(f"{path}: matches several networks, choose one with --arch: {', '.join(matches)}")
     near = "; ".join(
@@ -217,7 +214,7 @@ def _entry_of_file(arch: str) -> ZooEntry:
         raise ModelError(f"--arch {arch}: '{name}' failed: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
         raise ModelError(f"--arch {arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
-    twin = next((e for e in ENTRIES.values() if not _differences(e.factory(), made.state_dict())), None)
+    twin = next((e for e in ENTRIES.values() if not _differences(e.shapes(), made.state_dict())), None)
     picture = getattr(made, "picture", twin.picture if twin else None)
     head = getattr(made, "head_record", twin.head if twin else None)
     if not isinstance(picture, Picture) or not isinstance(head, Head):
@@ -232,7 +229,7 @@ def _entry_of_file(arch: str) -> ZooEntry:
 def _filled(path: Path, entry: ZooEntry, state: StateDict) -> nn.Module:
     """The network with the checkpoint's values, in evaluation mode."""
     module = entry.factory()
-    differences = _differences(module, state)
+    differences = _differences(_shapes(module.state_dict()), state)
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise ModelError(f"{path}: does not fit '{entry.name}': {'; '.join(differences[:3])}{more}")

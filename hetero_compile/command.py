@@ -18,6 +18,7 @@ from hetero_compile.export import Export
 from hetero_compile.flow import Options, compile_model, engines, package
 from hetero_compile.front import Front, table
 from hetero_compile.objective import Objective
+from hetero_compile.quantise import Calibration
 from hetero_compile.report import report
 from hetero_compile.summary import placement_json, summary
 from hls.csim import CSimulationError
@@ -38,6 +39,11 @@ from partition.pareto import front as pareto_front
     help="What integers an ONNX file's input is, where the file says float: uint8, int8, uint8/255; may be repeated.",
 )  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="A classifier's labels, one per line.")
+@click.option("--quantise", metavar="w8a8", help="Widths for a network of floats: int8, or w4a8 and the like.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), metavar="INPUTS",
+    help="By which to choose its ranges: a folder of photos, or a .npy or .npz of inputs.",
+)  # fmt: skip
 @click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
     "--tuning", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER",
@@ -73,6 +79,8 @@ def command(
     no_failover: bool,
     inputs: tuple[str, ...],
     labels: Path | None,
+    quantise: str | None,
+    calibration: Path | None,
     thresholds: bool,
     tuning: Path | None,
     checks: tuple[Path, ...],
@@ -85,7 +93,10 @@ def command(
     """Compile MODEL (a PyTorch checkpoint, a state dict as .npz, a torch.export archive .pt2, or .onnx) for a board."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
-        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning)
+        if calibration and not quantise:
+            raise ModelError("--calibration needs --quantise")
+        shown = Calibration.parse(quantise, calibration) if quantise else None
+        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown)
         return _compile(model, board, output, options, checks, expected, exports, objective, pareto, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)

@@ -15,7 +15,9 @@ from cpu_backend.tuning.database import SHIPPED, Database
 from frontend.errors import ModelError
 from frontend.load import Model, load_model
 from frontend.lower.freeze import Frozen
+from frontend.lower.post_training import post_training
 from frontend.lower.single import is_float, to_single
+from hetero_compile.quantise import Calibration
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
@@ -48,7 +50,8 @@ class Options:
     """``thresholds``: requantise by thresholds instead of multiply-shift. ``failover``: the package also gets CPU code
     for the accelerator's regions, for when it fails. ``inputs``: what integers those of an ONNX file are, as
     ``[NAME=]TYPE[/STEPS]``. ``labels``: names of the scores that a classifier's output holds. ``tuning``: a folder of
-    hetero-tune's, whose measurements count before the shipped ones."""
+    hetero-tune's, whose measurements count before the shipped ones. ``calibration``: how to quantise a network of
+    floats, and by which inputs."""
 
     arch: str | None = None
     thresholds: bool = False
@@ -56,6 +59,7 @@ class Options:
     inputs: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     tuning: Path | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,12 @@ def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model
     model = load_model(path, options.arch, options.inputs)
     if options.labels:
         model = replace(model, head=ClassifierHead(options.labels))
-    if model.dequantise is None and is_float(model.graph):
+    real = model.dequantise is None and is_float(model.graph)
+    if options.calibration and not real:
+        raise ModelError(f"{path}: --quantise: the network is quantised already")
+    if options.calibration:
+        model = _quantised(model, options.calibration, progress)
+    elif real:
         if options.thresholds:
             raise ModelError(f"{model.graph.name}: --thresholds: a float32 network requantises nothing")
         progress(f"{model.origin}; no quantisers: float32, on the CPU")
@@ -99,6 +108,14 @@ def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model
     progress(f"{model.origin}; freezing to integers")
     frozen = model.frozen()
     return model, replace(frozen, graph=run_passes(frozen.graph, passes(options)))
+
+
+def _quantised(model: Model, calibration: Calibration, progress: Progress) -> Model:
+    """A network of floats with quantisers."""
+    inputs = calibration.inputs(model)
+    recipe = calibration.recipe
+    progress(f"quantising to W{recipe.weight_bits}A{recipe.activation_bits} by {len(inputs)} inputs")
+    return replace(model, graph=post_training(to_single(model.graph), inputs, recipe))
 
 
 def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:

@@ -118,7 +118,7 @@ def _observed(graph: Graph, inputs: Sequence[Mapping[str, Array]]) -> dict[str, 
     rng = np.random.default_rng(0)
     kept: dict[str, list[Array]] = {}
     for frame in inputs:
-        for name, value in _run(graph, frame):
+        for name, value in (*frame.items(), *_run(graph, frame)):
             flat = value.ravel()
             some = flat if flat.size <= KEPT else flat[rng.integers(0, flat.size, KEPT)]
             kept.setdefault(name, []).append(np.concatenate([some, [flat.min(), flat.max()]]))
@@ -183,11 +183,9 @@ def _aligned(graph: Graph, node: Node, grids: Mapping[str, Grid], recipe: Recipe
 def _quantised(graph: Graph) -> list[str]:
     """The tensors that are rounded to a grid: what integer operators read and the graph returns, unless carried."""
     read = {name for node in graph.nodes if isinstance(node.op, CARRYING + COMPUTING) for name in node.inputs}
-    return [
-        node.name
-        for node in graph.nodes
-        if (node.name in read or node.name in graph.outputs) and not isinstance(node.op, CARRYING)
-    ]
+    made = [node.name for node in graph.nodes if not isinstance(node.op, CARRYING)]
+    reals = [name for name, type_ in graph.inputs.items() if not type_.dtype.is_integer]
+    return [name for name in (*reals, *made) if name in read or name in graph.outputs]
 
 
 def _bits(graph: Graph, name: str, recipe: Recipe) -> int:
@@ -198,7 +196,8 @@ def _bits(graph: Graph, name: str, recipe: Recipe) -> int:
 def _is_sum(graph: Graph, name: str) -> bool:
     """Whether a result that is not clipped is only added to something else, or returned."""
     users = [graph.by_name[user].op for user in graph.consumers.get(name, ())]
-    return all(isinstance(op, Add) for op in users) and not isinstance(graph.by_name[name].op, Clip)
+    bare = name in graph.by_name and not isinstance(graph.by_name[name].op, Clip)
+    return bare and all(isinstance(op, Add) for op in users)
 
 
 def _grid(values: Array, bits: int, recipe: Recipe) -> Grid:
@@ -226,12 +225,17 @@ class _Sweep:
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    raw: set[str] = field(default_factory=set)
     exact: dict[str, list[Array]] = field(default_factory=dict)
     rounded: dict[str, list[Array]] = field(default_factory=dict)
 
     def graph_of_quantised(self) -> Graph:
-        for name in self.graph.inputs:
+        for name, type_ in self.graph.inputs.items():
             self.exact[name] = self.rounded[name] = [frame[name] for frame in self.inputs]
+            if not type_.dtype.is_integer:
+                self.raw.add(name)
+            if name in self.grids:
+                self._quantise(name, name, self.grids[name])
         last = {name: users[-1] for name, users in self.graph.consumers.items()}
         for node in self.graph.nodes:
             self._add(node)
@@ -254,10 +258,15 @@ class _Sweep:
         if isinstance(node.op, Conv2d) and self.recipe.correct_bias:
             self._correct(node)
         operands = tuple(self.names.get(name, name) for name in node.inputs)
-        self.nodes.append(Node(node.name, node.op, operands))
+        if isinstance(node.op, Affine) and node.inputs[0] in self.raw:
+            self.raw.add(node.name)
         grid = self.grids.get(node.name)
+        if grid and isinstance(node.op, Clip):  # the quantiser clips
+            self._quantise(node.name, operands[0], grid.within(node.op.lo, node.op.hi))
+            return
+        self.nodes.append(Node(node.name, node.op, operands))
         if grid:
-            self._quantise(node, operands, grid)
+            self._quantise(node.name, node.name, grid)
 
     def _values(self, node: Node, pool: Mapping[str, list[Array]]) -> list[Array]:
         constants = {**self.graph.constants, **self.constants}
@@ -290,19 +299,17 @@ class _Sweep:
         shift = error.reshape(-1, 1, 1)
         self.rounded[node.name] = [value + shift for value in self.rounded[node.name]]
 
-    def _quantise(self, node: Node, operands: tuple[str, ...], grid: Grid) -> None:
-        """A quantiser behind the node. It does a clip's work too, where nothing else reads the clip's result."""
-        name, scale, source = f"{node.name}_q", f"{node.name}_q.scale", node.name
-        if isinstance(node.op, Clip):
-            grid, source = grid.within(node.op.lo, node.op.hi), operands[0]
-            self.nodes.pop()
-        if source in self.graph.inputs:  # reals, of which the host makes integers
-            self.constants[scale] = np.array([grid.scale])
-            self.nodes.append(Node(name, Quantize(grid.lo, grid.hi), (source, scale)))
+    def _quantise(self, name: str, source: str, grid: Grid) -> None:
+        """The quantiser of the tensor ``name``, reading ``source``. What is still the input's reals becomes integers on
+        the host, which asks for a `Quantize`."""
+        made = f"{name}_q"
+        if source in self.raw:
+            self.constants[f"{made}.scale"] = np.array([grid.scale])
+            self.nodes.append(Node(made, Quantize(grid.lo, grid.hi), (source, f"{made}.scale")))
         else:
-            self.nodes.append(Node(name, FakeQuantize(1 / grid.scale, grid.lo, grid.hi), (source,)))
-        self.names[node.name] = name
-        self.rounded[node.name] = [grid.rounded(value) for value in self.rounded[node.name]]
+            self.nodes.append(Node(made, FakeQuantize(1 / grid.scale, grid.lo, grid.hi), (source,)))
+        self.names[name] = made
+        self.rounded[name] = [grid.rounded(value) for value in self.rounded[name]]
 
 
 def quantised_weights(weights: Array, bits: int) -> tuple[Array, Array]:

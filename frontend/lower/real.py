@@ -131,12 +131,6 @@ def _average_pool(state: State, node: Node) -> None:
     state.values[node.name] = state.values[node.name].then(share, np.zeros(1))
 
 
-def _multiply(state: State, node: Node) -> None:
-    x, y = (centred(state, node, state.operand(node, i), f"operand '{i}'") for i in node.inputs)
-    tensor = state.emit(node, node.op, (x.tensor, y.tensor))
-    state.values[node.name] = Value(tensor, gain=x.scales * y.scales)
-
-
 def _multi_threshold(state: State, node: Node) -> None:
     op, x = node.op, state.operand(node, node.inputs[0])
     assert isinstance(op, MultiThreshold)
@@ -290,7 +284,6 @@ RULES: Mapping[type[Op], Callable[[State, Node], None]] = {
     DepthToSpace: moved,
     Dequantize: _dequantize,
     MaxPool2d: max_pool,
-    Multiply: _multiply,
     MultiThreshold: _multi_threshold,
     Multiply: _multiply,
     PRelu: _prelu,

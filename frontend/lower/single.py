@@ -10,10 +10,11 @@ from ir.kinds import kind_of
 from ir.ops import Dequantize, FakeQuantize, MultiThreshold, Quantize
 from ir.passes.base import run_passes
 from ir.passes.dead import RemoveDead
-from ir.passes.floats import FoldAffine, FoldFlatten, SinglePrecision, ToAffine
+from ir.passes.floats import FoldAffine, FoldFlatten, PlainCurves, SinglePrecision, ToAffine
 
-PASSES = (RemoveDead(), ToAffine(), FoldAffine(), FoldFlatten(), RemoveDead(), SinglePrecision())
-
+PASSES = (
+    RemoveDead(), ToAffine(), PlainCurves(), FoldAffine(), FoldFlatten(), RemoveDead(), SinglePrecision(),
+)  # fmt: skip
 
 QUANTISERS = (Dequantize, FakeQuantize, MultiThreshold, Quantize)
 

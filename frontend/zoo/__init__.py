@@ -8,14 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontend.zoo import cnv, fracbnn, resnet, skynet, ultranet
+from frontend.zoo import cnv, fracbnn, imagenet, mlperf_tiny, resnet, skynet, ultranet
 from frontend.zoo.entry import ZooEntry
 from frontend.zoo.integers import IntegerFamily
 
 __all__ = ["ENTRIES", "FAMILIES", "IntegerFamily", "ZooEntry"]
 
 ENTRIES: Mapping[str, ZooEntry] = MappingProxyType(
-    {entry.name: entry for entry in (*ultranet.ENTRIES, *resnet.ENTRIES, *skynet.ENTRIES)}
+    {
+        entry.name: entry
+        for entry in (
+            *ultranet.ENTRIES,
+            *resnet.ENTRIES,
+            *skynet.ENTRIES,
+            *mlperf_tiny.ENTRIES,
+            *imagenet.ENTRIES,
+        )
+    }
 )
 
 FAMILIES: Mapping[str, IntegerFamily] = MappingProxyType(

@@ -1,16 +1,18 @@
-"""The four networks of MLPerf Tiny (Banbury et al., NeurIPS 2021) and their nearest relatives, in float32.
+"""The picture networks of MLPerf Tiny (Banbury et al., NeurIPS 2021) in float32.
 
 One `Sequential` called ``net`` each, since its numbering determines the keys of the checkpoints that go around. Inputs
-are real values (no picture record): (N, 3, 32, 32) or larger pictures scaled to -1..1, (N, 1, 10, 49) MFCC features of
-a second of speech, (N, 784) log-mel energies of a machine's sound.
+are pictures scaled to -1..1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from torch import Tensor, nn
+
+from frontend.zoo.entry import ZooEntry
+from frontend.zoo.resnet import CIFAR10
+from ir.records import ClassifierHead, Picture
 
 WIDTHS_QUARTER = (16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256)
 """Output channels of MobileNetV1's separable blocks at a quarter of its width."""
@@ -50,17 +52,9 @@ class Residual(nn.Module):
         return y
 
 
-def conv(
-    inputs: int,
-    outputs: int,
-    kernel: int | tuple[int, int],
-    stride: int | tuple[int, int] = 1,
-    groups: int = 1,
-    padding: tuple[int, int] | None = None,
-) -> Iterator[nn.Module]:
-    """Convolution, batch norm, ReLU; padded by half the kernel if not said otherwise."""
-    half = (kernel // 2, kernel // 2) if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)
-    yield nn.Conv2d(inputs, outputs, kernel, stride, padding or half, groups=groups, bias=False)
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> Iterator[nn.Module]:
+    """Convolution, padded by half the kernel, batch norm, ReLU."""
+    yield nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     yield nn.BatchNorm2d(outputs)
     yield nn.ReLU()
 
@@ -93,18 +87,24 @@ def mobilenet_v1_quarter(classes: int = 2) -> nn.Module:
     return Network([*layers, *classifier(channels, classes)])
 
 
-def ds_cnn(classes: int = 12) -> nn.Module:
-    """Keyword spotting: DS-CNN small (Zhang et al., "Hello Edge", 2017)."""
-    layers = list(conv(1, 64, (10, 4), (2, 2), padding=(5, 1)))
-    for _ in range(4):
-        layers += separable(64, 64)
-    return Network([*layers, nn.Dropout(), *classifier(64, classes)])
-
-
-def autoencoder(features: int = 640, hidden: int = 128, code: int = 8) -> nn.Module:
-    """Anomaly detection: four layers down to a code, four up; how far the output is from the input is the score."""
-    widths = (features, *[hidden] * 4, code, *[hidden] * 4, features)
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return Network(layers[:-1])
+HALF = (0.5, 0.5, 0.5)
+ENTRIES = (
+    ZooEntry(
+        "resnet8",
+        resnet8,
+        (1, 3, 32, 32),
+        Picture(32, 32, "rgb", mean=HALF, std=HALF),
+        ClassifierHead(CIFAR10),
+        "MLPerf Tiny's image classifier, float32",
+        classes="net.8.weight",
+    ),
+    ZooEntry(
+        "mobilenet_v1_025",
+        mobilenet_v1_quarter,
+        (1, 3, 96, 96),
+        Picture(96, 96, "rgb", mean=HALF, std=HALF),
+        ClassifierHead(("no person", "person")),
+        "MLPerf Tiny's visual wake words, float32",
+        classes="net.83.weight",
+    ),
+)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ir.graph import Graph, Node
-from ir.ops import Affine, BatchNorm, Conv2d, Reshape, Scaled
+from ir.ops import (
+    Affine,
+    AveragePool2d,
+    BatchNorm,
+    Clip,
+    Conv2d,
+    Curve,
+    Op,
+    PRelu,
+    Reshape,
+    Scaled,
+    Sigmoid,
+    SumPool2d,
+)
 from ir.types import Array
 
 
@@ -76,6 +89,37 @@ def _into_affine(first: Node, second: Node, constants: dict[str, Array]) -> Node
     names = (f"{second.name}.scale", f"{second.name}.offset")
     constants.update(zip(names, (a * c, b * c + d), strict=True))
     return Node(second.name, Affine(), (first.inputs[0], *names))
+
+
+@dataclass(frozen=True)
+class PlainCurves:
+    """Activations that ONNX files bring as a `Curve` become the operators that have float kernels, sums of windows
+    become means and a factor (an `Affine`, which folds). Slopes are called ``<name>.slope``."""
+
+    def __call__(self, graph: Graph) -> Graph:
+        constants, nodes = dict(graph.constants), list[Node]()
+        for node in graph.nodes:
+            channels = graph.types[node.name].shape[0]
+            if isinstance(node.op, SumPool2d) and not graph.types[node.name].dtype.is_integer:
+                op, names = node.op, (f"{node.name}.factor", f"{node.name}.zero")
+                nodes.append(Node(f"{node.name}.mean", AveragePool2d(op.kernel, op.stride, op.padding), node.inputs))
+                factor = np.full(channels, float(op.kernel[0] * op.kernel[1]))
+                constants.update(zip(names, (factor, np.zeros(channels)), strict=True))
+                node = Node(node.name, Affine(), (f"{node.name}.mean", *names))
+            elif isinstance(node.op, Curve) and node.op.name == "leaky":
+                constants[f"{node.name}.slope"] = np.full(channels, node.op.a)
+                node = Node(node.name, PRelu(), (*node.inputs, f"{node.name}.slope"))
+            elif isinstance(node.op, Curve) and node.op.name in CLIPS:
+                node = Node(node.name, CLIPS[node.op.name](node.op), node.inputs)
+            nodes.append(node)
+        return graph.with_nodes(nodes, constants)
+
+
+CLIPS: Mapping[str, Callable[[Curve], Op]] = {
+    "relu": lambda op: Clip(0.0, float("inf")),
+    "clip": lambda op: Clip(op.a, op.b),
+    "sigmoid": lambda op: Sigmoid(),
+}
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from frontend.errors import ModelError
 from frontend.importer import import_program
-from frontend.lower.single import is_quantised, to_single
+from frontend.lower.single import is_float, to_single
 from frontend.quantisers import quantize_activation
 from ir.executor import execute
 from ir.graph import Graph, GraphError
 from ir.kinds import kind_of
-from ir.ops import Affine, Conv2d, Flatten
+from ir.ops import Affine, Conv2d, Reshape
 from ir.records import Picture
 
 PICTURE = Picture(8, 6, "rgb", mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
@@ -93,7 +93,7 @@ FUNCTIONS: dict[str, Function] = {
 def test_gives_what_pytorch_gives(name: str) -> None:
     graph, module = imported(FUNCTIONS[name])
     single = to_single(graph)
-    assert kind_of(single) == "float32" and not is_quantised(graph)
+    assert kind_of(single) == "float32" and is_float(graph)
     rng = np.random.default_rng(1)
     x = rng.integers(0, 256, (3, 6, 8))
     mean, std = (np.array(v).reshape(3, 1, 1) for v in (PICTURE.mean, PICTURE.std))
@@ -110,7 +110,7 @@ def test_batch_norms_and_flattening_are_folded() -> None:
     assert names["norm"] == names["norm twice"] == [Affine, Conv2d]
     assert names["norm of a shared map"].count(Affine) == 2  # the picture, and the norm beside which others read
     assert names["linear"] == [Affine, Conv2d]
-    assert names["flatten"].count(Flatten) == 1
+    assert names["flatten"].count(Reshape) == 1
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_what_has_no_counterpart_is_named(function: Function, what: str) -> None
 
 def test_half_quantised_networks_are_no_float_networks() -> None:
     graph, _ = imported(lambda m, x: m.conv(quantize_activation(x, 4)))
-    assert is_quantised(graph)
+    assert not is_float(graph)
     with pytest.raises(GraphError, match=r"node 'quantize_activation' gives float64.*, which is neither frozen nor"):
         kind_of(to_single(graph))
 

@@ -117,8 +117,10 @@ def test_values_that_are_not_finite_are_named(shared_data: Path, tmp_path: Path)
     assert "'layers.5.running_var' holds values that are not finite" in refusal(tmp_path / "c.pt2")
 
 
-def test_another_network_and_unknown_names(shared_data: Path) -> None:
-    other = shared_data / "detectors" / "skynet_float.npz"
+def test_another_network_and_unknown_names(shared_data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.npz"
+    with np.load(shared_data / "detectors" / "skynet_float.npz") as arrays:
+        np.savez(other, **{f"prefix.{key}": arrays[key] for key in arrays.files})
     assert "matches no known network by keys and shapes, give --arch NAME or file.py:factory" in refusal(other)
     assert "--arch resnet: unknown network (allowed: ultranet, ultranet_bypass" in refusal(other, "resnet")
 
