@@ -17,8 +17,8 @@ from onnx_build import QONNX, Network
 
 from frontend.errors import ModelError
 from frontend.load import load_model
-from frontend.lower.single import is_float
 from frontend.lower.freeze import freeze
+from frontend.lower.single import is_float
 from ir.graph import GraphError
 
 SHAPE = (1, 3, 6, 6)
