@@ -296,8 +296,11 @@ def _worth_ordering(vector_bytes: int, channels: int) -> bool:
 def _full_cycles(layer: Layer, full: FullScheme) -> float:
     """At REFERENCE_VLEN, for elements of which every value is as frequent; zeros cost nothing."""
     channels, products = layer.first.type.shape[0], int(weights_of(layer)[0].size)
-    values = layer.x.hi - layer.x.lo + 1
-    rows = products * (values - (layer.x.lo <= 0 <= layer.x.hi)) / values
+    if layer.x.dtype.kind == "bipolar":
+        values, zeros = 2, 0
+    else:
+        values, zeros = layer.x.hi - layer.x.lo + 1, int(layer.x.lo <= 0 <= layer.x.hi)
+    rows = products * (values - zeros) / values
     if full.levels:
         each = ROW_CYCLES + MULTIPLY_CYCLES / min(full.reach, products / full.levels)
         return rows * channels * each + products * full.levels * LEVEL_CYCLES
