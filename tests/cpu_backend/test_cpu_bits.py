@@ -66,7 +66,7 @@ def test_a_network_compiled_for_zvbb(board: Target, tmp_path: Path, riscv_tools:
     artifact = CpuEngine().lower(graph, {}, target)
     assert [stage.note.startswith("bits") for stage in artifact.stages] == [True] * 4
     program = runner.build_region(artifact, graph, tmp_path, toolchain.BITS)
-    for frame, got in zip(frames, runner.run_region(program, artifact, graph, frames, 128, True), strict=True):
+    for frame, got in zip(frames, runner.run_region(program, artifact, graph, frames, 128, zvbb=True), strict=True):
         wanted = execute(graph, frame)
         assert all(np.array_equal(got[name], wanted[name]) for name in graph.outputs)
 
