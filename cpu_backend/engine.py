@@ -12,11 +12,11 @@ from cpu_backend.emit import Destination, emit, identifier, rules_for
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import word_of
-from cpu_backend.tuning.choice import alone_cycles, choose
+from cpu_backend.tuning.choice import Choice, alone_cycles, choose
 from cpu_backend.tuning.database import Database
 from cpu_backend.tuning.packaged import PACKAGED, packaged
 from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport
-from ir.graph import Graph, NodeView
+from ir.graph import Graph, GraphError, NodeView
 from ir.layouts import Plain
 from ir.ops import OperatorError
 from ir.passes.base import run_passes
@@ -71,7 +71,7 @@ class CpuEngine:
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""
         passed = run_passes(region, PASSES)
-        chosen = [choose(layer, target.cpu, self.database) for layer in layers_of(passed)]
+        chosen = [self._chosen(layer, region.name, target) for layer in layers_of(passed)]
         code = generate(passed, layers=[each.layer for each in chosen], word=word_of(target.cpu))
         stages = tuple(
             StageReport(
@@ -93,6 +93,12 @@ class CpuEngine:
             tuple(Port(tensor, Plain()) for tensor in region.outputs),
             stages,
         )
+
+    def _chosen(self, layer: Layer, region: str, target: Target) -> Choice:
+        try:
+            return choose(layer, target.cpu, self.database)
+        except OperatorError as error:
+            raise GraphError(f"{region}: '{layer.first.name}' on the CPU: {error}") from error
 
 
 def _alone(node: NodeView) -> Layer:
