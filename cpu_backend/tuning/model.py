@@ -129,8 +129,9 @@ def _columns(signature: Signature, work: _Work) -> None:
         work.compute(panels * count * channels * runs, 32)
     scale = 128 / (work.machine.dlen or 128)
     plane = int(c["in_c"]) * int(c["in_h"]) * int(c["in_w"])
-    moved = plane * PLANE_ELEMENT + pixels(c) * int(facts["rows"]) * PANEL_ELEMENT
-    work.memory += moved * 2 * scale
+    beat = work.machine.operation("vload", work.machine.dlen or 128, 8)
+    moved = plane * PLANE_ELEMENT / scale + pixels(c) * int(facts["rows"]) * PANEL_ELEMENT
+    work.memory += moved * 2 * scale * beat  # planes are filled by strided loads, an element a beat on any datapath
     weights = sum(count * channels * kept for count, channels, kept in facts["tiles"])
     work.read_again(weights, panels)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from cpu_cases import Case
@@ -28,12 +29,12 @@ from ir.ops import (
     AveragePool2d,
     Clip,
     Conv2d,
-    Flatten,
     MaxPool2d,
     Multiply,
     Op,
     Pad,
     PRelu,
+    Reshape,
     Sigmoid,
     Softmax,
 )
@@ -163,8 +164,9 @@ def pad_graph(rng: np.random.Generator) -> Made:
 
 
 def other_graph(rng: np.random.Generator) -> Made:
-    op: Op = (Flatten(), Sigmoid(), Softmax())[rng.integers(3)]
-    return _one(rng, op, _shape(rng))
+    shape = _shape(rng)
+    op: Op = (Reshape((prod(shape), 1, 1)), Sigmoid(), Softmax())[rng.integers(3)]
+    return _one(rng, op, shape)
 
 
 def _shape(rng: np.random.Generator) -> tuple[int, int, int]:
@@ -205,7 +207,7 @@ def _case(rng: np.random.Generator, graph: Graph, frame: dict[str, Array]) -> Fl
     (layer,) = layers_of(graph)
     values = execute(graph, frame)
     expected = pixels_first(values[layer.name])
-    one_row = isinstance(layer.first.op, Flatten)
+    one_row = isinstance(layer.first.op, Reshape)
     stride = layer.y.shape[0] + (0 if one_row else int(rng.choice([0, 0, 5])))
     operator, numbers, blobs = ENCODE[type(layer.first.op)](layer, stride)
     data = {name: Plain().pack(value, graph.inputs[name]) for name, value in frame.items()}
@@ -316,7 +318,7 @@ def _encode_pad(layer: Layer, stride: int) -> Encoded:
 
 
 def _encode_other(layer: Layer, stride: int) -> Encoded:
-    operator = {Flatten: FLATTEN, Sigmoid: SIGMOID, Softmax: SOFTMAX}[type(layer.first.op)]
+    operator = {Reshape: FLATTEN, Sigmoid: SIGMOID, Softmax: SOFTMAX}[type(layer.first.op)]
     return operator, pixels_of(layer.x), (b"", b"", b"", b"")
 
 
@@ -326,7 +328,7 @@ ENCODE: Mapping[type[Op], Callable[[Layer, int], Encoded]] = {
     AveragePool2d: _encode_pool,
     Clip: _encode_map,
     Conv2d: _encode_conv,
-    Flatten: _encode_other,
+    Reshape: _encode_other,
     MaxPool2d: _encode_pool,
     Multiply: _encode_pair,
     PRelu: _encode_map,

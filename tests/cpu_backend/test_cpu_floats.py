@@ -60,5 +60,5 @@ def test_the_sample_has_every_kind_of_layer() -> None:
     labels = [case.case.label for kind in cpu_floats.GRAPHS for case in cpu_floats.cases(kind, SAMPLE, SEED)]
     for part in ("Conv2d conv -> MaxPool2d", "Conv2d conv -> Clip end0 -> MaxPool2d", "MaxPool2d end0 -> PRelu",
                  "groups=17", "groups=2", "Affine map -> PRelu", "uint8", "AveragePool2d", "count_padding=False",
-                 "Multiply pair -> Clip", "Add pair -> PRelu", "Pad", "Flatten", "Sigmoid", "Softmax"):  # fmt: skip
+                 "Multiply pair -> Clip", "Add pair -> PRelu", "Pad", "Reshape", "Sigmoid", "Softmax"):  # fmt: skip
         assert any(part in label for label in labels), part

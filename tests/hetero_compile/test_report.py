@@ -162,4 +162,4 @@ def test_page_fits_the_window(page: str, width: int, tmp_path: Path) -> None:
     assert found, done.stderr[-500:]
     scroll, drawings, headings = map(int, found.groups())
     assert scroll <= width
-    assert (drawings, headings) == (4, 6)  # network, time line, roofline, arena; one CPU region
+    assert (drawings, headings) == (4, 7)  # network, time line, roofline, arena; one CPU region
