@@ -59,7 +59,7 @@ class Affine(Op):
         shape = operands[0].type.shape
         shapes = [operand.type.shape for operand in operands[1:]]
         need(shapes == [shape[:1]] * 2, f"scale and offset have shapes {shapes}, need one per channel")
-        need(not any(o.type.dtype.is_integer for o in operands[1:]), "scale and offset must be floats")
+        need(not all(o.type.dtype.is_integer for o in operands), "x, scale or offset must be floats")
         return float_type(shape, operands)
 
     def evaluate(self, values: Sequence[Array]) -> Array:
