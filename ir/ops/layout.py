@@ -76,11 +76,10 @@ class Pad(Op):
     def infer(self, operands: Sequence[Operand]) -> TensorType:
         x, (top, left, bottom, right) = _volume(operands), self.extent
         need(min(*self.extent, *self.channels) >= 0, f"padding {self.extent}, {self.channels} must be 0 or more")
-        need(x.dtype.kind != "bipolar", "a bipolar tensor is not padded")
+        need(x.dtype.kind != "bipolar", "a bipolar tensor has no zeros")
         shape = (x.shape[0] + sum(self.channels), x.shape[1] + top + bottom, x.shape[2] + left + right)
         if not x.dtype.is_integer:
             return TensorType(shape, x.dtype)
-        need(x.dtype.kind != "bipolar" or self.value != 0, "a bipolar tensor has no zeros")
         return TensorType.of_range(shape, min(x.lo, self.value), max(x.hi, self.value))
 
     def evaluate(self, values: Sequence[Array]) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from host.emulated import emulator
 
 from host.errors import RunError
+from host.piped import emulator
 
 
 def executable(folder: Path, name: str, version: str) -> Path:
