@@ -71,7 +71,8 @@ class DataflowEngine:
         uram = target.fabric is not None and target.fabric.budget.uram > 0
         rule = RULES[type(node.op)]
         last = rule.absorbs(node) or node
-        return undominated(_paced(last, candidate) for candidate in rule.candidates(node, dsp, uram))
+        offered = (c for c in rule.candidates(node, dsp, uram) if _is_driven(c, target))
+        return undominated(_paced(last, candidate) for candidate in offered)
 
     def overhead(self, target: Target) -> Overhead:
         return Overhead(region=Resources(lut=1500), port=PORT, stage=Resources(bram18=QUEUES))
@@ -126,6 +127,12 @@ class DataflowEngine:
 def _geometry(target: Target) -> Geometry:
     assert target.fabric is not None, "asked about a board without programmable logic"
     return GEOMETRIES[target.fabric.dsp]
+
+
+def _is_driven(candidate: Candidate, target: Target) -> bool:
+    """Whether the board's driver can feed it: none reads weights again in every step. Without a driver, as in
+    simulation, everything runs."""
+    return target.link.driver == "none" or candidate.configuration.get("memory") != "streamed"
 
 
 def _is_absorbed(node: NodeView) -> bool:

@@ -25,6 +25,7 @@ from hls.packing import GEOMETRIES
 from hls.program import Design
 from ir.graph import Graph
 from ir.ops import Conv2d
+from ir.target import HostLink
 
 GARBAGE = 0x5A5A_5A5A_5A5A_5A5A
 
@@ -137,8 +138,19 @@ def wide() -> Graph:
     return sketch.graph("wide", "act")
 
 
-def test_ultra_ram_is_offered_where_there_is_some() -> None:
+def board_without_driver() -> Target:
+    return replace(load_board("zu3eg-rvv"), link=HostLink())
+
+
+def test_streamed_weights_are_not_offered_where_a_driver_cannot_feed_them() -> None:
     engine, target = DataflowEngine(), load_board("zu3eg-rvv")
+    offered = engine.candidates(engine.prepare(wide().view("conv"), target), target)  # type: ignore[arg-type]
+    assert target.link.driver == "uio" and offered
+    assert "streamed" not in {c.configuration["memory"] for c in offered}
+
+
+def test_ultra_ram_is_offered_where_there_is_some() -> None:
+    engine, target = DataflowEngine(), board_without_driver()
     assert target.fabric is not None
     rich = replace(target, fabric=replace(target.fabric, budget=replace(target.fabric.budget, uram=64)))
     styles = []
@@ -154,7 +166,7 @@ def test_ultra_ram_is_offered_where_there_is_some() -> None:
 
 def test_an_accelerator_with_its_weights_outside_is_a_package_region() -> None:
     """The engine's artifact: the weights are files of the package, and memory is spared."""
-    engine, target, graph = DataflowEngine(), load_board("zu3eg-rvv"), wide()
+    engine, target, graph = DataflowEngine(), board_without_driver(), wide()
     offers = {v.name: engine.candidates(engine.prepare(v, target), target) for v in graph.views()}  # type: ignore[arg-type]
     chosen = next(c for c in offers["conv"] if c.configuration["memory"] == "streamed")
     artifact = engine.lower(graph, {"conv": chosen, "act": offers["act"][0]}, target)
