@@ -25,7 +25,7 @@ from hls.packing import GEOMETRIES
 from hls.program import Design
 from ir.graph import Graph
 from ir.ops import Conv2d
-from ir.target import HostLink
+from ir.target import HostLink, Target
 
 GARBAGE = 0x5A5A_5A5A_5A5A_5A5A
 
