@@ -24,9 +24,11 @@ def spread(layer: Layer, name: str, to: Destination, emit: Emit) -> LayerCode:
     """The layer's code by ``emit``, with the task ``<name>_tile`` where it has tiles."""
     if tiles := row_tiles(layer):
         code = emit(layer, name, to)
+        if not code.called:  # nothing is left to share
+            return code
         return replace(code, function=code.function + "\n" + _rows(layer, name, to, code, tiles), tiles=tiles)
     if tiles := channel_tiles(layer):
-        parts = [emit(part, f"{name}_{i}", to) for i, part in enumerate(channel_parts(layer, tiles))]
+        parts = [emit(part, _part(name, i), to) for i, part in enumerate(channel_parts(layer, tiles))]
         code = LayerCode(
             "\n".join(part.function for part in parts),
             tuple(array for part in parts for array in part.arrays),
@@ -38,6 +40,11 @@ def spread(layer: Layer, name: str, to: Destination, emit: Emit) -> LayerCode:
         )
         return replace(code, function=code.function + "\n" + _channels(layer, name, code, tiles), tiles=tiles)
     return emit(layer, name, to)
+
+
+def _part(name: str, number: int) -> str:
+    """The function of a part, called like no layer's."""
+    return f"part{number}_of_{name}"
 
 
 def _rows(layer: Layer, name: str, to: Destination, code: LayerCode, tiles: Tiles) -> str:
@@ -62,7 +69,7 @@ def _channels(layer: Layer, name: str, code: LayerCode, tiles: Tiles) -> str:
     for i in range(tiles.count):
         label = f"case {i}" if i < tiles.count - 1 else "default"
         arguments = ["call->x[0]", f"call->y + {i * tile_bytes}", *_scratch(code)]
-        cases.append(f"    {label}: {name}_{i}({', '.join(arguments)}); break;")
+        cases.append(f"    {label}: {_part(name, i)}({', '.join(arguments)}); break;")
     return _task(name, f"channels a tile: {tiles.each}", ["switch (tile) {", *cases, "}"], bool(code.scratch))
 
 

@@ -49,6 +49,8 @@ COMPUTING = (Conv2d, Add, AveragePool2d, Multiply)
 BENDING = (Clip, PRelu, Affine)
 """Operators that are applied to results before these are quantised."""
 
+INPUT_BITS = 8
+
 KEPT = 1 << 14
 """Values of a tensor that are kept of each input to choose its range by."""
 
@@ -162,7 +164,18 @@ def _grids(graph: Graph, observed: Mapping[str, Array], recipe: Recipe) -> dict[
     for node in graph.nodes:
         if isinstance(node.op, Add):
             grids |= _aligned(graph, node, grids, recipe)
+        if node.name in grids and (exact := _picture_grid(graph, node)):
+            grids[node.name] = exact
     return grids
+
+
+def _picture_grid(graph: Graph, node: Node) -> Grid | None:
+    """The grid on which the bytes of a picture lie, where real values are a multiple of them."""
+    if not isinstance(node.op, Affine) or node.inputs[0] not in graph.inputs:
+        return None
+    type_, (scale, offset) = graph.inputs[node.inputs[0]], (graph.constants[i] for i in node.inputs[1:])
+    lies = type_.dtype.is_integer and scale[0] > 0 and (scale == scale[0]).all() and not offset.any()
+    return Grid(float(scale[0]), type_.lo, type_.hi) if lies else None
 
 
 def _aligned(graph: Graph, node: Node, grids: Mapping[str, Grid], recipe: Recipe) -> dict[str, Grid]:
@@ -189,7 +202,10 @@ def _quantised(graph: Graph) -> list[str]:
 
 
 def _bits(graph: Graph, name: str, recipe: Recipe) -> int:
-    """Sums that go into another sum, and outputs, are kept finer than what is multiplied."""
+    """Sums that go into another sum, and outputs, are kept finer than what is multiplied; inputs have 8 bits."""
+    node = graph.by_name.get(name)
+    if node is None or (isinstance(node.op, Affine) and node.inputs[0] in graph.inputs):
+        return INPUT_BITS
     return recipe.sum_bits if _is_sum(graph, name) else recipe.activation_bits
 
 

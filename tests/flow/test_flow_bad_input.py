@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,15 +65,18 @@ def test_models(hetero: Callable[..., Done], tmp_path: Path, shared_data: Path) 
     evil_zip, evil_plain = tmp_path / "zip.pt", tmp_path / "plain.pt"
     torch.save({"model": Malicious(trace)}, evil_zip)
     evil_plain.write_bytes(pickle.dumps(Malicious(trace)))
+    foreign = tmp_path / "foreign.npz"
+    with np.load(shared_data / "detectors/skynet_float.npz") as arrays:
+        np.savez(foreign, **{f"net.{key}": arrays[key] for key in arrays.files})
     onnx = tmp_path / "model.onnx"
     onnx.write_bytes(b"\x08\x07")
     for model, words in {
         tmp_path / "missing.pt": ("missing.pt", "no such file"),
         cut: ("cut.pt", "truncated"),
-        shared_data / "detectors/skynet_float.npz": ("matches no known network", "--arch", "ultranet_bypass"),
+        foreign: ("matches no known network", "--arch", "ultranet_bypass"),
         evil_zip: ("refused", "system"),
         evil_plain: ("refused", "system"),
-        onnx: ("ONNX", "not read"),
+        onnx: ("model.onnx",),
         shared_data / "dacsdc/photos/000.jpg": ("000.jpg", "not a PyTorch checkpoint"),
     }.items():
         assert_refused(hetero("compile", model, "--board", "zu3eg-rvv", "-o", output), *words)
