@@ -138,13 +138,16 @@ def _frame(graph: Graph, artifact: Artifact) -> bytes:
     return artifact.inputs[0].layout.pack(values, x)
 
 
-def rows(machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int] = VLENS) -> list[Row]:
-    """Every shape with every type of `TYPES`, the first with those of `FEW_BITS` too. MeterError, ToolError."""
+def rows(
+    machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int] = VLENS, few_bits: bool = True
+) -> list[Row]:
+    """Every shape with every type of `MEASURED`, with ``few_bits`` the first with those of `FEW_BITS` too. MeterError,
+    ToolError."""
     found: list[Row] = []
     with TemporaryDirectory() as scratch:
         meter = build_meter(Path(scratch))
         for shape in shapes:
-            few = FEW_BITS if shape == shapes[0] else {}
+            few = FEW_BITS if few_bits and shape == shapes[0] else {}
             plain = ((name, False) for name in (*MEASURED, *few))
             for types, zvbb in [*plain, *((name, True) for name in ZVBB if few)]:
                 folder = Path(scratch, identifier(f"{shape.name} {types} {zvbb}"))
@@ -178,7 +181,7 @@ def tables(machine: Machine, python: str) -> Tables:
     vlens = [vlen for vlen in VLENS if not machine.vlens or vlen in machine.vlens]
     network_vlens = [256] if 256 in vlens else vlens[:1]
     resnet20 = [shape for shape, _ in RESNET20]
-    found = rows(machine, SHAPES, vlens) + rows(machine, resnet20, network_vlens)
+    found = rows(machine, SHAPES, vlens) + rows(machine, resnet20, network_vlens, few_bits=False)
     peers = table.find(machine, [(SHAPES, vlens), (resnet20, network_vlens)], python, ours(found))
     return Tables(machine.name, found, peers, network.resnet20(ours(found), peers, network_vlens))
 
