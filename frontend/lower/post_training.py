@@ -50,6 +50,7 @@ BENDING = (Clip, PRelu, Affine)
 """Operators that are applied to results before these are quantised."""
 
 INPUT_BITS = 8
+"""Of what the network reads, however few its activations have."""
 
 KEPT = 1 << 14
 """Values of a tensor that are kept of each input to choose its range by."""
@@ -164,7 +165,8 @@ def _grids(graph: Graph, observed: Mapping[str, Array], recipe: Recipe) -> dict[
     for node in graph.nodes:
         if isinstance(node.op, Add):
             grids |= _aligned(graph, node, grids, recipe)
-        if node.name in grids and (exact := _picture_grid(graph, node)):
+        alone = tied.get(find(node.name), []) == [node.name]
+        if alone and (exact := _picture_grid(graph, node)):
             grids[node.name] = exact
     return grids
 

@@ -17,7 +17,7 @@ from frontend.zoo import ENTRIES
 from hetero_compile.quantise import Calibration
 from ir.executor import execute
 from ir.graph import Graph, Node
-from ir.ops import Add, AveragePool2d, Clip, Concat, Conv2d, MaxPool2d, PRelu, Softmax
+from ir.ops import Add, Affine, AveragePool2d, Clip, Concat, Conv2d, MaxPool2d, PRelu, Softmax
 from ir.types import Array, DType, TensorType
 
 PARAMETERS = {
@@ -110,6 +110,51 @@ def test_integers_are_close_and_closer_with_more_bits() -> None:
         errors[widths] = float(np.sqrt(np.square(exact - rounded).mean() / exact.var()))
     assert errors[8, 8] < 0.05  # of the outputs' deviation, in a network of random weights
     assert errors[8, 8] < errors[6, 8] < errors[4, 4] < 0.5
+
+
+def pictures(scale: list[float], offset: list[float], joined: bool = False) -> Graph:
+    """A picture in real values and a convolution of it, or of it beside its clipped self."""
+    constants: dict[str, Array] = {
+        "scale": np.array(scale, np.float32),
+        "offset": np.array(offset, np.float32),
+        "w": np.ones((2, 6 if joined else 3, 1, 1), np.float32),
+    }
+    nodes = [Node("real", Affine(), ("x", "scale", "offset"))]
+    if joined:
+        nodes += [Node("half", Clip(0.0, 0.25), ("real",)), Node("both", Concat(), ("real", "half"))]
+    nodes.append(Node("y", Conv2d(), (nodes[-1].name, "w")))
+    return Graph("p", {"x": TensorType.of_dtype((3, 2, 2), DType("uint", 8))}, tuple(nodes), ("y",), constants).verify()
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_picture_that_is_only_scaled_keeps_its_bytes(bits: int) -> None:
+    """Whatever calibration saw, and however few bits activations have: nothing is computed before the first sums."""
+    dark = {"x": np.arange(12).reshape(3, 2, 2) * 5}
+    graph = freeze(post_training(pictures([0.25] * 3, [0.0] * 3), [dark], Recipe(8, bits))).graph
+    assert type(graph.nodes[0].op) is Conv2d and graph.nodes[0].inputs[0] == "x"
+
+
+def test_a_normalised_or_joined_picture_is_rounded() -> None:
+    frame = {"x": np.arange(12).reshape(3, 2, 2) * 20}
+    for graph in (pictures([0.01, 0.02, 0.03], [-1.0] * 3), pictures([0.01] * 3, [0.0] * 3, joined=True)):
+        frozen = freeze(post_training(graph, [frame], Recipe()))
+        exact = execute(graph, frame)["y"].ravel()
+        raw = execute(frozen.graph, frame)[frozen.graph.outputs[0]]
+        assert np.abs(raw.ravel() * frozen.dequantise[frozen.graph.outputs[0]].scale - exact).max() < 0.05
+
+
+def test_ranges_by_extremes_and_by_percentile() -> None:
+    """One value of a thousand is far out: the extremes span it, a percentile below leaves it out."""
+    x = np.linspace(0, 1, 1000).reshape(10, 10, 10)
+    x[0, 0, 0] = 100.0
+    node = Node("y", MaxPool2d((1, 1), (1, 1)), ("x",))
+    graph = Graph("r", {"x": TensorType(x.shape, DType("float", 32))}, (node,), ("y",)).verify()
+    scales = {
+        ranges: freeze(post_training(graph, [{"x": x}], Recipe(ranges=ranges, percentile=99.0))).quantise["x"].scale
+        for ranges in ("max", "percentile")
+    }
+    assert scales["max"] == pytest.approx(100 / 255)
+    assert scales["percentile"] == pytest.approx(np.percentile(x, 99.0) / 255, rel=0.02)
 
 
 def test_biases_take_up_the_mean_error() -> None:
