@@ -15,9 +15,11 @@ from pathlib import Path
 
 from host.bitstream import Bitstream, read_hardware, write_bitstream
 from host.errors import BuildError, HostError, PackageError
-from host.package import Package, is_package, load_package
+from host.package import is_package, load_package
 
 HERE = Path(__file__).parent
+PROJECT = "hardware"
+"""The package's folder with the vendor project of its accelerators."""
 TOOLS = ("make", "vivado")
 """What must be on the PATH; the project's Makefile says which command runs high-level synthesis."""
 
@@ -40,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build(path: Path, output: Path) -> Bitstream:
     """Raises PackageError (no vendor project in the package) or BuildError (a tool is missing or failed)."""
     package = load_package(path)
-    project = _project(package)
-    hardware = read_hardware(package.root / project / "hardware.json")
+    if not package.seal.accelerators:
+        raise PackageError(f"{package.root}: no region of the package is built as hardware")
+    hardware = read_hardware(package.root / PROJECT / "hardware.json")
     for tool in TOOLS:
         if shutil.which(tool) is None:
             raise BuildError(f"'{tool}' is not installed or not on the PATH: without it there is no bitstream")
@@ -50,18 +53,10 @@ def build(path: Path, output: Path) -> Bitstream:
         raise BuildError(f"{work}: exists and is no copy of a package; it is not overwritten")
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(package.root, work)
-    if subprocess.run(["make", "-C", str(work / project), "bit"], check=False).returncode:
-        raise BuildError(f"{work / project}: make bit failed; its log is above and in the folder")
+    if subprocess.run(["make", "-C", str(work / PROJECT), "bit"], check=False).returncode:
+        raise BuildError(f"{work / PROJECT}: make bit failed; its log is above and in the folder")
     output = output / hardware.board / package.manifest.name
-    return write_bitstream(output, package.manifest.name, package, hardware, _version(), work / project / "out")
-
-
-def _project(package: Package) -> Path:
-    """Where in the package the vendor project is: beside the sources of its one accelerator."""
-    found = [region for region in package.manifest.regions if region.hardware]
-    if len(found) != 1:
-        raise PackageError(f"{package.root}: has {len(found)} accelerators; a bitstream is built of one")
-    return Path(found[0].hardware[0]).parent / "vendor"
+    return write_bitstream(output, package.manifest.name, package, hardware, _version(), work / PROJECT / "out")
 
 
 def _version() -> str:

@@ -22,7 +22,7 @@ from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
 from host.package import Package, write_package
-from ir.engine import Artifact, Engine, Reason
+from ir.engine import Artifact, BuildingEngine, Engine, Reason
 from ir.graph import Graph
 from ir.kinds import Kind, kind_of
 from ir.ops import MultiplyShift, Sign, Thresholds
@@ -210,9 +210,21 @@ def package(
     files: dict[str, str] = dict(extra)
     for artifact in (*compiled.artifacts.values(), *compiled.failover.values()):
         files.update(artifact.files)
+    files.update(system(compiled.plan, compiled.artifacts, compiled.target))
     progress(f"compiling the programs for this machine and for {compiled.target.cpu.isa}")
     toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=f"{sys.executable} -m ziglang cc")
     return write_package(output, manifest_of(compiled), files, toolchain.build, accept)
+
+
+def system(plan: Plan, artifacts: Mapping[str, Artifact], target: Target) -> Mapping[str, str]:
+    """The files that build all accelerator regions into one bitstream; none where they are of several engines, or of
+    one that has no project for the board."""
+    on_device = [region for region in plan.regions if region.engine.side == "device"]
+    engines = {id(region.engine): region.engine for region in on_device}
+    (engine,) = engines.values() if len(engines) == 1 else (None,)
+    if not isinstance(engine, BuildingEngine):
+        return {}
+    return engine.system([artifacts[region.name] for region in on_device], target)
 
 
 def watchable(graph: Graph) -> tuple[str, ...]:

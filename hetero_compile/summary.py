@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hetero_compile.flow import Compiled, manifest_of
+from hls.vendor.project import missing_project
+from hls.vendor.project_ultra96 import Accelerator
 from host.plan import make_plan
 from partition import Alternative, Plan
 
@@ -47,6 +49,12 @@ def conversions(compiled: Compiled) -> list[str]:
     return [s.name for s in make_plan(manifest_of(compiled)).steps if s.kind in ("pack", "unpack")]
 
 
+def unbuilt(compiled: Compiled) -> str | None:
+    """Why no bitstream of the accelerator can be built, or not by the package's scripts alone; None where it can."""
+    blocks = [artifact.interface for artifact in compiled.artifacts.values()]
+    return missing_project(compiled.target, [block for block in blocks if isinstance(block, Accelerator)])
+
+
 def rate(plan: Plan, alternative: Alternative) -> str:
     """What another placement or a larger board would give, in the unit of the objective."""
     if alternative.ms is None:
@@ -71,6 +79,9 @@ def _lines(compiled: Compiled) -> Iterator[str]:
         for port in artifact.weights:
             if port.repeats > 1:
                 yield f"{region}: {port.name} reads its weights {port.repeats} times a frame: no board driver can"
+    missing = unbuilt(compiled)
+    if missing and any(region.engine.side == "device" for region in plan.regions):
+        yield missing
     left = conversions(compiled)
     yield f"conversions at run time: {len(left)}" + (f" ({', '.join(left)})" if left else "")
     if why is None:

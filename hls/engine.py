@@ -17,7 +17,8 @@ from hls.program import Port as DesignPort
 from hls.resources.model import PORT
 from hls.sizing import with_sized_streams
 from hls.spread import spread_cycles
-from hls.vendor.project import project_files
+from hls.vendor.project import accelerator_of, project_files, system_files
+from hls.vendor.project_ultra96 import Accelerator
 from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport, WeightPort
 from ir.graph import Graph, NodeView
 from ir.layouts import Layout, Words
@@ -121,7 +122,12 @@ class DataflowEngine:
             interval=sized.timing.interval,
             latency=sized.timing.latency,
             resources=sum((s.resources for s in design.stages), around),
+            interface=accelerator_of(design),
         )
+
+    def system(self, regions: Sequence[Artifact], target: Target) -> Mapping[str, str]:
+        """One Vivado project with all regions."""
+        return system_files([r.interface for r in regions if isinstance(r.interface, Accelerator)], target)
 
 
 def _geometry(target: Target) -> Geometry:

@@ -97,7 +97,8 @@ class Artifact:
     that a bitstream is made from. ``interval`` and ``latency``: cycles from frame to frame and of the first frame,
     where frames overlap in a pipeline; else 0. ``weights`` are the ports by which a device region gets weights from
     memory, ``weight_source`` the C file of ``const void *const hc_weights_<name>[]``, what each of them brings.
-    ``resources``: of the whole region as it was made, with everything that `Overhead` had estimated.
+    ``resources``: of the whole region as it was made, with everything that `Overhead` had estimated. ``interface``:
+    what the engine's own `BuildingEngine.system` needs of the region.
     """
 
     files: Mapping[str, str]
@@ -111,6 +112,7 @@ class Artifact:
     resources: Resources = field(default_factory=Resources)
     weights: tuple[WeightPort, ...] = ()
     weight_source: str = ""
+    interface: object = None
 
 
 class Engine(Protocol):
@@ -158,4 +160,14 @@ class LayoutEngine(Engine, Protocol):
 
     def reading(self, layout: Layout) -> Candidate:
         """What stands in a region's choices under an input's name, for `Engine.lower` to read it in this layout."""
+        ...
+
+
+@runtime_checkable
+class BuildingEngine(Engine, Protocol):
+    """An engine whose regions are built together, into one configuration of the fabric; no engine has to be one."""
+
+    def system(self, regions: Sequence[Artifact], target: Target) -> Mapping[str, str]:
+        """Paths and contents of the project that builds the package's regions; none where there is none for the
+        board."""
         ...

@@ -16,8 +16,7 @@ from hetero_compile.report.memory import draw_memory
 from hetero_compile.report.network import draw_network
 from hetero_compile.report.roofline import Roof, Work, draw_roofline
 from hetero_compile.report.timeline import draw_timeline, expected
-from hetero_compile.summary import conversions, rate
-from hls.vendor.project import missing_project
+from hetero_compile.summary import conversions, rate, unbuilt
 from host.plan import Plan, make_plan
 from ir.engine import Artifact, Port
 from ir.graph import NodeView
@@ -59,7 +58,7 @@ def report(compiled: Compiled) -> str:
         timeline=Markup(draw_timeline(expected(runtime, _durations(compiled, runtime)))),
         memories=[Markup(drawn) for in_pool in (True, False) if (drawn := draw_memory(runtime, in_pool))],
         roofline=Markup(draw_roofline(list(_works(compiled)), list(_roofs(compiled)), _bandwidth(compiled))),
-        missing_project=missing_project(target),
+        missing_project=unbuilt(compiled),
         why=plan.explanation,
         rate=rate,
         conversions=conversions(compiled),

@@ -1,4 +1,4 @@
-"""The block design of the Ultra96-V2: accelerator, its DMA engines, and a soft RISC-V core that serves the rings.
+"""The block design of the Ultra96-V2: accelerators, their DMA engines, and a soft RISC-V core that serves the rings.
 
 ::
 
@@ -8,12 +8,13 @@
                   control <------------------------- router
                      |                                 |
       registers, loader, hold, notify,               data ----> ps/S_AXI_HP0 (DDR: rings, pool)
-      interrupts, accelerator, DMA engines             |
-                                                  DMA engines == streams == accelerator
+      interrupts; per region an accelerator            |
+      and its DMA engines                         DMA engines == streams == accelerators
 
 The host loads firmware through ``loader`` and lets the core go with ``hold``; from then on they meet in ``registers``
 (host/runtime/hc_regs.h) and in the rings and buffers in DDR, which the core sees at the addresses the host uses. The
-core starts the DMA engines and the accelerator, and raises ``notify`` when a completion is in its ring.
+core starts the DMA engines and the accelerator of the region that a command names, and raises ``notify`` when a
+completion is in its ring. Where a SmartConnect has too few ports for all regions, each region has one of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ DDR = 0x8000_0000
 LENGTH_BITS = 26
 """Of a DMA transfer's length in bytes: more than the DMA pool of any board."""
 
-CELL = "accelerator"
+SWITCH_PORTS = 16
+"""On either side of a SmartConnect (AMD PG247)."""
+INTERRUPTS = 32
+"""Of an AXI interrupt controller (AMD PG099)."""
+PERIPHERALS = ("registers", "loader", "hold", "notify", "interrupts")
+
 HP0 = "ps/SAXIGP2"
 HOST, CORE = "ps/Data", "cpu/Data"
 
@@ -50,31 +56,44 @@ class StreamPort:
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An exported IP, `CELL` of the design, and its streams in the order of the top function's arguments."""
+    """A region's exported IP, the cell ``name`` of the design, and its streams in the order of the top function's
+    arguments."""
 
+    name: str
     vlnv: str
     inputs: tuple[StreamPort, ...]
     outputs: tuple[StreamPort, ...]
 
+    @property
+    def streams(self) -> int:
+        return len(self.inputs) + len(self.outputs)
 
-def ultra96_design(accelerator: Accelerator, fabric_mhz: float, cpu_mhz: float) -> BlockDesign:
-    """All that is in the fabric: accelerator and streams at ``fabric_mhz``, core and periphery at ``cpu_mhz``."""
+
+def ultra96_limits(accelerators: Sequence[Accelerator]) -> str | None:
+    """What `ultra96_design` has no room for, as one line; None where everything fits."""
+    for accelerator in accelerators:
+        if accelerator.streams >= SWITCH_PORTS:
+            return (
+                f"region '{accelerator.name}' has {accelerator.streams} streams; "
+                f"a SmartConnect joins {SWITCH_PORTS - 1} of them"
+            )
+    lines = sum(1 + accelerator.streams for accelerator in accelerators)
+    if lines > INTERRUPTS:
+        return f"{len(accelerators)} regions need {lines} interrupts; an interrupt controller has {INTERRUPTS}"
+    return None
+
+
+def ultra96_design(accelerators: Sequence[Accelerator], fabric_mhz: float, cpu_mhz: float) -> BlockDesign:
+    """All that is in the fabric: accelerators and streams at ``fabric_mhz``, core and periphery at ``cpu_mhz``. The
+    windows and interrupts of the regions are in their order: of each, the accelerator's, then its engines'."""
     sketch = Sketch()
     _processing_system(sketch, fabric_mhz, cpu_mhz)
     _core(sketch)
-    peripherals = ["registers", "loader", "hold", "notify", "interrupts"]
     _peripherals(sketch)
-    _accelerator(sketch, accelerator)
-    engines = list(_engines(sketch, accelerator))
-    lines = [f"{CELL}/interrupt", *(engine.interrupt for engine in engines)]
-    slaves = [
-        *(f"{name}/{'s_axi' if name == 'interrupts' else 'S_AXI'}" for name in peripherals),
-        f"{CELL}/s_axi_control",
-        *(f"{engine.name}/S_AXI_LITE" for engine in engines),
-    ]
-    _interconnect(sketch, slaves, [engine.master for engine in engines])
-    _interrupts(sketch, lines)
-    _addresses(sketch, engines)
+    regions = [_region(sketch, accelerator) for accelerator in accelerators]
+    _interconnect(sketch, regions)
+    _interrupts(sketch, [line for region in regions for line in region.interrupts])
+    _addresses(sketch, regions)
     return sketch.design()
 
 
@@ -163,15 +182,9 @@ def _peripherals(sketch: Sketch) -> None:
     sketch.net("notify/gpio_io_o", "ps/pl_ps_irq0")
     sketch.cell("interrupts", "xilinx.com:ip:axi_intc:4.1")
     sketch.link("interrupts/interrupt", "cpu/INTERRUPT")
-    for name in ("registers", "loader", "hold", "notify", "interrupts"):
+    for name in PERIPHERALS:
         _clock(sketch, "cpu", f"{name}/s_axi_aclk")
         _reset(sketch, "cpu", f"{name}/s_axi_aresetn")
-
-
-def _accelerator(sketch: Sketch, accelerator: Accelerator) -> None:
-    sketch.cell(CELL, accelerator.vlnv)
-    _clock(sketch, "fabric", f"{CELL}/ap_clk")
-    _reset(sketch, "fabric", f"{CELL}/ap_rst_n")
 
 
 @dataclass(frozen=True)
@@ -184,14 +197,48 @@ class _Engine:
     interrupt: str
 
 
+@dataclass(frozen=True)
+class _Region:
+    """An accelerator with its engines, as the rest of the design sees them."""
+
+    name: str
+    engines: tuple[_Engine, ...]
+
+    @property
+    def interrupts(self) -> tuple[str, ...]:
+        return (f"{self.name}/interrupt", *(engine.interrupt for engine in self.engines))
+
+    @property
+    def slaves(self) -> tuple[str, ...]:
+        """Control pins."""
+        return (f"{self.name}/s_axi_control", *(f"{engine.name}/S_AXI_LITE" for engine in self.engines))
+
+    @property
+    def masters(self) -> tuple[str, ...]:
+        """Pins towards memory."""
+        return tuple(engine.master for engine in self.engines)
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        return (f"{self.name}/s_axi_control/Reg", *(f"{engine.name}/S_AXI_LITE/Reg" for engine in self.engines))
+
+
+def _region(sketch: Sketch, accelerator: Accelerator) -> _Region:
+    sketch.cell(accelerator.name, accelerator.vlnv)
+    _clock(sketch, "fabric", f"{accelerator.name}/ap_clk")
+    _reset(sketch, "fabric", f"{accelerator.name}/ap_rst_n")
+    return _Region(accelerator.name, tuple(_engines(sketch, accelerator)))
+
+
 def _engines(sketch: Sketch, accelerator: Accelerator) -> Iterator[_Engine]:
     """One a stream. Outputs get the end-of-frame mark that the receiving engine waits for."""
+    cell = accelerator.name
     for i, port in enumerate(accelerator.inputs):
-        engine = _engine(sketch, f"read{i}", "mm2s", port)
-        sketch.link(f"{engine.name}/M_AXIS_MM2S", f"{CELL}/{port.pin}")
+        engine = _engine(sketch, f"{cell}_read{i}", "mm2s", port)
+        sketch.link(f"{engine.name}/M_AXIS_MM2S", f"{cell}/{port.pin}")
         yield engine
     for i, port in enumerate(accelerator.outputs):
-        engine, mark = _engine(sketch, f"write{i}", "s2mm", port), f"mark{i}"
+        engine, mark = _engine(sketch, f"{cell}_write{i}", "s2mm", port), f"{cell}_mark{i}"
         sketch.cell(
             mark,
             "xilinx.com:ip:axis_subset_converter:1.1",
@@ -203,7 +250,7 @@ def _engines(sketch: Sketch, accelerator: Accelerator) -> Iterator[_Engine]:
         )
         _clock(sketch, "fabric", f"{mark}/aclk")
         _reset(sketch, "fabric", f"{mark}/aresetn")
-        sketch.link(f"{CELL}/{port.pin}", f"{mark}/S_AXIS")
+        sketch.link(f"{cell}/{port.pin}", f"{mark}/S_AXIS")
         sketch.link(f"{mark}/M_AXIS", f"{engine.name}/S_AXIS_S2MM")
         yield engine
 
@@ -225,25 +272,41 @@ def _engine(sketch: Sketch, name: str, way: str, port: StreamPort) -> _Engine:
     return _Engine(name, f"{name}/M_AXI_{way.upper()}", f"{name}/Data_{way.upper()}", f"{name}/{way}_introut")
 
 
-def _interconnect(sketch: Sketch, slaves: Sequence[str], masters: Sequence[str]) -> None:
+def _interconnect(sketch: Sketch, regions: Sequence[_Region]) -> None:
     """``router`` sends the core's accesses to the control side or to memory, as it alone reaches both."""
-    connects = {
-        "router": (("cpu/M_AXI_DP",), ("control/S01_AXI", "data/S00_AXI"), ("cpu",)),
-        "control": (("ps/M_AXI_HPM0_FPD", ""), tuple(slaves), ("cpu", "fabric")),
-        "data": (("", *masters), ("ps/S_AXI_HP0_FPD",), ("fabric", "cpu")),
-    }
-    for name, (sources, targets, domains) in connects.items():
-        sketch.cell(
-            name, "xilinx.com:ip:smartconnect:1.0", NUM_SI=len(sources), NUM_MI=len(targets), NUM_CLKS=len(domains)
-        )
-        for i, source in enumerate(sources):
-            if source:  # the empty ones come from router
-                sketch.link(source, f"{name}/S{i:02}_AXI")
-        for i, target in enumerate(targets):
-            sketch.link(f"{name}/M{i:02}_AXI", target)
-        for i, domain in enumerate(domains):
-            _clock(sketch, domain, f"{name}/aclk{i or ''}")
-        _reset(sketch, domains[0], f"{name}/aresetn")
+    slaves = [f"{name}/{'s_axi' if name == 'interrupts' else 'S_AXI'}" for name in PERIPHERALS]
+    masters = [""]
+    own_control = len(slaves) + sum(len(region.slaves) for region in regions) > SWITCH_PORTS
+    own_data = len(masters) + sum(len(region.masters) for region in regions) > SWITCH_PORTS
+    for region in regions:
+        if own_control:
+            slaves.append(f"{region.name}_control/S00_AXI")
+            _switch(sketch, f"{region.name}_control", [""], region.slaves, ("fabric",))
+        else:
+            slaves += region.slaves
+        if own_data:
+            masters.append("")
+            _switch(sketch, f"{region.name}_data", region.masters, [f"data/S{len(masters) - 1:02}_AXI"], ("fabric",))
+        else:
+            masters += region.masters
+    _switch(sketch, "router", ["cpu/M_AXI_DP"], ["control/S01_AXI", "data/S00_AXI"], ("cpu",))
+    _switch(sketch, "control", ["ps/M_AXI_HPM0_FPD", ""], slaves, ("cpu", "fabric"))
+    _switch(sketch, "data", masters, ["ps/S_AXI_HP0_FPD"], ("fabric", "cpu"))
+
+
+def _switch(
+    sketch: Sketch, name: str, sources: Sequence[str], targets: Sequence[str], domains: tuple[str, ...]
+) -> None:
+    """A SmartConnect. Empty sources are other switches, which name it among their targets."""
+    sketch.cell(name, "xilinx.com:ip:smartconnect:1.0", NUM_SI=len(sources), NUM_MI=len(targets), NUM_CLKS=len(domains))
+    for i, source in enumerate(sources):
+        if source:
+            sketch.link(source, f"{name}/S{i:02}_AXI")
+    for i, target in enumerate(targets):
+        sketch.link(f"{name}/M{i:02}_AXI", target)
+    for i, domain in enumerate(domains):
+        _clock(sketch, domain, f"{name}/aclk{i or ''}")
+    _reset(sketch, domains[0], f"{name}/aresetn")
 
 
 def _interrupts(sketch: Sketch, lines: Sequence[str]) -> None:
@@ -253,18 +316,18 @@ def _interrupts(sketch: Sketch, lines: Sequence[str]) -> None:
     sketch.net("lines/dout", "interrupts/intr")
 
 
-def _addresses(sketch: Sketch, engines: Sequence[_Engine]) -> None:
+def _addresses(sketch: Sketch, regions: Sequence[_Region]) -> None:
     """Control windows at the same addresses for host and core; DDR at its own for the core and the engines."""
     both = (HOST, CORE)
     sketch.window(both, "registers/S_AXI/Mem0", CONTROL_BASE, PAGE)
     segments = [f"{name}/S_AXI/Reg" for name in ("hold", "notify", "interrupts")]
-    segments += [f"{CELL}/s_axi_control/Reg", *(f"{engine.name}/S_AXI_LITE/Reg" for engine in engines)]
+    segments += [segment for region in regions for segment in region.segments]
     for i, segment in enumerate(segments, 1):
         sketch.window(both, segment, CONTROL_BASE + i * WINDOW, WINDOW)
     loader = CONTROL_BASE + (len(segments) + 1) * WINDOW
     sketch.window(both, "loader/S_AXI/Mem0", loader, LOCAL_MEMORY)
     sketch.window((CORE,), "local_ctrl/SLMB/Mem", LOCAL_BASE, LOCAL_MEMORY)
     sketch.window(("cpu/Instruction",), "local_ctrl/SLMB1/Mem", LOCAL_BASE, LOCAL_MEMORY)
-    for space in (CORE, *(engine.space for engine in engines)):
+    for space in (CORE, *(engine.space for region in regions for engine in region.engines)):
         sketch.window((space,), f"{HP0}/HP0_DDR_LOW", 0, DDR)
         sketch.excluded += [(space, f"{HP0}/{segment}") for segment in ("HP0_LPS_OCM", "HP0_QSPI")]

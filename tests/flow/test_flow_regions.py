@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from cpu_backend.engine import CpuEngine
 from hetero_compile.board import load_board
-from hetero_compile.flow import manifest_for
+from hetero_compile.flow import manifest_for, system
 from hls.engine import DataflowEngine
+from host.bitstream import check_bitstream, read_hardware, write_bitstream
 from host.build import Toolchain
 from host.package import write_package
 from host.plan import make_plan
@@ -86,3 +87,26 @@ def test_alternating_regions_give_the_exact_integers(tmp_path: Path) -> None:
             assert got.keys() == expected.keys()
             for name, values in expected.items():
                 np.testing.assert_array_equal(got[name], values)
+
+
+def test_both_regions_are_one_bitstream(tmp_path: Path) -> None:
+    """The package's project names both; what it builds is recorded with both hashes and belongs to the package."""
+    graph, target = network(), load_board("ultra96-v2")
+    plan, artifacts = settled(graph, (SomeOnDevice(), SomeOnCpu()), target, lambda what: None)
+    built = system(plan, artifacts, target)
+    assert "synthesis of fpga0, fpga1: reports" in built["hardware/Makefile"]
+    files = {path: text for artifact in artifacts.values() for path, text in artifact.files.items()}
+    package = write_package(tmp_path / "package", manifest_for(graph, plan, artifacts, target), {**files, **built})
+    assert sorted(package.seal.accelerators) == ["fpga0", "fpga1"]
+    hardware = read_hardware(package.root / "hardware/hardware.json")
+    windows = {window.name for window in hardware.registers}
+    for region in package.manifest.regions:
+        reads, writes = len(region.inputs) + len(region.weights), len(region.outputs)
+        engines = {f"{region.name}_read{i}" for i in range(reads)} | {f"{region.name}_write{i}" for i in range(writes)}
+        assert ({region.name, *engines} <= windows) == (region.side == "device")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / hardware.bitstream).write_bytes(b"bits")
+    recorded = write_bitstream(tmp_path / "bits", graph.name, package, hardware, "vivado v2024.1", tmp_path / "out")
+    check_bitstream(recorded, package)
+    assert recorded.manifest.accelerators == package.seal.accelerators
+    assert system(replace(plan, regions=plan.regions[::2]), artifacts, target) == {}  # the CPU's alone

@@ -235,7 +235,7 @@ echo "vivado v2024.1 (64-bit)"
 """
 MAKEFILE = """bit:
 \tmkdir -p out
-\tcp ../scale.v out/fake.bit
+\tcp ../regions/scale/scale.v out/fake.bit
 \tvivado -version > out/fake.hwh
 """
 
@@ -249,7 +249,7 @@ def with_project(folder: Path) -> Package:
         "protocol": 1,
         "registers": [{"name": "registers", "base": "0xa0000000", "bytes": 4096}],
     }
-    project = "regions/scale/vendor"
+    project = "hardware"
     files = {f"{project}/Makefile": MAKEFILE, f"{project}/hardware.json": json.dumps(document)}
     return write_package(folder, manifest(), {**fake.FILES, PATH: VERILOG, **files})
 
@@ -276,7 +276,7 @@ def test_the_build_script_runs_the_tools_and_records_the_manifest(tmp_path: Path
     assert bitstream.manifest.tool == "vivado v2024.1 (64-bit)"
     assert bitstream.file.read_text() == VERILOG
     assert load_package(package.root) == package
-    assert not list(package.root.glob("regions/*/vendor/out"))
+    assert not list(package.root.glob("hardware/out"))
 
 
 @pytest.mark.skipif(shutil.which("vivado") is not None, reason="vivado is installed")

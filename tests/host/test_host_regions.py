@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from ir.layouts import Plain, Words
 from ir.types import DType
 from tests.host import fake
 from tests.host.conftest import build
+from tests.host.nodes import Nodes
 
 Array = fake.Array
 SHAPE = (8, 6, 5)
@@ -81,21 +83,29 @@ const hc_region hc_region_{symbol} = {{
 """
 
 
+def described(driver: Literal["none", "uio", "pynq"] = "none") -> tuple[Manifest, dict[str, str]]:
+    """The manifest and sources of `NETWORK`; for pynq each device region is made from a file of its own."""
+    tensors = tuple(Tensor(t, SHAPE, DType("uint", 4), 0, 15) for t in ("x", *(f"t{i}" for i in range(8)), "y"))
+    regions, files = [], dict[str, str]()
+    for name, (side, inputs, output) in NETWORK.items():
+        on_device = side == "device"
+        layout = NIBBLES if on_device else Plain()
+        path, spare, made = f"regions/{name}/{name}.c", f"regions/{name}_cpu/{name}.c", f"regions/{name}/{name}.v"
+        files[path] = source(name, inputs, name, on_device)
+        if on_device:
+            files |= {spare: source(name, inputs, f"{name}_cpu", False), made: f"module {name}; endmodule\n"}
+        region = Region(
+            name, "device" if on_device else "cpu", tuple(Port(t, layout) for t in inputs), (Port(output, layout),),
+            (path,), failover=(spare,) if on_device else (), hardware=(made,) if on_device else (),
+        )  # fmt: skip
+        regions.append(region)
+    board = fake.board(coherent=False, driver=driver)
+    return Manifest("many", board, tensors, ("x",), ("y",), tuple(regions)), files
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    tensors = tuple(Tensor(t, SHAPE, DType("uint", 4), 0, 15) for t in ("x", *(f"t{i}" for i in range(8)), "y"))
-    regions, files = [], {}
-    for name, (side, inputs, output) in NETWORK.items():
-        layout = NIBBLES if side == "device" else Plain()
-        path, spare = f"regions/{name}/{name}.c", f"regions/{name}_cpu/{name}.c"
-        files[path] = source(name, inputs, name, side == "device")
-        if side == "device":
-            files[spare] = source(name, inputs, f"{name}_cpu", False)
-        ports = tuple(Port(t, layout) for t in inputs)
-        failover = (spare,) if side == "device" else ()
-        regions.append(Region(name, side, ports, (Port(output, layout),), (path,), failover=failover))  # type: ignore[arg-type]
-    manifest = Manifest("many", fake.board(coherent=False), tensors, ("x",), ("y",), tuple(regions))
-    return build(tmp_path_factory.mktemp("many") / "p", manifest, files)
+    return build(tmp_path_factory.mktemp("many") / "p", *described())
 
 
 def frames(count: int) -> list[Array]:
@@ -116,6 +126,14 @@ def test_every_region_runs_once_a_frame(network: Package) -> None:
         assert_right(fed, list(session.run_all(fed)))
         runs = {step.name: step.runs for step in session.times() if step.kind in ("cpu", "device")}
     assert runs == dict.fromkeys(NETWORK, 60)
+
+
+def test_every_region_is_reached_through_uio(network: Package, tmp_path: Path) -> None:
+    fed = frames(40)
+    with Nodes(tmp_path / "root", network) as nodes, Session(network, on="uio", nodes=nodes.root) as session:
+        assert_right(fed, list(session.run_all(fed)))
+        runs = {step.name: step.runs for step in session.times() if step.kind == "device"}
+    assert runs == {name: 40 for name, (side, _, _) in NETWORK.items() if side == "device"}
 
 
 def test_a_batch_is_its_frames(network: Package) -> None:

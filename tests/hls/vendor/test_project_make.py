@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 from hetero_compile.board import load_board
 from hls.csim import CSimulationError, _compile, ap_headers
 from hls.engine import DataflowEngine
+from hls.vendor.project import system_files
+from hls.vendor.project_ultra96 import Accelerator
 from ir.engine import Artifact, Prepared
 from ir.graph import Graph, Node
 from ir.ops import Conv2d, MultiplyShift
@@ -53,6 +57,12 @@ def artifact() -> Artifact:
     return lowered("ultra96-v2")
 
 
+def lowered_block() -> Accelerator:
+    block = lowered("ultra96-v2").interface
+    assert isinstance(block, Accelerator)
+    return block
+
+
 @pytest.fixture
 def vendor(artifact: Artifact, tmp_path: Path) -> Path:
     for path, text in artifact.files.items():
@@ -82,25 +92,41 @@ def test_missing_tools_are_named(vendor: Path) -> None:
 
 
 def test_a_bitstream_is_built_in_order(vendor: Path, tmp_path: Path) -> None:
+    """Two regions: both are synthesised, then built into one; again after a change, and of that region only."""
+    other = tmp_path / "regions/fpga1"
+    shutil.copytree(vendor.parent, other)
+    (other / "vendor/run_hls.tcl").write_text("# of fpga1\n")
+    block = lowered_block()
+    files = system_files([block, replace(block, name="fpga1")], load_board("ultra96-v2"))
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
     tools, log = tmp_path / "tools", tmp_path / "log"
     tools.mkdir()
     for name in ("vitis_hls", "vivado"):
-        (tools / name).write_text(f'#!/bin/sh\necho "$(basename "$PWD") {name} $*" >> {log}\nmkdir -p ../out\n')
+        made = "" if name == "vitis_hls" else "mkdir -p ../out && touch ../out/system.bit"
+        (tools / name).write_text(f'#!/bin/sh\necho "${{PWD#{tmp_path}/}} {name} $*" >> {log}\n{made}\n')
         (tools / name).chmod(0o755)
-    assert make(vendor, "bit", tools=tools).returncode == 0
-    assert log.read_text().splitlines() == [
-        "work vitis_hls -f ../run_hls.tcl",
-        "work vivado -mode batch -nojournal -source ../block_design.tcl",
-        "work vivado -mode batch -nojournal -source ../bitstream.tcl",
+    system = tmp_path / "hardware"
+    assert "'no-vivado' is not on the PATH" in make(system, "bit", "HLS=true", "VIVADO=no-vivado").stderr
+    assert make(vendor, "clean").returncode == make(other / "vendor", "clean").returncode == 0
+    done = make(system, "bit", tools=tools)
+    assert done.returncode == 0, done.stderr
+    synthesis = [f"regions/{name}/vendor/work vitis_hls -f ../run_hls.tcl" for name in ("fpga0", "fpga1")]
+    build = [
+        "hardware/work vivado -mode batch -nojournal -source ../block_design.tcl",
+        "hardware/work vivado -mode batch -nojournal -source ../bitstream.tcl",
     ]
-    assert make(vendor, "clean").returncode == 0
-    assert not (vendor / "work").exists() and not (vendor / "out").exists()
-
-
-def test_boards_without_a_block_design_say_so(tmp_path: Path) -> None:
-    (tmp_path / "Makefile").write_text(lowered("zu3eg-rvv").files["regions/fpga0/vendor/Makefile"])
-    done = make(tmp_path, "bit")
-    assert done.returncode != 0 and "no block design for board zu3eg-rvv" in done.stderr
+    assert log.read_text().splitlines() == synthesis + build
+    log.write_text("")
+    assert make(system, "bit", tools=tools).returncode == 0 and log.read_text() == ""
+    later = time.time() + 5
+    os.utime(other / "accelerator.cpp", (later, later))
+    os.utime(system / "out/system.bit", (later - 1000, later - 1000))
+    assert make(system, "bit", tools=tools).returncode == 0
+    assert log.read_text().splitlines() == synthesis[1:] + build
+    assert make(system, "clean").returncode == make(vendor, "clean").returncode == 0
+    assert not any(folder.exists() for folder in (system / "work", system / "out", vendor / "work"))
 
 
 @pytest.mark.slow
