@@ -21,7 +21,8 @@ from host.package import Package
 @dataclass(frozen=True)
 class Mapping:
     """A device's memory (``hc_mapping``): addresses of registers and DMA memory in this process, the memory's address
-    on the bus, and its size; ``sync(offset, bytes, for_device)`` is its cache maintenance, None where it has none."""
+    on the bus, and its size; ``sync(offset, bytes, for_device)`` is its cache maintenance, None where it has none. What
+    it raises ends the session."""
 
     registers: int
     memory: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int, c_int32, c_uint32, c_uint64, c_void_p, pointer
 from pathlib import Path
 
@@ -18,7 +18,7 @@ OPEN_SECONDS = 30.0
 TEXT_BYTES = 512
 """HC_TEXT_BYTES of runtime/hc_failure.h."""
 
-_Sync = CFUNCTYPE(None, c_void_p, c_uint64, c_uint64, c_int32)
+_Sync = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64, c_int32)
 
 
 class _StepTime(ctypes.Structure):
@@ -45,6 +45,22 @@ class _Link(ctypes.Structure):
     )
 
 
+class _Maintenance:
+    """A device's cache maintenance, as the library calls it: 0, or 1 where it raised what is then in ``raised``."""
+
+    def __init__(self, sync: Callable[[int, int, bool], None]) -> None:
+        self._sync = sync
+        self.raised: BaseException | None = None
+
+    def __call__(self, context: object, offset: int, size: int, for_device: int) -> int:
+        try:
+            self._sync(offset, size, bool(for_device))
+        except BaseException as error:  # an interrupt, too: nothing passes through the library's frames
+            self.raised = self.raised or error
+            return 1
+        return 0
+
+
 class NativeTransport:
     """A `host.transport.Transport`; signals are handled between slices of `SLICE_MS`."""
 
@@ -52,7 +68,9 @@ class NativeTransport:
         self._library = _load(library)
         self._setting = setting
         self._session = c_void_p()
-        self._link = _link(setting.device.link)  # kept: the library holds on to the callback
+        mapping = setting.device.link.mapping
+        self._maintenance = _Maintenance(mapping.sync) if mapping and mapping.sync else None
+        self._link = _link(setting.device.link, self._maintenance)  # kept: the library holds on to the callback
         self._open()
         self._library.hc_session_set_deadline(self._session, setting.deadline_ms)
         if setting.trace:
@@ -70,6 +88,7 @@ class NativeTransport:
     def begin(self, inputs: Sequence[bytes]) -> bool:
         pointers = (c_char_p * len(inputs))(*inputs)
         status = self._library.hc_session_begin(self._session, pointers)
+        self._pass_interrupt_on()
         self._tell()
         if status == BUSY:
             return False
@@ -78,7 +97,9 @@ class NativeTransport:
 
     def finish(self) -> list[bytes]:
         while (status := self._library.hc_session_advance(self._session, SLICE_MS)) == PENDING:
+            self._pass_interrupt_on()
             self._tell()
+        self._pass_interrupt_on()
         self._tell()
         self._raise_unless_ok(status)
         buffers = [ctypes.create_string_buffer(size) for size in self._setting.output_bytes]
@@ -105,12 +126,13 @@ class NativeTransport:
         end = time.monotonic() + OPEN_SECONDS
         while True:
             status = self._library.hc_session_open(byref(self._link), SLICE_MS, about, byref(self._session))
+            self._pass_interrupt_on()
             if status == OK:
                 return
             if ended := self._setting.device.ended():
                 raise RunError("device_lost", ended)
             if status != PENDING:
-                more = about.value.decode(errors="replace")
+                more = about.value.decode(errors="replace") or self._cause()
                 text = self._library.hc_status_text(status).decode()
                 raise RunError(self._name(status), f"{text}{f': {more}' if more else ''}")
             if time.monotonic() > end:
@@ -122,22 +144,33 @@ class NativeTransport:
 
     def _raise_unless_ok(self, status: int) -> None:
         if status != OK:
-            ended = self._setting.device.ended()
+            ended = self._setting.device.ended() or self._cause()
             text = self._library.hc_session_failure(self._session).decode()
             raise RunError(self._name(status), f"{text}{f' ({ended})' if ended else ''}")
+
+    def _pass_interrupt_on(self) -> None:
+        """Ctrl-C while Python was called from the library."""
+        raised = self._maintenance.raised if self._maintenance else None
+        if raised and not isinstance(raised, Exception):
+            raise raised
+
+    def _cause(self) -> str:
+        """What cache maintenance raised, in one line."""
+        raised = self._maintenance.raised if self._maintenance else None
+        return " ".join(str(raised).split()) if raised else ""
 
     def _name(self, status: int) -> str:
         return str(self._library.hc_status_name(status).decode())
 
 
-def _link(link: Link) -> _Link:
+def _link(link: Link, maintenance: _Maintenance | None) -> _Link:
     paths = (str(path).encode() if path else None for path in (link.shared, link.nodes))
-    return _Link(*paths, pointer(_mapping(link.mapping)) if link.mapping else None, int(link.interrupt))
+    mapping = pointer(_mapping(link.mapping, maintenance)) if link.mapping else None
+    return _Link(*paths, mapping, int(link.interrupt))
 
 
-def _mapping(mapping: Mapping) -> _Mapping:
-    sync = mapping.sync
-    callback = _Sync(lambda _, offset, size, way: sync(offset, size, bool(way))) if sync else _Sync()
+def _mapping(mapping: Mapping, maintenance: _Maintenance | None) -> _Mapping:
+    callback = _Sync(maintenance) if maintenance else _Sync()
     return _Mapping(mapping.registers, mapping.memory, mapping.bus_address, mapping.bytes, callback, None)
 
 

@@ -20,10 +20,10 @@ typedef struct hc_device_ops {
     hc_status (*submit)(hc_device *device, const hc_command *command);
     /* The next completion, in order of submission; HC_PENDING if there is none at time `until_ns` (0: do not wait). */
     hc_status (*wait)(hc_device *device, uint64_t until_ns, hc_completion *completion);
-    /* Writes the processor's cached lines of the pool back, before the device reads them. */
-    void (*clean)(hc_device *device, uint32_t offset, uint32_t bytes);
-    /* Drops the processor's cached lines of the pool, after the device has written them. */
-    void (*invalidate)(hc_device *device, uint32_t offset, uint32_t bytes);
+    /* Writes the processor's cached lines of the pool back, before the device reads them; HC_OK or HC_E_SYNC. */
+    hc_status (*clean)(hc_device *device, uint32_t offset, uint32_t bytes);
+    /* Drops the processor's cached lines of the pool, after the device has written them; HC_OK or HC_E_SYNC. */
+    hc_status (*invalidate)(hc_device *device, uint32_t offset, uint32_t bytes);
     /*
      * Checks that the device is the package's and makes it forget all commands. HC_E_DEADLINE if it does not confirm
      * before `until_ns`, HC_PENDING if it is not ready, HC_E_HASH and HC_E_VERSION if it serves something else.
@@ -43,8 +43,9 @@ typedef struct hc_mapping {
     void *memory;         /* for rings and pool: HC_RINGS_BYTES + frames * pool_bytes */
     uint64_t bus_address; /* of the memory, as the device sees it */
     uint64_t bytes;
-    /* Cache maintenance of a part of the memory, lines written back or dropped; NULL where memory is coherent. */
-    void (*sync)(void *context, uint64_t offset, uint64_t bytes, int32_t for_device);
+    /* Cache maintenance of a part of the memory, lines written back or dropped: 0, or anything else if it failed. NULL
+     * where memory is coherent. */
+    int32_t (*sync)(void *context, uint64_t offset, uint64_t bytes, int32_t for_device);
     void *context;
 } hc_mapping;
 

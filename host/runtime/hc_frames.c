@@ -38,16 +38,16 @@ uint8_t *hc_address(const hc_frames *f, uint64_t frame, uint32_t buffer) {
     return f->arena + (size_t)hc_place(f, frame) * f->plan->arena_bytes + f->plan->buffers[buffer].offset;
 }
 
+static void note(hc_frames *f, hc_status sync) { f->lost = f->lost == HC_OK ? sync : f->lost; }
+
 /* Cache maintenance of whole lines, to which the plan pads every buffer. */
 static void hand_over(hc_frames *f, uint64_t frame, uint32_t buffer, hc_span_kind way) {
     const uint32_t line = f->plan->cache_line;
     const uint32_t bytes = (f->plan->buffers[buffer].bytes + line - 1) / line * line;
     const uint64_t start = f->trace.counts ? hc_now_ns() : 0;
-    if (way == HC_SPAN_TO_DEVICE) {
-        f->device->ops->clean(f->device, hc_pool_offset(f, frame, buffer), bytes);
-    } else {
-        f->device->ops->invalidate(f->device, hc_pool_offset(f, frame, buffer), bytes);
-    }
+    const hc_device_ops *ops = f->device->ops;
+    note(f, (way == HC_SPAN_TO_DEVICE ? ops->clean : ops->invalidate)(f->device, hc_pool_offset(f, frame, buffer),
+                                                                      bytes));
     if (f->trace.counts) {
         hc_trace_add(&f->trace, hc_place(f, frame), way, buffer, start, hc_now_ns());
     }
@@ -71,7 +71,7 @@ void hc_fill_weights(hc_frames *f) {
         const hc_weights *w = &f->plan->weights[i];
         const uint32_t line = f->plan->cache_line, offset = f->plan->frames * f->plan->pool_bytes + w->offset;
         memcpy(f->device->pool + offset, *w->words, w->bytes);
-        f->device->ops->clean(f->device, offset, (w->bytes + line - 1) / line * line);
+        note(f, f->device->ops->clean(f->device, offset, (w->bytes + line - 1) / line * line));
     }
 }
 
@@ -82,7 +82,7 @@ void hc_leave_device(hc_frames *f) {
         if (!f->on_device[place]) {
             continue;
         }
-        f->device->ops->invalidate(f->device, place * bytes, bytes);
+        note(f, f->device->ops->invalidate(f->device, place * bytes, bytes));
         memcpy(f->failover.pool + (size_t)place * bytes, f->device->pool + (size_t)place * bytes, bytes);
         f->on_device[place] = 0;
         for (uint32_t i = 0; i < f->plan->step_count; i++) {
@@ -125,7 +125,7 @@ hc_status hc_frames_open(hc_frames *f, const hc_plan *plan, hc_device *device, c
         return HC_E_MEMORY;
     }
     hc_fill_weights(f);
-    return HC_OK;
+    return f->lost;
 }
 
 void hc_frames_close(hc_frames *f) {

@@ -25,6 +25,7 @@ typedef struct hc_frames {
     uint64_t *starts;   /* when it began, [place] */
     uint32_t *left;     /* unfinished steps, [place] */
     uint64_t begun, finished;
+    hc_status lost; /* HC_E_SYNC once cache maintenance has failed: what was read since, or is in the pool, is doubtful */
 } hc_frames;
 
 /* As hc_schedule_open; `*arena_bytes` becomes what the largest region asks for. hc_frames_close also after an error. */
@@ -53,7 +54,7 @@ const uint8_t *hc_to_read(hc_frames *f, uint64_t frame, uint32_t buffer);
 /* The processor has written the buffer: a device must see it. */
 void hc_written(hc_frames *f, uint64_t frame, uint32_t buffer);
 
-/* Writes the weights that ports bring into the device's pool. */
+/* Writes the weights that ports bring into the device's pool. `lost` says whether these three succeeded. */
 void hc_fill_weights(hc_frames *f);
 
 /*

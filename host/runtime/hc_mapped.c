@@ -9,31 +9,34 @@
 /* How often a wait looks whether anybody is there to answer. */
 enum { LOOK_NS = 10000000 };
 
-static void sync_rings(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
-    if (m->kind->sync_rings) {
-        m->kind->sync_rings(m, offset, bytes, for_device);
-    }
+static hc_status sync_rings(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
+    return m->kind->sync_rings ? m->kind->sync_rings(m, offset, bytes, for_device) : HC_OK;
 }
 
 static hc_status submit(hc_device *device, const hc_command *command) {
     hc_mapped *m = (hc_mapped *)device;
-    if (m->broken || m->submitted - m->collected >= HC_RING_SLOTS) {
-        return m->broken ? HC_E_SYSTEM : HC_BUSY;
+    const uint32_t sequence = m->submitted + 1;
+    if (m->submitted - m->collected >= HC_RING_SLOTS) {
+        return HC_BUSY;
     }
-    m->submitted++;
-    hc_ring_put_command((hc_command *)(void *)m->rings, m->submitted, command);
-    sync_rings(m, m->submitted % HC_RING_SLOTS * (uint32_t)sizeof *command, sizeof *command, 1);
-    hc_reg_write(m->regs, HC_REG_DOORBELL, m->submitted);
-    return HC_OK;
+    hc_ring_put_command((hc_command *)(void *)m->rings, sequence, command);
+    hc_status status = sync_rings(m, sequence % HC_RING_SLOTS * (uint32_t)sizeof *command, sizeof *command, 1);
+    if (status == HC_OK) {
+        m->submitted = sequence;
+        hc_reg_write(m->regs, HC_REG_DOORBELL, sequence);
+    }
+    return status;
 }
 
 static hc_status next_completion(hc_mapped *m, hc_completion *completion) {
     const hc_completion *ring = (const hc_completion *)(const void *)(m->rings + HC_COMMAND_RING_BYTES);
     const uint32_t sequence = m->collected + 1;
     const uint32_t offset = HC_COMMAND_RING_BYTES + sequence % HC_RING_SLOTS * (uint32_t)sizeof *completion;
-    sync_rings(m, offset, sizeof *completion, 0);
-    hc_status status = hc_ring_get_completion(ring, sequence, completion);
-    m->collected += status != HC_PENDING;
+    hc_status status = sync_rings(m, offset, sizeof *completion, 0);
+    if (status == HC_OK) {
+        status = hc_ring_get_completion(ring, sequence, completion);
+        m->collected += status != HC_PENDING;
+    }
     return status;
 }
 
@@ -42,8 +45,8 @@ static hc_status wait_completion(hc_device *device, uint64_t until_ns, hc_comple
     uint32_t rounds = 0;
     for (;;) {
         hc_status status = next_completion(m, completion);
-        if (status != HC_PENDING || m->broken) {
-            return m->broken ? HC_E_SYSTEM : status;
+        if (status != HC_PENDING) {
+            return status;
         }
         const uint64_t now = until_ns ? hc_now_ns() : 0;
         if (now >= until_ns) {
@@ -60,14 +63,14 @@ static hc_status wait_completion(hc_device *device, uint64_t until_ns, hc_comple
     }
 }
 
-static void clean(hc_device *device, uint32_t offset, uint32_t bytes) {
+static hc_status clean(hc_device *device, uint32_t offset, uint32_t bytes) {
     hc_mapped *m = (hc_mapped *)device;
-    m->kind->sync(m, offset, bytes, 1);
+    return m->kind->sync(m, offset, bytes, 1);
 }
 
-static void invalidate(hc_device *device, uint32_t offset, uint32_t bytes) {
+static hc_status invalidate(hc_device *device, uint32_t offset, uint32_t bytes) {
     hc_mapped *m = (hc_mapped *)device;
-    m->kind->sync(m, offset, bytes, 0);
+    return m->kind->sync(m, offset, bytes, 0);
 }
 
 static hc_status identify(hc_mapped *m) {
@@ -136,19 +139,17 @@ typedef struct lent_device {
 /* Registers that read as absent are those of a fabric that was configured anew, or not at all. */
 static int is_configured(hc_mapped *m) { return hc_reg_read(m->regs, HC_REG_STATUS) != HC_DEVICE_ABSENT; }
 
-static void sync_lent(hc_mapped *m, uint64_t offset, uint32_t bytes, int for_device) {
+static hc_status sync_lent(hc_mapped *m, uint64_t offset, uint32_t bytes, int for_device) {
     const hc_mapping *lent = &((lent_device *)m)->lent;
-    if (lent->sync) {
-        lent->sync(lent->context, offset, bytes, for_device);
-    }
+    return lent->sync && lent->sync(lent->context, offset, bytes, for_device) ? HC_E_SYNC : HC_OK;
 }
 
-static void sync_lent_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
-    sync_lent(m, (uint64_t)HC_RINGS_BYTES + offset, bytes, for_device);
+static hc_status sync_lent_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
+    return sync_lent(m, (uint64_t)HC_RINGS_BYTES + offset, bytes, for_device);
 }
 
-static void sync_lent_rings(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
-    sync_lent(m, offset, bytes, for_device);
+static hc_status sync_lent_rings(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
+    return sync_lent(m, offset, bytes, for_device);
 }
 
 static void close_lent(hc_mapped *m) { free(m); }

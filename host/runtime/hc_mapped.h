@@ -16,10 +16,10 @@ typedef struct hc_mapped_kind {
     int (*is_alive)(hc_mapped *mapped);
     /* Waits until the device may have something to say, at most until `until_ns`; `rounds` counts waits in a row. */
     void (*pause)(hc_mapped *mapped, uint32_t *rounds, uint64_t until_ns);
-    /* Cache maintenance of the pool. */
-    void (*sync)(hc_mapped *mapped, uint32_t offset, uint32_t bytes, int for_device);
+    /* Cache maintenance of the pool; HC_OK or HC_E_SYNC. */
+    hc_status (*sync)(hc_mapped *mapped, uint32_t offset, uint32_t bytes, int for_device);
     /* The same for the rings; NULL where the processor sees them uncached. */
-    void (*sync_rings)(hc_mapped *mapped, uint32_t offset, uint32_t bytes, int for_device);
+    hc_status (*sync_rings)(hc_mapped *mapped, uint32_t offset, uint32_t bytes, int for_device);
     void (*close)(hc_mapped *mapped);
 } hc_mapped_kind;
 
@@ -33,7 +33,6 @@ struct hc_mapped {
     uint32_t pool_bytes;
     uint32_t submitted, collected; /* sequence numbers of the last command and completion */
     uint64_t looked_ns;            /* when somebody was known to be there */
-    int broken;                    /* cache maintenance failed: what the two sides see is no longer the same */
 };
 
 /* Everything of `base` but the pool; `kind` is set by the caller. */

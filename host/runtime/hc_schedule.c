@@ -76,6 +76,9 @@ static hc_status run_cpu_step(hc_scheduler *s, uint64_t frame, uint32_t index) {
     for (uint32_t i = 0; i < step->write_count; i++) {
         hc_written(&s->frames, frame, step->writes[i]);
     }
+    if (s->frames.lost) {
+        return failed(s, frame, index, s->frames.lost, 0);
+    }
     const uint64_t end = hc_now_ns();
     const hc_span_kind kind = step->kind == HC_STEP_DEVICE ? HC_SPAN_FAILOVER : HC_SPAN_CPU;
     hc_trace_add(&s->frames.trace, hc_place(&s->frames, frame), kind, index, start, end);
@@ -188,12 +191,19 @@ static hc_status run_one(hc_scheduler *s, int *ran) {
     return HC_OK;
 }
 
-/* The CPU goes on in the device's place; the cause where the package has no code for that. */
+/*
+ * The CPU goes on in the device's place. The cause where the package has no code for that, HC_E_SYNC where it cannot be
+ * seen what the device has done so far.
+ */
 static hc_status fail_over(hc_scheduler *s, hc_status cause) {
     if (!s->frames.failover.pool) {
         return cause;
     }
     hc_leave_device(&s->frames);
+    if (s->frames.lost) {
+        s->failure.status = s->frames.lost;
+        return s->frames.lost;
+    }
     s->queued = 0;
     s->retry_ns = hc_now_ns() + RETRY_NS;
     s->notice = (hc_notice){HC_NOTICE_FAILOVER, s->failure};
@@ -266,6 +276,9 @@ hc_status hc_schedule_begin(hc_scheduler *s, const void *const *inputs) {
         memcpy(hc_address(&s->frames, frame, buffer), inputs[i], s->plan->buffers[buffer].bytes);
         hc_written(&s->frames, frame, buffer);
     }
+    if (s->frames.lost) {
+        return failed(s, frame, 0, s->frames.lost, 0);
+    }
     memset(hc_state(&s->frames, frame, 0), HC_STEP_WAITING, s->plan->step_count);
     s->frames.left[place] = s->plan->step_count;
     s->frames.begun++;
@@ -280,6 +293,9 @@ hc_status hc_schedule_finish(hc_scheduler *s, void *const *outputs) {
         const uint32_t buffer = s->plan->outputs[i];
         memcpy(outputs[i], hc_to_read(&s->frames, s->frames.finished, buffer), s->plan->buffers[buffer].bytes);
     }
+    if (s->frames.lost) {
+        return failed(s, s->frames.finished, s->plan->step_count - 1, s->frames.lost, 0);
+    }
     const uint32_t place = hc_place(&s->frames, s->frames.finished);
     hc_trace_add(&s->frames.trace, place, HC_SPAN_FRAME, 0, s->frames.starts[place], hc_now_ns());
     s->frames.finished++;
@@ -289,6 +305,7 @@ hc_status hc_schedule_finish(hc_scheduler *s, void *const *outputs) {
 hc_status hc_schedule_reset(hc_scheduler *s, uint64_t until_ns) {
     s->frames.finished = s->frames.begun;
     s->queued = 0;
+    s->frames.lost = HC_OK;
     s->failure = (hc_failure){HC_OK, "", 0, 0};
     return s->device ? s->device->ops->reset(s->device, until_ns) : HC_OK;
 }

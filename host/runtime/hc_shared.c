@@ -29,7 +29,7 @@ static int is_served(hc_mapped *m) {
     return fcntl(((shared_device *)m)->file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-static void sync_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
+static hc_status sync_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
     shared_device *d = (shared_device *)m;
     uint8_t *shared = d->map + HC_POOL_OFFSET + offset;
     if (d->shadow && for_device) {
@@ -37,6 +37,7 @@ static void sync_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_dev
     } else if (d->shadow) {
         memcpy(d->shadow + offset, shared, bytes);
     }
+    return HC_OK;
 }
 
 static void close_file(hc_mapped *m) {

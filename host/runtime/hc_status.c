@@ -23,6 +23,7 @@ static const struct {
     [HC_E_NO_NODE] = {"no_node", "the device cannot be opened"},
     [HC_E_IN_USE] = {"in_use", "the device is in use"},
     [HC_E_DMA_MEMORY] = {"dma_memory", "not enough DMA memory"},
+    [HC_E_SYNC] = {"sync", "cache maintenance failed"},
 };
 
 static int known(hc_status status) { return (int)status >= 0 && status < HC_STATUS_COUNT; }

@@ -27,6 +27,7 @@ typedef enum hc_status {
     HC_E_NO_NODE,        /* a device node is missing or cannot be opened */
     HC_E_IN_USE,         /* another process runs on the device */
     HC_E_DMA_MEMORY,     /* there is less DMA memory than the package needs */
+    HC_E_SYNC,           /* cache maintenance failed */
     HC_STATUS_COUNT
 } hc_status;
 

@@ -103,15 +103,16 @@ static void await_interrupt(hc_mapped *m, uint32_t *rounds, uint64_t until_ns) {
 }
 
 /* One write does it all: offset, size in units of 16 bytes, direction (0: both), and the order to go. */
-static void sync_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
+static hc_status sync_pool(hc_mapped *m, uint32_t offset, uint32_t bytes, int for_device) {
     const uio_device *d = (const uio_device *)m;
     const int file = for_device ? d->for_device : d->for_cpu;
     char text[32];
     if (file >= 0) {
         const uint32_t order = ((bytes + 15) & ~15u) | 1;
         const int length = snprintf(text, sizeof text, "0x%08X%08X", HC_RINGS_BYTES + offset, order);
-        m->broken |= write(file, text, (size_t)length) != length;
+        return write(file, text, (size_t)length) == length ? HC_OK : HC_E_SYNC;
     }
+    return HC_OK;
 }
 
 static void close_all(hc_mapped *m) {

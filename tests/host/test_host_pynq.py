@@ -56,7 +56,7 @@ def board(pynq_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     board = importlib.import_module("pynq").board
     with Nodes(tmp_path / "root", pynq_package) as nodes:
         board.registers, board.memory, board.address = nodes.registers, nodes.memory, ADDRESS
-        board.downloaded, board.freed = [], 0
+        board.downloaded, board.freed, board.failing = [], 0, None
         yield board
     monkeypatch.delitem(sys.modules, "pynq", raising=False)
 
@@ -103,3 +103,36 @@ def test_without_pynq(pynq_package: Package, bitstream: Path, monkeypatch: pytes
         Session(pynq_package, on="pynq", bitstream=bitstream)
     with pytest.raises(RunError, match="needs the bitstream"):
         Session(pynq_package, on="pynq")
+
+
+@pytest.mark.parametrize("way", ["flush", "invalidate"])
+@pytest.mark.parametrize("call", [1, 2, 3, 5, 8, 13, 40, 200])
+def test_cache_maintenance_that_fails_gives_no_wrong_frame(
+    pynq_package: Package, bitstream: Path, board: Any, way: str, call: int
+) -> None:
+    """Wherever it fails, of rings or of buffers: an error that names the cause, or the CPU goes on; all that came out
+    before is right."""
+    frames, said, right = fake.frames(30), list[str](), 0
+    try:
+        with Session(pynq_package, on="pynq", bitstream=bitstream, notify=said.append) as session:
+            board.failing = (way, call, RuntimeError("Flush\nFailed: 22"))
+            for frame, answer in zip(frames, session.run_all(frames), strict=True):
+                for name, expected in fake.meaning(frame).items():
+                    np.testing.assert_array_equal(answer[name], expected, err_msg=name)
+                right += 1
+    except RunError as error:
+        assert error.code == "sync" and str(error).endswith("cache maintenance failed (Flush Failed: 22)")
+        assert str(error).startswith("region '")
+    else:
+        assert right == 30 and (board.failing or len(said) == 1)
+    assert board.freed == 1
+
+
+def test_an_interrupt_during_cache_maintenance_is_not_lost(pynq_package: Package, bitstream: Path, board: Any) -> None:
+    session = Session(pynq_package, on="pynq", bitstream=bitstream)
+    frames = fake.frames(3)
+    session.run(frames[0])
+    board.failing = ("invalidate", 2, KeyboardInterrupt())
+    with session, pytest.raises(KeyboardInterrupt):
+        session.run(frames[1])
+    assert board.freed == 1

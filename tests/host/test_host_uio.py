@@ -119,6 +119,22 @@ def test_a_device_process_that_dies_and_returns(spared_riscv: Package, nodes: No
     assert said[1].endswith("the device serves again")
 
 
+@pytest.mark.parametrize("on", ["uio", "qemu"])
+@pytest.mark.parametrize("way", ["device", "cpu"])
+def test_cache_maintenance_that_fails_is_an_error(spared_riscv: Package, nodes: Nodes, on: Where, way: str) -> None:
+    """What one side has written, the other may not see: there is nothing that the CPU could go on from."""
+    file = nodes.root / f"sys/class/u-dma-buf/udmabuf0/sync_for_{way}"
+    file.unlink()
+    file.symlink_to("/dev/full")
+    step = "pack small" if way == "device" else "unpack wide"
+    with (
+        pytest.raises(RunError, match=f"^region '{step}', frame 0: cache maintenance failed") as caught,
+        Session(spared_riscv, on=on, nodes=nodes.root) as session,
+    ):
+        session.run(fake.frames(3)[2])
+    assert caught.value.code == "sync"
+
+
 def remove(name: str) -> object:
     return lambda root: (root / name).unlink()
 

@@ -22,6 +22,8 @@ class Board:
     downloaded: list[str]
     freed: int
     coherent: bool = False
+    failing: tuple[str, int, BaseException] | None = None
+    """Which of flush and invalidate raises what at the how manieth call from now on; then it works again."""
 
 
 board = Board()
@@ -41,6 +43,14 @@ class MMIO:
             self.array = np.frombuffer(mmap.mmap(file.fileno(), length), np.uint32)
 
 
+def fail(way: str) -> None:
+    if board.failing and board.failing[0] == way:
+        _, count, error = board.failing
+        board.failing = (way, count - 1, error) if count > 1 else None
+        if count <= 1:
+            raise error
+
+
 class PynqBuffer(np.ndarray):  # type: ignore[type-arg]
     """As PYNQ's: an array whose slices know where in the buffer they are."""
 
@@ -57,9 +67,11 @@ class PynqBuffer(np.ndarray):  # type: ignore[type-arg]
             self.device_address = source.device_address + self.offset - source.offset
 
     def flush(self) -> None:
+        fail("flush")
         self.dram[self.offset : self.offset + self.nbytes] = self
 
     def invalidate(self) -> None:
+        fail("invalidate")
         self[:] = self.dram[self.offset : self.offset + self.nbytes]
 
     def freebuffer(self) -> None:
