@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from host.manifest import Manifest, Stage
+from host.manifest import Manifest, Region
 from host.places import Where
 from host.plan import StepKind
 from host.session import StepTime
@@ -39,7 +39,7 @@ def table(
     for step in times:
         kind = "cpu" if on == "cpu" else step.kind
         region = regions.get(step.name) if kind == step.kind and kind in ("cpu", "device") else None
-        estimate = _estimate(region.stages, region.clock_mhz) if region else ""
+        estimate = _estimate(region) if region else ""
         rows.append((step.name, SIDES[kind], *_time(step.seconds, frames, wall), estimate))
         if region and region.side == "device" and len(region.stages) > 1:
             rows += [(f"  {stage.name}", "", "", "", f"{stage.cycles:,} cycles") for stage in region.stages]
@@ -54,13 +54,16 @@ def _time(seconds: float, frames: int, wall: float) -> tuple[str, str]:
     return f"{1000 * seconds / frames:.3f}", f"{100 * seconds / wall:.1f} %"
 
 
-def _estimate(stages: Sequence[Stage], clock_mhz: float) -> str:
-    """Stages of a pipeline work at once: the slowest gives the rate."""
-    if not stages:
+def _estimate(region: Region) -> str:
+    """Stages of a pipeline work at once, so the slowest gives the rate; a CPU's layers follow each other."""
+    if not region.stages:
         return ""
-    slowest = max(stages, key=lambda stage: stage.cycles)
-    rate = f", {1e6 * clock_mhz / slowest.cycles:.0f} frames/s at {clock_mhz:g} MHz" if clock_mhz > 0 else ""
-    return f"{slowest.cycles:,} cycles{rate}" + (f", by {slowest.name}" if len(stages) > 1 else "")
+    slowest = max(region.stages, key=lambda stage: stage.cycles)
+    cycles = slowest.cycles if region.side == "device" else sum(stage.cycles for stage in region.stages)
+    clock = region.clock_mhz
+    rate = f", {1e6 * clock / cycles:.0f} frames/s at {clock:g} MHz" if clock > 0 and cycles else ""
+    by = "by" if region.side == "device" else "most by"
+    return f"{cycles:,} cycles{rate}" + (f", {by} {slowest.name}" if len(region.stages) > 1 else "")
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

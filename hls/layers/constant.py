@@ -47,13 +47,6 @@ class ConstantMultiply(FabricMultiply):
             f"the {made} sums and differences of two terms, n0 on, that a step's row sums are made of",
         ]
 
-    @property
-    def memory_bits(self) -> int:
-        return 0
-
-    def memory(self, weights: Ints) -> Ints:
-        return weights[..., :0, :0, :0]
-
     def operands(self, activations: Tensor, groups: int, lanes: int, name: str) -> tuple[Tensor, Sequence[Banks]]:
         """The row sums (lane groups, outputs, row sums) themselves."""
         ends = (self.activation.lo, self.activation.hi)

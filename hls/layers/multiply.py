@@ -59,14 +59,14 @@ class Multiply(ABC):
         return ()
 
     @property
-    @abstractmethod
     def memory_bits(self) -> int:
         """Signed width of an element of `memory`; 0 where the weights are in no memory."""
+        return 0
 
-    @abstractmethod
     def memory(self, weights: Ints) -> Ints:
         """The weights (..., blocks of channels, channels, lanes, taps) as they are multiplied: (..., blocks of
         channels, and what `row` reads of one)."""
+        raise AssertionError("the weights are in no memory")
 
     def roms(self, weights: Ints, name: str) -> Roms:
         """Declare the constants beside `memory` that `row` reads."""
