@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from host.errors import HostError, InputError
 from host.inputs import Item, check_input, listed, load_input
@@ -49,8 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hetero-run",
         description="Runs a compiled network on photos (or .npy/.npz files of its raw integer inputs, C x H x W). A "
         "classifier's accuracy is measured on labelled pictures: .npz files of uint8 pictures and class numbers, or "
@@ -82,10 +89,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def seconds(text: str) -> float:
-    """A positive number of seconds; ValueError otherwise."""
-    value = float(text)
+    """A positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e6:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds above 0 and below a million")
     return value
 
 

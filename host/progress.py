@@ -14,8 +14,8 @@ EVERY_SECONDS = 0.2
 class Progress:
     """A context manager; `paused` clears the line while something is printed, and counts one more of ``noun``.
 
-    On a terminal one line changes; elsewhere there are ``lines`` lines in all, the last when everything is done. Nothing
-    is shown where there is only one. ``note`` stands at the end in place of the rate.
+    On a terminal one line changes; elsewhere there are ``lines`` lines in all, the last when everything is done.
+    Nothing is shown where there is only one. ``note`` stands at the end in place of the rate.
     """
 
     def __init__(self, total: int, noun: str = "frames", lines: int = 0) -> None:

@@ -194,6 +194,28 @@ def test_errors_are_one_line(
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: PHOTO"),
+        (["a.png", "--on", "moon"], "argument --on: invalid choice: 'moon'"),
+        (["a.png", "--deadline", "soon"], "argument --deadline: 'soon' is no number of seconds above 0"),
+        (["a.png", "--deadline", "-1"], "'-1' is no number of seconds"),
+        (["a.png", "--threads", "two"], "argument --threads: invalid int value: 'two'"),
+        (["a.png", "--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_calls_that_cannot_be_understood_are_one_line(
+    detector: Package, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        run(detector, *arguments)
+    captured = capsys.readouterr()
+    assert (raised.value.code, captured.out, captured.err.count("\n")) == (2, "", 1)
+    assert captured.err.startswith("hetero-run: ") and message in captured.err
+    assert captured.err.endswith("(see hetero-run --help)\n")
+
+
 def test_an_edited_package_is_not_run(
     detector: Package, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,14 +56,15 @@ def board(pynq_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     board = importlib.import_module("pynq").board
     with Nodes(tmp_path / "root", pynq_package) as nodes:
         board.registers, board.memory, board.address = nodes.registers, nodes.memory, ADDRESS
-        board.downloaded, board.freed, board.failing = [], 0, None
+        board.downloaded, board.freed, board.failing, board.whole = [], 0, None, False
         yield board
     monkeypatch.delitem(sys.modules, "pynq", raising=False)
 
 
-@pytest.mark.parametrize("on", ["pynq", "board"])
-def test_frames(pynq_package: Package, bitstream: Path, board: Any, on: Any) -> None:
+@pytest.mark.parametrize(("on", "whole"), [("pynq", False), ("pynq", True), ("board", False)])
+def test_frames(pynq_package: Package, bitstream: Path, board: Any, on: Any, whole: bool) -> None:
     frames, said = fake.frames(20), list[str]()
+    board.whole = whole
     with Session(pynq_package, on=on, bitstream=bitstream, notify=said.append) as session:
         for frame, answer in zip(frames, session.run_all(frames), strict=True):
             for name, expected in fake.meaning(frame).items():

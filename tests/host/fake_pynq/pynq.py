@@ -1,4 +1,4 @@
-"""What `host.pynq_device` uses of PYNQ 3 (Overlay, MMIO, allocate, PynqBuffer), on files instead of a board.
+"""What `host.pynq_device` uses of PYNQ 3 and 4 (Overlay, MMIO, allocate, PynqBuffer), on files instead of a board.
 
 The processor's copy of the DMA memory and the device's are different memory, and only flush and invalidate copy
 between them: what is not flushed is not seen.
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from caches import Cached
 
 
 class Board:
@@ -22,6 +23,7 @@ class Board:
     downloaded: list[str]
     freed: int
     coherent: bool = False
+    whole: bool = False
     failing: tuple[str, int, BaseException] | None = None
     """Which of flush and invalidate raises what at the how manieth call from now on; then it works again."""
 
@@ -57,22 +59,23 @@ class PynqBuffer(np.ndarray):  # type: ignore[type-arg]
     def __new__(cls, size: int, device: np.ndarray) -> PynqBuffer:  # type: ignore[type-arg]
         self = super().__new__(cls, (size,), np.uint8)
         self.fill(0xEE)
-        self.dram, self.offset, self.coherent, self.device_address = device, 0, board.coherent, board.address
+        self.cache = Cached(self.view(np.ndarray), device[:size], board.whole)
+        self.offset, self.coherent, self.device_address = 0, board.coherent, board.address
         return self
 
     def __array_finalize__(self, source: Any) -> None:
-        if isinstance(source, PynqBuffer):
-            self.dram, self.coherent = source.dram, source.coherent
+        if isinstance(source, PynqBuffer) and hasattr(source, "cache"):
+            self.cache, self.coherent = source.cache, source.coherent
             self.offset = source.offset + self.ctypes.data - source.ctypes.data
             self.device_address = source.device_address + self.offset - source.offset
 
     def flush(self) -> None:
         fail("flush")
-        self.dram[self.offset : self.offset + self.nbytes] = self
+        self.cache.flush(self.offset, self.nbytes)
 
     def invalidate(self) -> None:
         fail("invalidate")
-        self[:] = self.dram[self.offset : self.offset + self.nbytes]
+        self.cache.invalidate(self.offset, self.nbytes)
 
     def freebuffer(self) -> None:
         board.freed += 1
