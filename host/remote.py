@@ -11,7 +11,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from host.errors import InputError, RunError
+from host.errors import InputError, PackageError, RunError
+from host.manifest import MANIFEST_NAME
 from host.package import Package
 
 OPTIONS = (
@@ -49,12 +50,16 @@ class Remote:
         return ["ssh", *OPTIONS, "--", self.host, f"exec {folder}/{program}"]
 
     def _copy(self, package: Package, folder: str) -> None:
-        """Everything into a folder of its own, which gets its name once it is complete."""
+        """What the seal names into a folder of its own, which gets its name once it is complete. scp follows links, so
+        a package with one, which it need not have verified, is refused: PackageError."""
+        link = next((path for path in sorted(package.root.rglob("*")) if path.is_symlink()), None)
+        if link is not None:
+            raise PackageError(f"{link}: is a symbolic link; a package has none, and what it leads to is not copied")
         staging = self._ask(f"umask 077 && mkdir -p {FOLDER} && mktemp -d {FOLDER}/new.XXXXXXXX")
         if not re.fullmatch(re.escape(FOLDER) + r"/new\.[A-Za-z0-9]{8}", staging):
             raise RunError("ssh", f"{self.host}: did not make a folder for the package")
-        files = sorted(path.name for path in package.root.iterdir())
-        sources = [str(package.root / name) for name in files]
+        names = {name.split("/")[0] for name in (*package.seal.files, MANIFEST_NAME)}
+        sources = [str(package.root / name) for name in sorted(names)]
         self._run(["scp", "-q", "-r", "-p", *OPTIONS, "--", *sources, f"{self.host}:{staging}/"], COPY_SECONDS)
         self._ask(f"test -e {folder}/manifest.json || mv -T {staging} {folder}; rm -rf {staging}; echo done")
 

@@ -61,6 +61,11 @@ class Nodes:
         ]  # fmt: skip
         self.start()
 
+    @property
+    def descriptors(self) -> set[int]:
+        """This process's own, which serve the device's side."""
+        return {*self._pipes.values(), self._slave, self._master, self._raised}
+
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
 

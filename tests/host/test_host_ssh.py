@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from host import remote
-from host.errors import InputError, RunError
+from host.errors import InputError, PackageError, RunError
 from host.package import Package, load_package
 from host.session import Session
 from tests.host import fake
@@ -82,6 +82,24 @@ def test_copied_once_and_run_there(spared_riscv: Package, tmp_path: Path, calls:
     copied = tmp_path / "home/.cache/hetero-compile" / package.seal.hash
     assert load_package(copied).seal == package.seal
     assert [entry.name for entry in copied.parent.iterdir()] == [package.seal.hash]
+
+
+def test_only_what_is_sealed_is_copied(
+    spared_riscv: Package, tmp_path: Path, calls: Callable[[], list[list[str]]]
+) -> None:
+    """scp would follow links; loading does not look at files that the package does not name."""
+    shutil.copytree(spared_riscv.root, tmp_path / "p")
+    (tmp_path / "p/stray").write_text("not the package's")
+    package = load_package(tmp_path / "p")
+    with Nodes(tmp_path / "root", package) as nodes:
+        assert_runs(package, nodes, "board")
+    copied = tmp_path / "home/.cache/hetero-compile" / package.seal.hash
+    assert load_package(copied).seal == package.seal and not (copied / "stray").exists()
+    shutil.rmtree(copied)
+    (tmp_path / "p/runtime/keys").symlink_to(Path.home())
+    with pytest.raises(PackageError, match="runtime/keys: is a symbolic link; a package has none"):
+        Session(load_package(tmp_path / "p"), on="ssh", remote="board")
+    assert not copied.exists()
 
 
 def test_an_interrupted_copy_leaves_no_package(

@@ -64,6 +64,26 @@ def test_interrupts_are_waited_for(spared_riscv: Package, nodes: Nodes, on: Wher
     assert nodes.interrupts == len(frames)
 
 
+def test_nodes_are_opened_with_the_least_rights(spared_riscv: Package, nodes: Nodes) -> None:
+    """What is open while a session runs, by the kernel's word: sync files to be written only, registers and memory to
+    be mapped; nothing else, and nothing that a child would inherit."""
+    with Session(spared_riscv, on="uio", nodes=nodes.root) as session:
+        session.run(fake.frames(3)[2])
+        found: dict[str, list[str]] = {}
+        for entry in Path("/proc/self/fd").iterdir():
+            target = entry.readlink() if entry.is_symlink() else Path()
+            if target.is_relative_to(nodes.root) and int(entry.name) not in nodes.descriptors:
+                text = (Path("/proc/self/fdinfo") / entry.name).read_text()
+                flags = int(text.split("flags:")[1].split()[0], 8)
+                assert flags & os.O_CLOEXEC
+                access = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}[flags & os.O_ACCMODE]
+                uncached = " uncached" if flags & os.O_SYNC == os.O_SYNC else ""
+                found.setdefault(target.name, []).append(access + uncached)
+    assert {name: sorted(rights) for name, rights in found.items()} == {
+        "uio0": ["rw"], "udmabuf0": ["rw", "rw uncached"], "sync_for_device": ["w"], "sync_for_cpu": ["w"]
+    }  # fmt: skip
+
+
 def test_coherent_memory_needs_no_rights_on_sync_files(tmp_path: Path) -> None:
     package = build(tmp_path / "p", fake.manifest(driver="uio"))
     frames = fake.frames(5)
