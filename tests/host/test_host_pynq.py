@@ -16,10 +16,12 @@ from host.bitstream import Hardware, Window, write_bitstream
 from host.errors import PackageError, RunError
 from host.manifest import Manifest
 from host.package import Package, write_package
+from host.plan import make_plan
 from host.session import Session
+from ir.engine import WeightPort
 from tests.host import fake
 from tests.host.conftest import build
-from tests.host.nodes import ADDRESS, Nodes
+from tests.host.nodes import ADDRESS, PAGE, Nodes
 
 VERILOG = "module scale(input clk); endmodule\n"
 PATH = "regions/scale/scale.v"
@@ -137,3 +139,38 @@ def test_an_interrupt_during_cache_maintenance_is_not_lost(pynq_package: Package
     with session, pytest.raises(KeyboardInterrupt):
         session.run(frames[1])
     assert board.freed == 1
+
+
+def test_weights_come_once_a_frame_or_not_at_all(board: Any, tmp_path: Path) -> None:
+    """What is brought once a frame is in the device's memory, flushed; what is streamed has no driver."""
+    words = np.arange(-10, 10, dtype=np.int32)
+    path = "regions/scale/weights.c"
+    source = (
+        f"#include <stdint.h>\nstatic const int32_t w[] = {{{', '.join(map(str, words))}}};\n"
+        "extern const void *const hc_weights_scale[];\nconst void *const hc_weights_scale[] = {w};\n"
+    )
+
+    def fed(repeats: int) -> Manifest:
+        facts = {"weights": (WeightPort("w", 80, repeats),), "weight_source": path}
+        plain = manifest()
+        regions = tuple(replace(r, **facts) if r.side == "device" else r for r in plain.regions)  # type: ignore[arg-type]
+        return replace(plain, regions=regions)
+
+    files = {**fake.FAILOVER_FILES, PATH: VERILOG, path: source}
+    package = build(tmp_path / "p", fed(1), files)
+    with Nodes(tmp_path / "fed", package) as nodes:
+        board.registers, board.memory = nodes.registers, nodes.memory
+        frames, said = fake.frames(6), list[str]()
+        with Session(package, on="pynq", bitstream=record(tmp_path, package), notify=said.append) as session:
+            for frame, answer in zip(frames, session.run_all(frames), strict=True):
+                np.testing.assert_array_equal(answer["y"], fake.meaning(frame)["y"])
+        plan = make_plan(package.manifest)
+        start = PAGE + plan.frames * plan.pool_bytes
+        assert nodes.memory.read_bytes()[start : start + 80] == words.tobytes()
+    assert said == []
+    streamed = write_package(tmp_path / "streamed", fed(50), files)
+    (tmp_path / "of_streamed").mkdir()
+    folder = record(tmp_path / "of_streamed", streamed)
+    with pytest.raises(RunError, match="port 'w' brings its weights 50 times a frame; boards bring them once a frame"):
+        Session(streamed, on="pynq", bitstream=folder)
+    assert board.downloaded == [str(tmp_path / "bits/fake.bit")]

@@ -75,6 +75,31 @@ def test_written_once_and_named_in_every_command(fed: Package, tmp_path: Path) -
     assert len(said) == 1 and "the device refused a damaged command" in said[0]
 
 
+def test_written_again_when_the_device_returns(fed: Package, tmp_path: Path) -> None:
+    """A board that was configured anew has lost what lay in its memory."""
+    frames, said = fake.frames(3), list[str]()
+    plan = make_plan(fed.manifest)
+    with (
+        Nodes(tmp_path / "root", fed) as nodes,
+        Session(fed, on="uio", nodes=nodes.root, deadline=0.3, notify=said.append) as session,
+    ):
+        session.run(frames[0])
+        nodes.process.kill()
+        nodes.process.wait()
+        np.testing.assert_array_equal(session.run(frames[1])["y"], fake.meaning(frames[1])["y"])
+        start = PAGE + plan.frames * plan.pool_bytes
+        with nodes.memory.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+            memory[start:] = bytes(len(memory) - start)
+        nodes.start()
+        while len(said) < 2:
+            np.testing.assert_array_equal(session.run(frames[2])["y"], fake.meaning(frames[2])["y"])
+            nodes.synced("device"), nodes.synced("cpu")
+        for frame in frames:
+            np.testing.assert_array_equal(session.run(frame)["y"], fake.meaning(frame)["y"])
+        assert nodes.memory.read_bytes()[start : start + 80] == np.array(FIRST, "<i4").tobytes()
+    assert len(said) == 2 and said[1].endswith("the device serves again")
+
+
 def test_simulated_too(fed: Package) -> None:
     frames, said = fake.frames(5), list[str]()
     with Session(fed, notify=said.append) as session:
