@@ -10,7 +10,7 @@ from partition.plan import Alternative, Explanation
 from partition.problem import Placed, Problem
 from partition.reasons import share
 from partition.search import WINDOW, Effort, Search
-from partition.solution import Solution
+from partition.solution import MOST_ROUNDS, Solution
 
 MORE = 1.1
 """How much larger the board is made, one property at a time."""
@@ -28,6 +28,8 @@ def explained(problem: Problem, solution: Solution) -> Explanation:
     wanted = solution.regions and problem.target.objective != "area"
     larger = _larger(problem, solution, latency, effort) if wanted else ()
     scope = "one accelerator region" if solution.rounds == 1 else f"up to {solution.rounds} accelerator regions"
+    if solution.rounds < MOST_ROUNDS and problem.target.objective != "area":
+        scope += f", {solution.wider:.2%} with up to {MOST_ROUNDS}"
     return Explanation(
         problem.target.objective, solution.gap, scope, bottleneck(problem, solution, latency),
         tuple(alternatives), larger, solution.effort + effort.spent,

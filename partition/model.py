@@ -33,6 +33,8 @@ class Request:
     known to be faster, so nothing below it is told apart. ``latency``: time is the sum of both sides instead of the
     slower one. ``rounds``: accelerator regions of each engine at most. ``fixed``: the engine's name for nodes whose
     side is settled. ``cpu_weight``: the share of the CPU's time in the size. ``effort``: deterministic seconds.
+    ``loose``: a region may be of any nodes, convex or not, with one region of each engine: no placement is faster, with
+    however many regions, since those of an engine take no less together than one of all their nodes.
     """
 
     goal: Goal
@@ -44,6 +46,7 @@ class Request:
     fixed: Mapping[str, str] = field(default_factory=dict)
     cpu_weight: float = 1.0
     effort: float = 5.0
+    loose: bool = False
     hint: tuple[Placed, ...] | None = None
 
 
@@ -75,7 +78,8 @@ class _Model:
         self.pace = request.pace if request.pace is not None or free else request.limit
         self.used = [self.flag(f"region {s}") for s in range(len(self.slots))]
         self.place()
-        self.order()
+        if not request.loose:
+            self.order()
         self.choose()
         self.crossing_bytes, self.ports = self.cross()
         self.limit_resources()

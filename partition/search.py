@@ -89,6 +89,22 @@ class Search:
             bound = max(bound, min(least, self.ticks(best)))
         return Found(best, self.problem.outcome(best), bound)
 
+    def least(self, best: Regions) -> int:
+        """Ticks that no placement beats, with however many accelerator regions; ``best`` is one."""
+        high, low = self.ticks(best), self.floor
+        if self.latency:
+            return self._by_pace(best, True)[1]
+        middle = int(high / WINDOW)  # whether much is to be gained comes first
+        while self.effort.left > 0 and high > max(low * WINDOW, low + 1):
+            found, _, proven = self._ask("any", middle, None, 1, loose=True)
+            if found is None and not proven:
+                return low
+            low, high = (low, middle) if found is not None else (middle + 1, high)
+            middle = min(max(int(sqrt(max(low, 1) * high)), low + 1), high - 1)
+        if high > low and self.effort.left > 0:
+            low = max(low, self._ask("fast", high, None, 1, low, loose=True)[1])
+        return min(low, self.ticks(best))
+
     def shortest(self, seeds: Sequence[Regions] = ()) -> Found | None:
         """The same for one accelerator region's latency, by branch and bound on its pace: in a range of paces the
         region takes at least the lowest, and the CPU what it takes at the highest."""
@@ -102,6 +118,12 @@ class Search:
                 return None
             least = int(answer.bound) if answer.regions is not None else limit
             return Found(best, self.problem.outcome(best), min(least, self.ticks(best)))
+        best, bound = self._by_pace(best, False)
+        return None if best is None else Found(best, self.problem.outcome(best), bound)
+
+    def _by_pace(self, best: Regions | None, loose: bool) -> tuple[Regions | None, int]:
+        """The best placement, and the ticks that no other one beats: of one accelerator region, or where ``loose`` of
+        any number of them, among which none is looked for."""
         paces = self._paces
         ranges = [(0, 0, len(paces) - 1, 0)]  # bound, first pace, last pace, CPU time at the last
         narrow: list[int] = []  # bounds of single paces
@@ -109,8 +131,8 @@ class Search:
         def light(index: int) -> int | None:
             """The least CPU time at a pace of at most this."""
             nonlocal best
-            found, cpu, proven = self._ask("light", self._most, None, 1, pace=paces[index])
-            if found is not None and (best is None or self.ticks(found) < self.ticks(best)):
+            found, cpu, proven = self._ask("light", self._most, None, 1, pace=paces[index], loose=loose)
+            if found is not None and not loose and (best is None or self.ticks(found) < self.ticks(best)):
                 best = found
             return None if found is None and proven else cpu
 
@@ -127,10 +149,9 @@ class Search:
                 before = paces[first - 1] + 1 if first else 0
                 heappush(ranges, (before + there, first, middle, there))
             heappush(ranges, (paces[middle] + 1 + cpu, middle + 1, last, cpu))
-        if best is None:
-            return None
-        bound = min([self.ticks(best), *narrow, *(r[0] for r in ranges)])
-        return Found(best, self.problem.outcome(best), bound)
+        known = [] if best is None else [self.ticks(best)]
+        slower = paces[-1] + 1  # several regions together, or one that memory makes slower than any candidate
+        return best, min([*known, *narrow, *(r[0] for r in ranges), slower])
 
     def within(self, limit: int, hint: Regions | None, rounds: int = 1) -> tuple[Regions | None, bool]:
         """Any placement of at most ``limit`` ticks, and whether the answer is certain."""
@@ -154,10 +175,12 @@ class Search:
         return self.problem.ticks(self.problem.outcome(regions).time(self.latency))
 
     def _ask(
-        self, goal: Goal, limit: int, hint: Regions | None, rounds: int, low: int = 0, pace: int | None = None
-    ) -> tuple[Regions | None, int, bool]:
+        self, goal: Goal, limit: int, hint: Regions | None, rounds: int, low: int = 0, pace: int | None = None,
+        loose: bool = False,
+    ) -> tuple[Regions | None, int, bool]:  # fmt: skip
         """A placement, the least that its time can be, and whether that is certain."""
-        answer = self._solve(Request(goal, limit, pace, low, self.latency, rounds, self.fixed, hint=hint))
+        request = Request(goal, limit, pace, low, self.latency, rounds, self.fixed, loose=loose, hint=hint)
+        answer = self._solve(request)
         if answer.regions is None:
             return None, limit + 1 if answer.proven else low, answer.proven
         return answer.regions, int(answer.bound), answer.proven

@@ -16,6 +16,9 @@ EFFORT = 30.0
 MOST_ROUNDS = 3
 """Accelerator regions of each engine at most."""
 
+BOUNDING = 6.0
+"""Deterministic seconds for the bound over any number of regions, at most."""
+
 TIE = 0.001
 """The weight of the CPU's time where the accelerator's area is the objective."""
 
@@ -25,8 +28,9 @@ class Solution:
     """The chosen accelerator regions and what they come to.
 
     ``gap``: by what share of its time, or of its area where that is the objective, another placement with up to
-    ``rounds`` accelerator regions of each engine may be better at most. ``alone``: by engine name the
-    fastest placement of all nodes on it, where there is one.
+    ``rounds`` accelerator regions of each engine may be better at most; ``wider``: one with `MOST_ROUNDS` of them, as
+    far as the time is the objective. ``alone``: by engine name the fastest placement of all nodes on it, if there is
+    one.
     """
 
     regions: Regions
@@ -35,6 +39,7 @@ class Solution:
     rounds: int
     alone: Mapping[str, Outcome]
     effort: float
+    wider: float = 0.0
 
 
 def best(problem: Problem, effort: float = EFFORT) -> Solution:
@@ -65,7 +70,7 @@ class _Solver:
         if found is None:
             raise PlanError(_homeless(problem))
         rounds = 1 if found.regions in seeds or len(found.regions) <= len(problem.devices) else len(found.regions)
-        found, rounds, scope = self.more_regions(found, rounds)
+        found, rounds, scope, least = self.more_regions(found, rounds)
         limit = max(search.ticks(found.regions), search.floor)
         if problem.target.objective == "area" and limit > search.floor:
             rate = 1000 / found.outcome.time(False)
@@ -75,12 +80,16 @@ class _Solver:
                 f"(the fastest placement found gives {rate:.1f})"
             )
         regions, gap = self.spared(found, limit, rounds)
-        scope = rounds if problem.target.objective == "area" else scope
+        scope, wider = rounds if problem.target.objective == "area" else scope, 0.0
         if problem.target.objective != "area":
-            time = found.outcome.time(self.latency)
-            gap = max(0.0, 1 - found.bound * problem.tick_ms / time) if time and found.regions else 0.0
+            gap, wider = self.gap(found, found.bound), self.gap(found, least)
         together = {name: f.outcome for name, f in whole.items()}
-        return Solution(regions, problem.outcome(regions), gap, scope, together, self.effort.spent)
+        return Solution(regions, problem.outcome(regions), gap, scope, together, self.effort.spent, wider)
+
+    def gap(self, found: Found, bound: int) -> float:
+        """By what share of its time a placement of ``bound`` ticks would be better."""
+        time = found.outcome.time(self.latency)
+        return max(0.0, 1 - bound * self.problem.tick_ms / time) if time and self.problem.devices else 0.0
 
     @property
     def latency(self) -> bool:
@@ -110,19 +119,26 @@ class _Solver:
             found, rounds = self.search.fastest((), rounds), rounds + 1
         return found
 
-    def more_regions(self, found: Found, rounds: int) -> tuple[Found, int, int]:
-        """A better placement with more accelerator regions, if there is one, in how many rounds it is, and up to how
-        many rounds the bound holds."""
+    def more_regions(self, found: Found, rounds: int) -> tuple[Found, int, int, int]:
+        """A better placement with more accelerator regions, if there is one, in how many rounds it is, up to how many
+        rounds its bound holds, and the ticks that no placement of `MOST_ROUNDS` beats."""
         problem, search = self.problem, self.search
+        least = search.floor
+        if rounds < MOST_ROUNDS and problem.devices and search.ticks(found.regions) > search.floor:
+            share = Effort(min(BOUNDING, self.effort.left / 2))
+            least = replace(search, effort=share).least(found.regions)
+            self.effort.take(share.spent)
+            if search.ticks(found.regions) <= least * CLOSE:
+                return replace(found, bound=min(found.bound, least)), rounds, MOST_ROUNDS, least
         for tried in range(rounds + 1, MOST_ROUNDS + 1):
             placed = {name for region in found.regions for name in region.choices}
             idle = any(problem.taken(e, n) for e in problem.devices for n in problem.names if n not in placed)
             if not idle or search.ticks(found.regions) <= search.floor:
-                return found, rounds, MOST_ROUNDS
+                return found, rounds, MOST_ROUNDS, found.bound
             wanted = int(search.ticks(found.regions) / WINDOW)
             regions, proven = search.within(wanted, found.regions, tried)
             if not proven:
-                return found, rounds, tried - 1
+                return found, rounds, tried - 1, min(least, found.bound)
             known = 0 if regions is not None else wanted + 1
             better = search.fastest([found.regions if regions is None else regions], tried, known)
             assert better is not None, "a seed is a placement"
@@ -130,7 +146,7 @@ class _Solver:
                 found, rounds = better, tried
             else:
                 found = replace(found, bound=min(found.bound, better.bound))
-        return found, rounds, MOST_ROUNDS
+        return found, rounds, MOST_ROUNDS, found.bound
 
     def spared(self, found: Found, limit: int, rounds: int) -> tuple[Regions, float]:
         """A smaller placement that is as fast, and by what share another one may be smaller still."""

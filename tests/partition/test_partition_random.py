@@ -17,6 +17,8 @@ from partition import Plan, PlanError, partition
 from partition.partitioner import pose
 from partition.problem import Placed, Problem
 from partition.reasons import between
+from partition.search import Effort, Search
+from partition.solution import best
 
 FIXED = Resources(dsp=1)
 """What every region takes beside its nodes."""
@@ -102,6 +104,54 @@ def test_no_placement_with_one_region_is_better(case: Case) -> None:
         return
     plan = planned(problem)
     assert (plan.latency_ms if latency else plan.interval_ms) <= min(times) * (1 + 1e-5)
+
+
+def placements(problem: Problem, most: int) -> Iterator[tuple[Placed, ...]]:
+    """All with up to ``most`` accelerator regions that the board has room for: levels do not fall along an edge."""
+    (device,) = problem.devices
+    for levels in product(range(2 * most + 1), repeat=len(problem.names)):
+        level = dict(zip(problem.names, levels, strict=True))
+        inside = sorted(name for name in problem.names if level[name] % 2)
+        if any(level[before] > level[after] for before, after in problem.edges) or any(
+            problem.on_cpu(name) is None for name in problem.names if name not in inside
+        ):
+            continue
+        if not all(problem.taken(device, name) for name in inside):
+            continue
+        for choice in product(*(_few(problem, name) for name in inside)):
+            chosen = dict(zip(inside, choice, strict=True))
+            parts = [{n: c for n, c in chosen.items() if level[n] == k} for k in range(1, 2 * most, 2)]
+            regions = tuple(Placed(device, part) for part in parts if part)
+            if not sum((problem.resources(r) for r in regions), Resources()).exceeds(problem.budget):
+                yield regions
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(cases(most=3))
+def test_no_placement_with_more_regions_beats_the_bound(case: Case) -> None:
+    """The bound of the search is below all of them, and what a plan says of itself as well."""
+    problem = problem_of(case)
+    if not problem.devices or not (known := list(placements(problem, 2))):
+        return
+    latency = case.objective == "latency"
+    time = min(problem.outcome(regions).time(latency) for regions in known)
+    if problem.target.objective in ("throughput", "latency"):
+        solution = best(problem)
+        found = solution.outcome.time(latency)
+        assert found * (1 - max(solution.wider, solution.gap)) <= time * (1 + 1e-5)
+        search = Search(problem, latency, Effort(10.0))
+        assert search.least(known[0]) <= problem.ticks(time) * (1 + 1e-5) + len(problem.names)
+
+
+def test_the_bound_over_many_regions_is_met_where_two_are_best() -> None:
+    """A chain whose middle layer the accelerator does not take: two regions, which a plan says are the best."""
+    ways = [Candidate(1000, Resources(dsp=3))]
+    case = Case(
+        chain(3), {"a": ways, "c": ways}, {"a": 10**5, "b": 10, "c": 10**5}, Resources(dsp=30), "throughput", 0.0
+    )
+    plan = planned(problem_of(case))
+    assert [region.engine.side for region in plan.regions] == ["device", "cpu", "device"]
+    assert plan.explanation and plan.explanation.gap == pytest.approx(0, abs=1e-3)
 
 
 def test_the_same_question_gets_the_same_answer() -> None:
