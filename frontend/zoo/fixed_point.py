@@ -8,12 +8,16 @@ import numpy as np
 
 from frontend.errors import ModelError
 from frontend.zoo.integers import Builder
-from ir.ops import MultiplyShift
-from ir.types import Array
+from ir.ops import Add, MultiplyShift
+from ir.types import Array, TensorType
 
-PRODUCT_BITS = 31
-"""Products, with what is added to them, keep to signed 32 bits: cores compute them in one register."""
-MOST_SHIFT = 24
+PORTS = (27, 18)
+"""Bits of a multiplier's two signed operands (AMD UG579, DSP48E2): what one of them leaves the multipliers may have, so
+that a product costs one block. CPUs compute them in 64 bits."""
+SUM_BITS = 47
+"""Products with what is added to them stay below two to this power: the block's accumulator."""
+LIMIT = 1 << 29
+"""Where nothing else bounds them, results saturate here, so that sums of a few of them keep to signed 32 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,37 +28,90 @@ class Affine:
     offset: Array
 
 
-def scaled(b: Builder, name: str, x: str, map_: Affine, fraction: tuple[int, int], bits: int) -> str:
-    """The affine map as a multiply-shift; ``fraction``: bits after the binary point of x and of the result.
+@dataclass(frozen=True)
+class Grid:
+    """What integers stand for: n is the real number ``(n + origin) / steps``.
 
-    The result saturates in ``bits`` bits. The shift is the largest at which every product keeps to 32 bits, so the
-    multipliers are as exact as that allows. Raises ModelError where a gain or offset leaves no room at all.
+    An origin of 1/2 makes rounding down what rounding to the nearest is with 0: no real number changes sides of a
+    multiple of ``1 / steps``, which a threshold may be.
     """
-    gain = map_.gain * 2.0 ** (fraction[1] - fraction[0])
-    offset = map_.offset * 2.0 ** fraction[1]
+
+    steps: float = 1.0
+    origin: float = 0.0
+
+    def of_sum(self, count: int) -> Grid:
+        """That of sums of ``count`` such integers, which stand for their mean."""
+        return Grid(self.steps * count, self.origin * count)
+
+
+def signed(bits: int) -> tuple[int, int]:
+    """The ends of two's complement."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def scaled(
+    b: Builder, name: str, x: str, map_: Affine, grids: tuple[Grid, Grid], ends: tuple[int, int] | None = None
+) -> str:
+    """The affine map as a multiply-shift; ``grids`` are those of x and of the result, which saturates at ``ends``.
+
+    The shift is the largest that `PORTS` and `SUM_BITS` allow, so the multipliers are as exact as they can be. Raises
+    ModelError where a gain or offset leaves no room at all.
+    """
+    gain, offset = _integer_map(map_, grids)
     type_ = b.types[x]
+    operand = type_.dtype.bits + (not type_.dtype.signed)
+    mul_bits = PORTS[1] if operand > PORTS[1] else PORTS[0]
     largest = max(abs(type_.lo), abs(type_.hi))
-    # Per unit of 2**shift: the product, the addend, the rounding half; besides these, mul and add are rounded.
-    unit = largest * np.abs(gain) + np.abs(offset) + 0.5
-    shift = min(int(np.floor(np.log2((2.0**PRODUCT_BITS - largest - 2) / unit.max()))), MOST_SHIFT)
+    with np.errstate(divide="ignore"):
+        room = (mul_bits - 1 - np.log2(np.abs(gain)), SUM_BITS - np.log2(largest * np.abs(gain) + np.abs(offset) + 1))
+    shift = min(int(np.floor(np.min(room) - 1e-9)), SUM_BITS - 1)
     if shift < 1:
-        channel = int(unit.argmax())
+        channel = int(np.argmin(np.min(room, axis=0)))
         raise ModelError(
             f"'{name}': a gain of {map_.gain[channel]:g} and an offset of {map_.offset[channel]:g} (channel {channel}) "
-            f"exceed 32-bit arithmetic: the batch norm is degenerate"
+            f"exceed {mul_bits}-bit multipliers: the batch norm is degenerate"
         )
     mul, add = (np.rint(v * 2.0**shift).astype(np.int64) for v in (gain, offset))
-    end = 1 << (bits - 1)
-    return b.add(name, MultiplyShift(shift, -end, end - 1), x, mul=mul, add=add)
+    return b.add(name, MultiplyShift(shift, *(ends or _reached(gain, offset, type_))), x, mul=mul, add=add)
 
 
-def fixed(name: str, values: Array, fraction: int) -> Array:
-    """The nearest integers with ``fraction`` bits after the binary point; ties to even.
+def bent(
+    b: Builder, name: str, x: str, map_: Affine, slopes: tuple[Array, Array], after: Array, grids: tuple[Grid, Grid]
+) -> str:
+    """``t * slope + after`` with ``t = x * gain + offset``, the slope by t's sign: (below zero, from zero on).
 
-    Raises ModelError, for the node ``name``, where they leave 32 bits.
+    PReLU has slopes (a, 1), RPReLU and DPReLU have shifts on either side. It is a line, t times the first slope, plus a
+    corner, t times what the slope grows by, which clipping cuts off below zero: two products, neither wider than x
+    and its multiplier are, where a PReLU of a wide t has to be wider than 32 bits. Where a slope falls instead, the
+    corner is negative: clipping cuts the other side, and the line is moved by the clip's upper end.
     """
-    found = np.rint(values * 2.0**fraction)
-    if np.abs(found).max() >= 2.0**PRODUCT_BITS:
-        worst = values[np.abs(found).argmax()]
-        raise ModelError(f"'{name}': {worst:g} with {fraction} bits after the binary point leaves 32 bits")
-    return found.astype(np.int64)
+    source, target = grids
+    below, above = slopes
+    turn = above - below
+    corner = Affine(turn * map_.gain, turn * map_.offset)
+    gain, offset = _integer_map(corner, (source, Grid(target.steps)))
+    type_ = b.types[x]
+    reach = np.max([np.sign(turn) * (gain * end + offset) for end in (type_.lo, type_.hi)])
+    high = int(np.clip(np.ceil(reach), 1, LIMIT))
+    moved = np.where(turn < 0, high / target.steps, 0.0)
+    line = Affine(below * map_.gain, below * map_.offset + after - moved)
+    corner = Affine(corner.gain, corner.offset + moved)
+    parts = (
+        scaled(b, f"{name}_line", x, line, (source, target)),
+        scaled(b, f"{name}_corner", x, corner, (source, Grid(target.steps)), (0, high)),
+    )
+    return b.add(name, Add(), *parts)
+
+
+def _integer_map(map_: Affine, grids: tuple[Grid, Grid]) -> tuple[Array, Array]:
+    """The map from integers to integers, before rounding."""
+    source, target = grids
+    gain = map_.gain * (target.steps / source.steps)
+    return gain, map_.offset * target.steps + gain * source.origin - target.origin
+
+
+def _reached(gain: Array, offset: Array, x: TensorType) -> tuple[int, int]:
+    """Ends that no result passes, unless it passes `LIMIT`."""
+    results = [gain * end + offset for end in (x.lo, x.hi)]
+    low, high = np.floor(np.min(results)) - 1, np.ceil(np.max(results)) + 1
+    return int(np.clip(low, -LIMIT, LIMIT - 1)), int(np.clip(high, 1 - LIMIT, LIMIT))

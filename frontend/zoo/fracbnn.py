@@ -6,16 +6,15 @@ convolutions follow, and a linear layer. A block whose first convolution has twi
 2, and its shortcut is average-pooled and doubled. Names are those of `frontend.zoo.fracbnn_state`.
 
 **Integers.** Bits, levels and gated sums are exact; gates become ``floor(3 * t)``, since sums count in thirds. What
-stands between two convolutions is float in the file and fixed-point here: activations have `FRACTION` bits after the
-binary point and saturate in `STREAM` bits, PReLU's slopes have `SLOPE` bits after theirs. A half of a block is
+stands between two convolutions is float in the file and fixed-point here, on the grid `STREAM`, whose steps divide the
+edges of the levels, in `STREAM_BITS` bits. A half of a block is
 
-    level = Thresholds(x)                to -1, -1/3, 1/3, 1
+    level = Thresholds(x)                                    to -1, -1/3, 1/3, 1
     sums  = GatedConv2d(level)
-    t     = MultiplyShift(sums)          batch norm and RPReLU's first shift
-    y     = MultiplyShift(PRelu(t))      RPReLU's second shift
-    x     = MultiplyShift(y + x)         batch norm
+    y     = MultiplyShift(sums) + MultiplyShift(sums)        batch norm and RPReLU (`fixed_point.bent`)
+    x     = MultiplyShift(y + x)                             batch norm
 
-A pooled shortcut is a sum of four pixels: it, and the y that meets it, have two more bits.
+A pooled shortcut is a sum of four pixels: the y that meets it has two more bits.
 """
 
 from __future__ import annotations
@@ -23,25 +22,33 @@ from __future__ import annotations
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.zoo.fixed_point import Affine, fixed, scaled
-from frontend.zoo.fracbnn_state import Half, State, matches
+from frontend.zoo.fixed_point import Affine, Grid, bent, scaled, signed
+from frontend.zoo.fracbnn_state import Gated, State, matches
 from frontend.zoo.integers import Arrays, Builder, IntegerFamily, Integers
 from frontend.zoo.labels import cifar_labels
-from ir.ops import Add, Concat, Conv2d, GatedConv2d, MultiplyShift, PRelu, Sign, SumPool2d, Thresholds
+from ir.ops import Add, Concat, Conv2d, GatedConv2d, Sign, SumPool2d, Thresholds
 from ir.records import ClassifierHead, Dequantise, Picture
 from ir.types import Array, DType, TensorType
 
 SIDE = 32
 SAME = (1, 1, 1, 1)
 
-FRACTION = 10
-STREAM = 16
-SLOPE = 12
-WEIGHT = 8
-"""Bits of the linear layer's weights: symmetric, one scale for all."""
+STREAM = Grid(3 * 2.0**16, 0.5)
+STREAM_BITS = 24
+"""They hold +-42: normalised activations lie far inside."""
+SUM_BITS = 31
+"""Of the sum over a channel's pixels: what an accelerator's pooling takes."""
 
-POOLED = 2
-"""Bits that the sum of 2x2 pixels adds."""
+THIRDS = Grid(3.0)
+"""Of gated sums."""
+LEVELS = (-2 / 3, 0.0, 2 / 3)
+"""Between the levels -1, -1/3, 1/3 and 1."""
+
+MEAN = Grid(2.0**10)
+MEAN_BITS = 16
+"""The linear layer's elements: what convolutions on vectors take."""
+WEIGHT_BITS = 8
+"""Of the linear layer: symmetric, one scale per class."""
 
 
 def build(state: Arrays) -> Integers:
@@ -51,23 +58,18 @@ def build(state: Arrays) -> Integers:
     stem = tensors.bits("conv1")
     x = thermometer(b, "input", stem.shape[1])
     x = b.add("conv1", Conv2d(padding=SAME), x, weights=stem)
-    x = scaled(b, "bn1", x, tensors.norm("bn1", len(stem)), (0, FRACTION), STREAM)
+    x = scaled(b, "bn1", x, tensors.norm("bn1", len(stem)), (Grid(), STREAM), signed(STREAM_BITS))
     blocks = tensors.blocks()
     for block in blocks:
         for half in ("1", "2"):
             x = _half(b, f"{block}_{half}", x, tensors.half(block, half, b.types[x].shape[0]))
-    channels, side, _ = b.types[x].shape
-    weights, bias = tensors.linear(channels)
+    weights, bias = tensors.linear(b.types[x].shape[0])
     tensors.require_all_used()
-    x = b.add("pool", SumPool2d((side, side), (side, side)), x)
-    mean = Affine(np.full(channels, 1 / side**2), np.zeros(channels))
-    x = scaled(b, "mean", x, mean, (FRACTION, FRACTION), STREAM)
-    steps = (2 ** (WEIGHT - 1) - 1) / np.abs(weights).max()
-    x = b.add("linear", Conv2d(), x, weights=np.rint(weights * steps).astype(np.int64)[:, :, None, None])
-    dequantise = {x: Dequantise(1 / (steps * 2.0**FRACTION), tuple(float(v) for v in bias))}
+    x, dequantise = classifier(b, x, weights, bias)
     picture = Picture(width=SIDE, height=SIDE, order="rgb")
     description = f"FracBNN, {2 * len(blocks) + 2} layers, binary weights, fractional activations"
-    return Integers(b.graph("fracbnn", x), dequantise, picture, ClassifierHead(cifar_labels(len(bias))), description)
+    head = ClassifierHead(cifar_labels(len(bias)))
+    return Integers(b.graph("fracbnn", x), {x: dequantise}, picture, head, description)
 
 
 def thermometer(b: Builder, x: str, channels: int) -> str:
@@ -86,35 +88,53 @@ def thermometer(b: Builder, x: str, channels: int) -> str:
     return b.add("thermometer", Sign(), copies, threshold=np.tile(bounds, 3), rising=np.ones(channels, np.int64))
 
 
-def _half(b: Builder, name: str, x: str, part: Half) -> str:
+def gated(b: Builder, name: str, level: str, part: Gated, stride: int) -> str:
+    """The gated sums, in thirds, of levels 0..3; the kernel's size is that of its weights."""
+    size = part.weights.shape[2]
+    end = 2 * part.weights[0].size + 1  # beyond every sum: what lies further out opens or closes the gate for good
+    gate = np.clip(np.floor(3 * part.threshold), -end, end).astype(np.int64)
+    conv = GatedConv2d((stride, stride), (size // 2,) * 4)
+    return b.add(name, conv, level, weights=part.weights, threshold=gate)
+
+
+def activation(b: Builder, name: str, sums: str, part: Gated, grid: Grid) -> str:
+    """Batch norm and RPReLU of gated sums."""
+    norm = Affine(part.norm.gain, part.norm.offset + part.shift_x)
+    slopes = part.slope, np.ones(len(part.slope))
+    return bent(b, name, sums, norm, slopes, part.shift_y, (THIRDS, grid))
+
+
+def classifier(b: Builder, x: str, weights: Array, bias: Array) -> tuple[str, Dequantise]:
+    """The mean of each channel and the linear layer on it; ``weights`` (classes, channels)."""
+    channels, *side = b.types[x].shape
+    pixels = side[0] * side[1]
+    same, grid = Affine(np.ones(channels), np.zeros(channels)), STREAM
+    if (dropped := STREAM_BITS + int(np.ceil(np.log2(pixels))) - SUM_BITS) > 0:
+        grid = Grid(STREAM.steps / 2**dropped)
+        x = scaled(b, "narrowed", x, same, (STREAM, grid), signed(STREAM_BITS - dropped))
+    x = b.add("pool", SumPool2d((side[0], side[1]), (side[0], side[1])), x)
+    x = scaled(b, "mean", x, same, (grid.of_sum(pixels), MEAN), signed(MEAN_BITS))
+    largest = np.abs(weights).max(axis=1)
+    steps = signed(WEIGHT_BITS)[1] / np.where(largest > 0, largest, 1)
+    x = b.add("linear", Conv2d(), x, weights=np.rint(weights * steps[:, None]).astype(np.int64)[:, :, None, None])
+    gain = tuple(float(v) for v in 1 / steps)
+    return x, Dequantise(1 / MEAN.steps, tuple(float(v) for v in bias), gain)
+
+
+def _half(b: Builder, name: str, x: str, part: Gated) -> str:
     """One gated convolution on ``x``, its activation, the shortcut and the batch norm behind it."""
     channels = b.types[x].shape[0]
     stride = len(part.weights) // channels
-    third = 2 ** (FRACTION + 1) // 3
-    table = np.tile([-third, 0, third + 1], (channels, 1))
-    level = b.add(f"{name}_level", Thresholds(), x, table=table, rising=np.ones(channels, np.int64))
-    conv = GatedConv2d((stride, stride), SAME)
-    end = 2 * part.weights[0].size + 1  # beyond every sum: what lies further out opens or closes the gate for good
-    gate = np.clip(np.floor(3 * part.threshold), -end, end).astype(np.int64)
-    sums = b.add(f"{name}_conv", conv, level, weights=part.weights, threshold=gate)
-    norm = Affine(part.norm.gain / 3, part.norm.offset + part.shift_x)
-    t = scaled(b, f"{name}_norm", sums, norm, (0, FRACTION), STREAM)
-    bent = b.add(f"{name}_prelu", PRelu(SLOPE), t, slope=fixed(f"{name}_prelu", part.slope, SLOPE))
-    shortcut, pooled = x, 0
+    edges = np.rint(np.array(LEVELS) * STREAM.steps).astype(np.int64)
+    level = b.add(f"{name}_level", Thresholds(), x, table=np.tile(edges, (channels, 1)), rising=np.ones(channels, int))
+    sums = gated(b, f"{name}_conv", level, part, stride)
+    shortcut, pixels = x, 1
     if stride == 2:
-        shortcut = b.add(f"{name}_pool", SumPool2d(), x)
-        shortcut, pooled = b.add(f"{name}_doubled", Concat(), shortcut, shortcut), POOLED
-    y = _shifted(b, f"{name}_shift", bent, part.shift_y, pooled)
+        shortcut, pixels = b.add(f"{name}_pool", SumPool2d(), x), 4
+        shortcut = b.add(f"{name}_doubled", Concat(), shortcut, shortcut)
+    y = activation(b, f"{name}_act", sums, part, Grid(STREAM.steps * pixels))
     total = b.add(f"{name}_add", Add(), y, shortcut)
-    return scaled(b, f"{name}_out", total, part.after, (FRACTION + pooled, FRACTION), STREAM)
-
-
-def _shifted(b: Builder, name: str, bent: str, shift_y: Array, pooled: int) -> str:
-    """The shifted result of PReLU, rounded to the bits of the stream and ``pooled`` more."""
-    ones, shift = np.ones(len(shift_y), np.int64), SLOPE - pooled
-    end = 1 << (STREAM + pooled - 1)
-    add = fixed(name, shift_y, FRACTION + SLOPE)
-    return b.add(name, MultiplyShift(shift, -end, end - 1), bent, mul=ones, add=add)
+    return scaled(b, f"{name}_out", total, part.after, (STREAM.of_sum(pixels), STREAM), signed(STREAM_BITS))
 
 
 FAMILY = IntegerFamily("fracbnn", matches, build, "conv1, layer1.0.conv1 with a threshold, ..., linear")

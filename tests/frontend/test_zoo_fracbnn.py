@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d, conv2d, prelu
 
 from frontend.errors import ModelError
 from frontend.load import Model, load_model
-from frontend.zoo.fracbnn import FRACTION, STREAM
+from frontend.zoo.fracbnn import MEAN, STREAM, STREAM_BITS
 from ir.executor import execute
 from ir.ops import GatedConv2d
 from ir.records import ClassifierHead
@@ -57,12 +57,14 @@ def assert_halves(state: State, model: Model, picture: Array, blocks: Sequence[s
     values = execute(model.graph, {"input": picture})
 
     def real(name: str) -> Tensor:
-        return torch.from_numpy(values[name] / 2.0**FRACTION)[None]
+        grid = MEAN if name == "mean" else STREAM
+        return torch.from_numpy((values[name] + grid.origin) / grid.steps)[None]
 
     def close(name: str, expected: Tensor) -> None:
-        limit = 2.0 ** (STREAM - 1 - FRACTION)
+        limit = 2.0 ** (STREAM_BITS - 1) / STREAM.steps
         error = (real(name) - expected.clamp(-limit, limit)).abs()
-        assert error.max() < 0.02 and error.mean() < 0.001, (name, float(error.max()), float(error.mean()))
+        most, mean = (2**-10, 2**-11) if name == "mean" else (2**-10, 2**-16)
+        assert error.max() < most and error.mean() < mean, (name, float(error.max()), float(error.mean()))
 
     w = torch.from_numpy(np.sign(state["conv1_weight"]).astype(np.float64))
     gain, offset = (
@@ -77,7 +79,7 @@ def assert_halves(state: State, model: Model, picture: Array, blocks: Sequence[s
     close("mean", real(before).mean((2, 3), keepdim=True))
     (name,) = model.graph.outputs
     record = model.frozen().dequantise[name]
-    scores = values[name].flatten() * record.scale + np.array(record.bias)
+    scores = values[name].flatten() * record.scale * np.array(record.gain) + np.array(record.bias)
     weights, bias = (state[f"linear_{n}"].astype(np.float64) for n in ("weight", "bias"))
     got = weights @ real("mean").flatten().numpy() + bias
     assert np.abs(scores - got).max() < np.abs(weights).max() / 254 * real("mean").abs().sum()  # half a step a weight
