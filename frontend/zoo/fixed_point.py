@@ -8,7 +8,7 @@ import numpy as np
 
 from frontend.errors import ModelError
 from frontend.zoo.integers import Builder
-from ir.ops import Add, MultiplyShift
+from ir.ops import Add, MultiplyShift, SumPool2d
 from ir.types import Array, TensorType
 
 PORTS = (27, 18)
@@ -18,6 +18,8 @@ SUM_BITS = 47
 """Products with what is added to them stay below two to this power: the block's accumulator."""
 LIMIT = 1 << 29
 """Where nothing else bounds them, results saturate here, so that sums of a few of them keep to signed 32 bits."""
+POOLED = 1 << 30
+"""Sums of pixels stay below: an accelerator's pooling takes 31 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,19 @@ def bent(
         scaled(b, f"{name}_corner", x, corner, (source, Grid(target.steps)), (0, high)),
     )
     return b.add(name, Add(), *parts)
+
+
+def mean(b: Builder, name: str, x: str, grids: tuple[Grid, Grid], ends: tuple[int, int]) -> str:
+    """The mean over each channel's pixels; where their sum is too wide, of the means of the columns."""
+    channels, rows, columns = b.types[x].shape
+    grid, type_ = grids[0], b.types[x]
+    same = Affine(np.ones(channels), np.zeros(channels))
+    if max(-type_.lo, type_.hi) * rows * columns > POOLED:
+        x = b.add(f"{name}_columns", SumPool2d((rows, 1), (rows, 1)), x)
+        x = scaled(b, f"{name}_of_columns", x, same, (grid.of_sum(rows), grid), (type_.lo, type_.hi))
+        rows = 1
+    x = b.add(f"{name}_sum", SumPool2d((rows, columns), (rows, columns)), x)
+    return scaled(b, name, x, same, (grid.of_sum(rows * columns), grids[1]), ends)
 
 
 def _integer_map(map_: Affine, grids: tuple[Grid, Grid]) -> tuple[Array, Array]:

@@ -22,8 +22,8 @@ from __future__ import annotations
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.zoo.fixed_point import Affine, Grid, bent, scaled, signed
-from frontend.zoo.fracbnn_state import Gated, State, matches
+from frontend.zoo.fixed_point import Affine, Grid, bent, mean, scaled, signed
+from frontend.zoo.fracbnn_state import Gated, blocks, half, matches, tensors_of
 from frontend.zoo.integers import Arrays, Builder, IntegerFamily, Integers
 from frontend.zoo.labels import cifar_labels
 from ir.ops import Add, Concat, Conv2d, GatedConv2d, Sign, SumPool2d, Thresholds
@@ -36,8 +36,6 @@ SAME = (1, 1, 1, 1)
 STREAM = Grid(3 * 2.0**16, 0.5)
 STREAM_BITS = 24
 """They hold +-42: normalised activations lie far inside."""
-SUM_BITS = 31
-"""Of the sum over a channel's pixels: what an accelerator's pooling takes."""
 
 THIRDS = Grid(3.0)
 """Of gated sums."""
@@ -53,21 +51,21 @@ WEIGHT_BITS = 8
 
 def build(state: Arrays) -> Integers:
     """The integer graph of a FracBNN. ModelError names the tensor that does not fit the family."""
-    tensors = State.of(state)
+    tensors = tensors_of(state)
     b = Builder({"input": TensorType.of_dtype((3, SIDE, SIDE), DType("uint", 8))})
     stem = tensors.bits("conv1")
     x = thermometer(b, "input", stem.shape[1])
     x = b.add("conv1", Conv2d(padding=SAME), x, weights=stem)
     x = scaled(b, "bn1", x, tensors.norm("bn1", len(stem)), (Grid(), STREAM), signed(STREAM_BITS))
-    blocks = tensors.blocks()
-    for block in blocks:
-        for half in ("1", "2"):
-            x = _half(b, f"{block}_{half}", x, tensors.half(block, half, b.types[x].shape[0]))
-    weights, bias = tensors.linear(b.types[x].shape[0])
+    names = blocks(tensors)
+    for block in names:
+        for number in ("1", "2"):
+            x = _half(b, f"{block}_{number}", x, half(tensors, block, number, b.types[x].shape[0]))
+    weights, bias = tensors.linear(b.types[x].shape[0], "linear")
     tensors.require_all_used()
-    x, dequantise = classifier(b, x, weights, bias)
+    x, dequantise = classifier(b, x, STREAM, weights, bias)
     picture = Picture(width=SIDE, height=SIDE, order="rgb")
-    description = f"FracBNN, {2 * len(blocks) + 2} layers, binary weights, fractional activations"
+    description = f"FracBNN, {2 * len(names) + 2} layers, binary weights, fractional activations"
     head = ClassifierHead(cifar_labels(len(bias)))
     return Integers(b.graph("fracbnn", x), {x: dequantise}, picture, head, description)
 
@@ -104,21 +102,13 @@ def activation(b: Builder, name: str, sums: str, part: Gated, grid: Grid) -> str
     return bent(b, name, sums, norm, slopes, part.shift_y, (THIRDS, grid))
 
 
-def classifier(b: Builder, x: str, weights: Array, bias: Array) -> tuple[str, Dequantise]:
+def classifier(b: Builder, x: str, grid: Grid, weights: Array, bias: Array) -> tuple[str, Dequantise]:
     """The mean of each channel and the linear layer on it; ``weights`` (classes, channels)."""
-    channels, *side = b.types[x].shape
-    pixels = side[0] * side[1]
-    same, grid = Affine(np.ones(channels), np.zeros(channels)), STREAM
-    if (dropped := STREAM_BITS + int(np.ceil(np.log2(pixels))) - SUM_BITS) > 0:
-        grid = Grid(STREAM.steps / 2**dropped)
-        x = scaled(b, "narrowed", x, same, (STREAM, grid), signed(STREAM_BITS - dropped))
-    x = b.add("pool", SumPool2d((side[0], side[1]), (side[0], side[1])), x)
-    x = scaled(b, "mean", x, same, (grid.of_sum(pixels), MEAN), signed(MEAN_BITS))
+    x = mean(b, "mean", x, (grid, MEAN), signed(MEAN_BITS))
     largest = np.abs(weights).max(axis=1)
     steps = signed(WEIGHT_BITS)[1] / np.where(largest > 0, largest, 1)
     x = b.add("linear", Conv2d(), x, weights=np.rint(weights * steps[:, None]).astype(np.int64)[:, :, None, None])
-    gain = tuple(float(v) for v in 1 / steps)
-    return x, Dequantise(1 / MEAN.steps, tuple(float(v) for v in bias), gain)
+    return x, Dequantise(1 / MEAN.steps, tuple(map(float, bias)), tuple(map(float, 1 / steps)))
 
 
 def _half(b: Builder, name: str, x: str, part: Gated) -> str:

@@ -24,10 +24,12 @@ import re
 import numpy as np
 
 from frontend.errors import ModelError
+from frontend.zoo import fracbnn_state
 from frontend.zoo.fixed_point import Affine, Grid, scaled, signed
 from frontend.zoo.fracbnn import SAME, STREAM, STREAM_BITS, activation, classifier, gated, thermometer
-from frontend.zoo.fracbnn_state import Gated, State, plain
+from frontend.zoo.fracbnn_state import Gated, plain, tensors_of
 from frontend.zoo.integers import Arrays, Builder, IntegerFamily, Integers
+from frontend.zoo.state import State
 from ir.ops import Add, Concat, Conv2d, SumPool2d, Thresholds
 from ir.records import ClassifierHead, Picture
 from ir.types import DType, TensorType
@@ -52,7 +54,7 @@ def matches(state: Arrays) -> bool:
 
 def build(state: Arrays) -> Integers:
     """The integer graph of a FracBNN for ImageNet. ModelError names the tensor that does not fit the family."""
-    tensors = State.of(state)
+    tensors = tensors_of(state)
     height, width = _extent(state)
     b = Builder({"input": TensorType.of_dtype((3, height, width), DType("uint", 8))})
     stem = tensors.bits("model_0_0")
@@ -62,8 +64,8 @@ def build(state: Arrays) -> Integers:
     count = _blocks(tensors)
     for number in range(1, count + 1):
         block, inputs = f"model_{number}", b.types[x].shape[0]
-        first = tensors.gated(_names(block, "conv3x3", 1), inputs, (1,))
-        second = tensors.gated(_names(block, "pointwise", 2), inputs, (1, 2), kernel=1)
+        first = fracbnn_state.gated(tensors, _names(block, "conv3x3", 1), inputs, (1,))
+        second = fracbnn_state.gated(tensors, _names(block, "pointwise", 2), inputs, (1, 2), kernel=1)
         stride = 2 if len(second.weights) > inputs and number > 1 else 1
         if min(b.types[x].shape[1:]) < stride:
             raise ModelError(f"'{block}' pools pictures of {b.types[x].shape[1:]}: {height}x{width} are too small")
@@ -72,7 +74,7 @@ def build(state: Arrays) -> Integers:
         x = _half(b, f"{block}_2", x, second, 1, (STREAM, signed(STREAM_BITS)) if last else (KEPT, KEPT_ENDS))
     weights, bias = tensors.linear(b.types[x].shape[0], "fc")
     tensors.require_all_used()
-    x, dequantise = classifier(b, x, weights, bias)
+    x, dequantise = classifier(b, x, STREAM, weights, bias)
     picture = Picture(width=width, height=height, order="rgb")
     description = f"FracBNN for ImageNet, {2 * count + 2} layers, binary weights, fractional activations"
     head = ClassifierHead(tuple(f"class {n}" for n in range(len(bias))))

@@ -93,7 +93,7 @@ def test_every_half_is_the_published_formula(tmp_path: Path) -> None:
                 assert_levels(before, expected)
     last = (torch.from_numpy(values[before]) + STREAM.origin) / STREAM.steps
     assert (last - expected).abs().max() < 2**-10
-    assert values["pool"].shape == (16, 1, 1) and values["linear"].shape == (7, 1, 1)
+    assert values["mean"].shape == (16, 1, 1) and values["linear"].shape == (7, 1, 1)
     record = model.frozen().dequantise["linear"]
     scores = values["linear"].flatten() * record.scale * np.array(record.gain) + np.array(record.bias)
     exact = state["fc.weight"].astype(np.float64) @ last.mean((1, 2)).numpy() + state["fc.bias"]
