@@ -3,14 +3,14 @@
 Zhang, Zhang and Lew, PokeBNN: A Binary Pursuit of Lightweight Accuracy, CVPR 2022 (arXiv:2112.00133). Its code is JAX,
 without a file of weights that others share, so the layout is this project's own:
 
-    stem.conv.weight (G, 3, 4, 4), stem.bn.*, stem.dprelu.*              8-bit weights, stride 4
-    stem.bound                                                           8-bit activations lie in +-bound
-    stem.group.weight (C, 1, 3, 3), stem.group_bn.*, stem.group_dprelu.*   8-bit weights, G groups
-    block.<B>.<1|2|3>.conv.weight (O, I, K, K), .bn.*, .dprelu.*         signs count; K is 1, 3, 1
-    block.<B>.<1|2|3>.se.<1|2>.{weight (O, I), bias, bound}              4-bit weights; 4-bit inputs in +-bound, 0..bound
-    block.<B>.<1|2|3>.out.*                                              the batch norm behind the gate
+    stem.conv.weight (G, 3, 4, 4), stem.bn.*, stem.dprelu.*          8-bit weights, stride 4
+    stem.bound                                                       8-bit activations lie in +-bound
+    stem.group.weight (C, 1, 3, 3), stem.group_<bn|dprelu>.*         8-bit weights, G groups
+    block.<B>.<1|2|3>.conv.weight (O, I, K, K), .bn.*, .dprelu.*     signs count; K is 1, 3, 1
+    block.<B>.<1|2|3>.se.<1|2>.{weight (O, I), bias, bound}          4-bit weights; 4-bit inputs in +-bound, 0..bound
+    block.<B>.<1|2|3>.out.*                                          the batch norm behind the gate
     fc.{weight, bias}
-    picture (2,)                                                         height and width, 224 where it is missing
+    picture (2,)                                                     height and width, 224 where it is missing
 
 with ``bn.*`` a batch norm's weight, bias, running_mean and running_var, and ``dprelu.*`` bias_x, bias_y, neg_slope and
 pos_slope: ``slope * (x - bias_x) - bias_y``, the slope by the sign of ``x - bias_x``. Scales of binary weights and
@@ -22,9 +22,11 @@ A PokeConv, with x its input and r the block's, which the third one adds:
     t = bn(conv(sign(x), sign(w))) + fit(x) [+ fit(r)]
     y = out(dprelu(t) * gate(x))        gate(x) = relu6(fc2(relu(fc1(mean(x)))) + 3) / 6
 
-``fit`` averages neighbouring channels, or adds channels of zeros (x) or copies (r), and averages 3x3 pixels at stride 2.
+``fit`` averages neighbouring channels, or adds channels of zeros (x) or copies (r), and averages 3x3 pixels at stride
+2, the zeros around the picture counted.
 
-**Integers.** x, t and y are fixed-point on `STREAM` and saturate in `STREAM_BITS` bits, gates have `GATE`; sums are exact.
+**Integers.** x, t and y are fixed-point on `STREAM` and saturate in `STREAM_BITS` bits, gates have `GATE`; sums are
+exact.
 """
 
 from __future__ import annotations
@@ -169,7 +171,9 @@ def _fitted(b: Builder, name: str, x: str, outputs: int, extent: tuple[int, ...]
         more = x
         if not copies:  # a tensor of zeros, which both engines can make
             nought = np.zeros(inputs, np.int64)
-            more = scaled(b, f"{name}_zeros", x, Affine(nought, nought + STREAM.origin / STREAM.steps), (STREAM, STREAM), (0, 1))
+            more = scaled(
+                b, f"{name}_zeros", x, Affine(nought, nought + STREAM.origin / STREAM.steps), (STREAM, STREAM), (0, 1)
+            )
         x = b.add(f"{name}_channels", Concat(), x, *[more] * (outputs // inputs - 1))
     if extent != here:
         count *= 9
@@ -180,9 +184,7 @@ def _fitted(b: Builder, name: str, x: str, outputs: int, extent: tuple[int, ...]
     return scaled(b, f"{name}_mean", x, same, (STREAM.of_sum(count), STREAM), signed(STREAM_BITS))
 
 
-def _dprelu(
-    b: Builder, name: str, x: str, tensors: State, module: str, norm: Affine, grids: tuple[Grid, Grid]
-) -> str:
+def _dprelu(b: Builder, name: str, x: str, tensors: State, module: str, norm: Affine, grids: tuple[Grid, Grid]) -> str:
     """DPReLU of a batch norm of x, saturated."""
     keys = ("bias_x", "bias_y", "neg_slope", "pos_slope")
     bias_x, bias_y, below, above = (tensors.vector(len(norm.gain), module, key) for key in keys)
