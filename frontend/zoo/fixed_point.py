@@ -30,20 +30,24 @@ class Affine:
     offset: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
-    """What integers stand for: n is the real number ``(n + origin) / steps``.
+    """What integers stand for: n is the real number ``(n + origin) / steps``; the steps may differ by channel.
 
     An origin of 1/2 makes rounding down what rounding to the nearest is with 0: no real number changes sides of a
     multiple of ``1 / steps``, which a threshold may be.
     """
 
-    steps: float = 1.0
+    steps: float | Array = 1.0
     origin: float = 0.0
 
     def of_sum(self, count: int) -> Grid:
         """That of sums of ``count`` such integers, which stand for their mean."""
         return Grid(self.steps * count, self.origin * count)
+
+    def twice(self) -> Grid:
+        """That of channels next to a copy of themselves."""
+        return Grid(np.tile(self.steps, 2), self.origin)
 
 
 def signed(bits: int) -> tuple[int, int]:
@@ -60,21 +64,29 @@ def scaled(
     ModelError where a gain or offset leaves no room at all.
     """
     gain, offset = _integer_map(map_, grids)
-    type_ = b.types[x]
-    operand = type_.dtype.bits + (not type_.dtype.signed)
-    mul_bits = PORTS[1] if operand > PORTS[1] else PORTS[0]
-    largest = max(abs(type_.lo), abs(type_.hi))
-    with np.errstate(divide="ignore"):
-        room = (mul_bits - 1 - np.log2(np.abs(gain)), SUM_BITS - np.log2(largest * np.abs(gain) + np.abs(offset) + 1))
-    shift = min(int(np.floor(np.min(room) - 1e-9)), SUM_BITS - 1)
-    if shift < 1:
-        channel = int(np.argmin(np.min(room, axis=0)))
-        raise ModelError(
-            f"'{name}': a gain of {map_.gain[channel]:g} and an offset of {map_.offset[channel]:g} (channel {channel}) "
-            f"exceed {mul_bits}-bit multipliers: the batch norm is degenerate"
-        )
+    shift = _shift(name, b.types[x], map_, gain, offset)
     mul, add = (np.rint(v * 2.0**shift).astype(np.int64) for v in (gain, offset))
-    return b.add(name, MultiplyShift(shift, *(ends or _reached(gain, offset, type_))), x, mul=mul, add=add)
+    op = MultiplyShift(shift, *(ends or _reached(gain, offset, b.types[x])))
+    return b.add(name, op, x, mul=mul, add=add)
+
+
+def carried(
+    b: Builder, name: str, x: str, map_: Affine, grids: tuple[Grid, Grid], ends: tuple[int, int]
+) -> tuple[str, Grid]:
+    """`scaled` with its result's grid, whose steps take up what rounding the multipliers changes, so that nothing does.
+
+    The steps differ from those asked for by as much as multipliers are rounded.
+    """
+    gain, offset = _integer_map(map_, grids)
+    shift = _shift(name, b.types[x], map_, gain, offset)
+    mul = np.rint(gain * 2.0**shift)
+    kept = mul != 0
+    steps = grids[1].steps * np.where(kept, mul, 1) / np.where(kept, gain * 2.0**shift, 1)
+    target = Grid(steps, grids[1].origin)
+    _, offset = _integer_map(map_, (grids[0], target))
+    add = np.rint(offset * 2.0**shift)
+    op = MultiplyShift(shift, *ends)
+    return b.add(name, op, x, mul=mul.astype(np.int64), add=add.astype(np.int64)), target
 
 
 def bent(
@@ -116,6 +128,23 @@ def mean(b: Builder, name: str, x: str, grids: tuple[Grid, Grid], ends: tuple[in
         rows = 1
     x = b.add(f"{name}_sum", SumPool2d((rows, columns), (rows, columns)), x)
     return scaled(b, name, x, same, (grid.of_sum(rows * columns), grids[1]), ends)
+
+
+def _shift(name: str, x: TensorType, map_: Affine, gain: Array, offset: Array) -> int:
+    """The largest for ``gain`` and ``offset``, which are those of ``map_`` in integers."""
+    operand = x.dtype.bits + (not x.dtype.signed)
+    mul_bits = PORTS[1] if operand > PORTS[1] else PORTS[0]
+    largest = max(abs(x.lo), abs(x.hi))
+    with np.errstate(divide="ignore"):
+        room = (mul_bits - 1 - np.log2(np.abs(gain)), SUM_BITS - np.log2(largest * np.abs(gain) + np.abs(offset) + 1))
+    shift = min(int(np.floor(np.min(room) - 1e-9)), SUM_BITS - 1)
+    if shift < 1:
+        channel = int(np.argmin(np.min(room, axis=0)))
+        raise ModelError(
+            f"'{name}': a gain of {map_.gain[channel]:g} and an offset of {map_.offset[channel]:g} (channel {channel}) "
+            f"exceed {mul_bits}-bit multipliers: the batch norm is degenerate"
+        )
+    return shift
 
 
 def _integer_map(map_: Affine, grids: tuple[Grid, Grid]) -> tuple[Array, Array]:

@@ -6,8 +6,9 @@ convolutions follow, and a linear layer. A block whose first convolution has twi
 2, and its shortcut is average-pooled and doubled. Names are those of `frontend.zoo.fracbnn_state`.
 
 **Integers.** Bits, levels and gated sums are exact; gates become ``floor(3 * t)``, since sums count in thirds. What
-stands between two convolutions is float in the file and fixed-point here, on the grid `STREAM`, whose steps divide the
-edges of the levels, in `STREAM_BITS` bits. A half of a block is
+stands between two convolutions is float in the file and fixed-point here, in `STREAM_BITS` bits. Steps are those of
+`STREAM`, of which the levels' edges are multiples, but for the rounding of multipliers, which each channel's steps take
+up (`fixed_point.carried`). A half of a block is
 
     level = Thresholds(x)                                    to -1, -1/3, 1/3, 1
     sums  = GatedConv2d(level)
@@ -22,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.zoo.fixed_point import Affine, Grid, bent, mean, scaled, signed
+from frontend.zoo.fixed_point import Affine, Grid, bent, carried, mean, signed
 from frontend.zoo.fracbnn_state import Gated, blocks, half, matches, tensors_of
 from frontend.zoo.integers import Arrays, Builder, IntegerFamily, Integers
 from frontend.zoo.labels import cifar_labels
@@ -33,8 +34,9 @@ from ir.types import Array, DType, TensorType
 SIDE = 32
 SAME = (1, 1, 1, 1)
 
-STREAM = Grid(3 * 2.0**16, 0.5)
-STREAM_BITS = 24
+STREAM = Grid(3 * 2.0**18, 0.5)
+"""But for what `carried` changes."""
+STREAM_BITS = 26
 """They hold +-42: normalised activations lie far inside."""
 
 THIRDS = Grid(3.0)
@@ -56,14 +58,14 @@ def build(state: Arrays) -> Integers:
     stem = tensors.bits("conv1")
     x = thermometer(b, "input", stem.shape[1])
     x = b.add("conv1", Conv2d(padding=SAME), x, weights=stem)
-    x = scaled(b, "bn1", x, tensors.norm("bn1", len(stem)), (Grid(), STREAM), signed(STREAM_BITS))
+    x, grid = carried(b, "bn1", x, tensors.norm("bn1", len(stem)), (Grid(), STREAM), signed(STREAM_BITS))
     names = blocks(tensors)
     for block in names:
         for number in ("1", "2"):
-            x = _half(b, f"{block}_{number}", x, half(tensors, block, number, b.types[x].shape[0]))
+            x, grid = _half(b, f"{block}_{number}", x, grid, half(tensors, block, number, b.types[x].shape[0]))
     weights, bias = tensors.linear(b.types[x].shape[0], "linear")
     tensors.require_all_used()
-    x, dequantise = classifier(b, x, STREAM, weights, bias)
+    x, dequantise = classifier(b, x, grid, weights, bias)
     picture = Picture(width=SIDE, height=SIDE, order="rgb")
     description = f"FracBNN, {2 * len(names) + 2} layers, binary weights, fractional activations"
     head = ClassifierHead(cifar_labels(len(bias)))
@@ -111,20 +113,19 @@ def classifier(b: Builder, x: str, grid: Grid, weights: Array, bias: Array) -> t
     return x, Dequantise(1 / MEAN.steps, tuple(map(float, bias)), tuple(map(float, 1 / steps)))
 
 
-def _half(b: Builder, name: str, x: str, part: Gated) -> str:
+def _half(b: Builder, name: str, x: str, grid: Grid, part: Gated) -> tuple[str, Grid]:
     """One gated convolution on ``x``, its activation, the shortcut and the batch norm behind it."""
     channels = b.types[x].shape[0]
     stride = len(part.weights) // channels
-    edges = np.rint(np.array(LEVELS) * STREAM.steps).astype(np.int64)
-    level = b.add(f"{name}_level", Thresholds(), x, table=np.tile(edges, (channels, 1)), rising=np.ones(channels, int))
+    edges = np.rint(np.outer(np.ones(channels) * grid.steps, LEVELS)).astype(np.int64)
+    level = b.add(f"{name}_level", Thresholds(), x, table=edges, rising=np.ones(channels, np.int64))
     sums = gated(b, f"{name}_conv", level, part, stride)
-    shortcut, pixels = x, 1
     if stride == 2:
-        shortcut, pixels = b.add(f"{name}_pool", SumPool2d(), x), 4
-        shortcut = b.add(f"{name}_doubled", Concat(), shortcut, shortcut)
-    y = activation(b, f"{name}_act", sums, part, Grid(STREAM.steps * pixels))
-    total = b.add(f"{name}_add", Add(), y, shortcut)
-    return scaled(b, f"{name}_out", total, part.after, (STREAM.of_sum(pixels), STREAM), signed(STREAM_BITS))
+        x, grid = b.add(f"{name}_pool", SumPool2d(), x), grid.of_sum(4).twice()
+        x = b.add(f"{name}_doubled", Concat(), x, x)
+    y = activation(b, f"{name}_act", sums, part, Grid(grid.steps))
+    total = b.add(f"{name}_add", Add(), y, x)
+    return carried(b, f"{name}_out", total, part.after, (grid, STREAM), signed(STREAM_BITS))
 
 
 FAMILY = IntegerFamily("fracbnn", matches, build, "conv1, layer1.0.conv1 with a threshold, ..., linear")

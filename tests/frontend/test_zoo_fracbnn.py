@@ -19,7 +19,7 @@ from frontend.errors import ModelError
 from frontend.load import Model, load_model
 from frontend.zoo.fracbnn import MEAN, STREAM, STREAM_BITS
 from ir.executor import execute
-from ir.ops import GatedConv2d
+from ir.ops import GatedConv2d, MultiplyShift
 from ir.records import ClassifierHead
 from ir.types import Array
 from tests.frontend.seeded import State, fracbnn
@@ -55,28 +55,36 @@ def bits_of(picture: Array) -> Tensor:
 def assert_halves(state: State, model: Model, picture: Array, blocks: Sequence[str]) -> None:
     """Every part of the network on what the integers before it stand for."""
     values = execute(model.graph, {"input": picture})
+    steps: dict[str, Array] = {"mean": np.array(MEAN.steps)}
 
     def real(name: str) -> Tensor:
-        grid = MEAN if name == "mean" else STREAM
-        return torch.from_numpy((values[name] + grid.origin) / grid.steps)[None]
+        origin = MEAN.origin if name == "mean" else STREAM.origin
+        return torch.from_numpy((values[name] + origin) / steps[name].reshape(-1, 1, 1))[None]
 
-    def close(name: str, expected: Tensor) -> None:
-        limit = 2.0 ** (STREAM_BITS - 1) / STREAM.steps
-        error = (real(name) - expected.clamp(-limit, limit)).abs()
-        most, mean = (2**-10, 2**-11) if name == "mean" else (2**-10, 2**-16)
-        assert error.max() < most and error.mean() < mean, (name, float(error.max()), float(error.mean()))
+    def close(name: str, before: Array, gain: Array, expected: Tensor) -> None:
+        """Steps by what the multipliers are; ``before``: those of their operand."""
+        view = model.graph.view(name)
+        assert isinstance(view.op, MultiplyShift)
+        steps[name] = before * view.operands[1].constant / 2.0**view.op.shift / gain.astype(np.float64)
+        assert np.abs(steps[name] / STREAM.steps - 1).max() < 2**-14
+        limit = 2.0 ** (STREAM_BITS - 1) / STREAM.steps - 0.01
+        error = (real(name).clamp(-limit, limit) - expected.clamp(-limit, limit)).abs()
+        assert error.max() < 2**-14 and error.mean() < 2**-18, (name, float(error.max()), float(error.mean()))
 
     w = torch.from_numpy(np.sign(state["conv1_weight"]).astype(np.float64))
     gain, offset = (
         torch.from_numpy(state[f"bn1_{n}"].astype(np.float64)).reshape(-1, 1, 1) for n in ("weight", "bias")
     )
-    close("bn1", conv2d(bits_of(picture), w, None, 1, 1) * gain + offset)
+    close("bn1", np.array(1.0), state["bn1_weight"], conv2d(bits_of(picture), w, None, 1, 1) * gain + offset)
     before = "bn1"
     for block in blocks:
         for n in (1, 2):
-            close(f"{block}_{n}_out", half(state, block, n, real(before)))
-            before = f"{block}_{n}_out"
-    close("mean", real(before).mean((2, 3), keepdim=True))
+            name, gain_after = f"{block}_{n}_out", state[f"{block}_bn{n + 2}_weight"]
+            pooled = len(gain_after) > len(steps[before])
+            operand = np.tile(4 * steps[before], 2) if pooled else steps[before]
+            close(name, operand, gain_after, half(state, block, n, real(before)))
+            before = name
+    assert (real("mean") - real(before).mean((2, 3), keepdim=True)).abs().max() < 0.51 / MEAN.steps
     (name,) = model.graph.outputs
     record = model.frozen().dequantise[name]
     scores = values[name].flatten() * record.scale * np.array(record.gain) + np.array(record.bias)
