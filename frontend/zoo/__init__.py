@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontend.zoo import cnv, fracbnn, imagenet, mlperf_tiny, resnet, skynet, ultranet
+from frontend.zoo import cnv, fracbnn, fracbnn_imagenet, imagenet, mlperf_tiny, pokebnn, resnet, skynet, ultranet
 from frontend.zoo.entry import ZooEntry
 from frontend.zoo.integers import IntegerFamily
 
@@ -28,5 +28,5 @@ ENTRIES: Mapping[str, ZooEntry] = MappingProxyType(
 )
 
 FAMILIES: Mapping[str, IntegerFamily] = MappingProxyType(
-    {family.name: family for family in (cnv.FAMILY, fracbnn.FAMILY)}
+    {family.name: family for family in (cnv.FAMILY, fracbnn.FAMILY, fracbnn_imagenet.FAMILY, pokebnn.FAMILY)}
 )

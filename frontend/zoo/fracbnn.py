@@ -6,16 +6,16 @@ convolutions follow, and a linear layer. A block whose first convolution has twi
 2, and its shortcut is average-pooled and doubled. Names are those of `frontend.zoo.fracbnn_state`.
 
 **Integers.** Bits, levels and gated sums are exact; gates become ``floor(3 * t)``, since sums count in thirds. What
-stands between two convolutions is float in the file and fixed-point here: activations have `FRACTION` bits after the
-binary point and saturate in `STREAM` bits, PReLU's slopes have `SLOPE` bits after theirs. A half of a block is
+stands between two convolutions is float in the file and fixed-point here, in `STREAM_BITS` bits. Steps are those of
+`STREAM`, of which the levels' edges are multiples, but for the rounding of multipliers, which each channel's steps take
+up (`fixed_point.carried`). A half of a block is
 
-    level = Thresholds(x)                to -1, -1/3, 1/3, 1
+    level = Thresholds(x)                                    to -1, -1/3, 1/3, 1
     sums  = GatedConv2d(level)
-    t     = MultiplyShift(sums)          batch norm and RPReLU's first shift
-    y     = MultiplyShift(PRelu(t))      RPReLU's second shift
-    x     = MultiplyShift(y + x)         batch norm
+    y     = MultiplyShift(sums) + MultiplyShift(sums)        batch norm and RPReLU (`fixed_point.bent`)
+    x     = MultiplyShift(y + x)                             batch norm
 
-A pooled shortcut is a sum of four pixels: it, and the y that meets it, have two more bits.
+A pooled shortcut is a sum of four pixels: the y that meets it has two more bits.
 """
 
 from __future__ import annotations
@@ -23,51 +23,53 @@ from __future__ import annotations
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.zoo.fixed_point import Affine, fixed, scaled
-from frontend.zoo.fracbnn_state import Half, State, matches
+from frontend.zoo.fixed_point import Affine, Grid, bent, carried, mean, signed
+from frontend.zoo.fracbnn_state import Gated, blocks, half, matches, tensors_of
 from frontend.zoo.integers import Arrays, Builder, IntegerFamily, Integers
 from frontend.zoo.labels import cifar_labels
-from ir.ops import Add, Concat, Conv2d, GatedConv2d, MultiplyShift, PRelu, Sign, SumPool2d, Thresholds
+from ir.ops import Add, Concat, Conv2d, GatedConv2d, Sign, SumPool2d, Thresholds
 from ir.records import ClassifierHead, Dequantise, Picture
 from ir.types import Array, DType, TensorType
 
 SIDE = 32
 SAME = (1, 1, 1, 1)
 
-FRACTION = 10
-STREAM = 16
-SLOPE = 12
-WEIGHT = 8
-"""Bits of the linear layer's weights: symmetric, one scale for all."""
+STREAM = Grid(3 * 2.0**18, 0.5)
+"""But for what `carried` changes."""
+STREAM_BITS = 26
+"""They hold +-42: normalised activations lie far inside."""
 
-POOLED = 2
-"""Bits that the sum of 2x2 pixels adds."""
+THIRDS = Grid(3.0)
+"""Of gated sums."""
+LEVELS = (-2 / 3, 0.0, 2 / 3)
+"""Between the levels -1, -1/3, 1/3 and 1."""
+
+MEAN = Grid(2.0**10)
+MEAN_BITS = 16
+"""The linear layer's elements: what convolutions on vectors take."""
+WEIGHT_BITS = 8
+"""Of the linear layer: symmetric, one scale per class."""
 
 
 def build(state: Arrays) -> Integers:
     """The integer graph of a FracBNN. ModelError names the tensor that does not fit the family."""
-    tensors = State.of(state)
+    tensors = tensors_of(state)
     b = Builder({"input": TensorType.of_dtype((3, SIDE, SIDE), DType("uint", 8))})
     stem = tensors.bits("conv1")
     x = thermometer(b, "input", stem.shape[1])
     x = b.add("conv1", Conv2d(padding=SAME), x, weights=stem)
-    x = scaled(b, "bn1", x, tensors.norm("bn1", len(stem)), (0, FRACTION), STREAM)
-    blocks = tensors.blocks()
-    for block in blocks:
-        for half in ("1", "2"):
-            x = _half(b, f"{block}_{half}", x, tensors.half(block, half, b.types[x].shape[0]))
-    channels, side, _ = b.types[x].shape
-    weights, bias = tensors.linear(channels)
+    x, grid = carried(b, "bn1", x, tensors.norm("bn1", len(stem)), (Grid(), STREAM), signed(STREAM_BITS))
+    names = blocks(tensors)
+    for block in names:
+        for number in ("1", "2"):
+            x, grid = _half(b, f"{block}_{number}", x, grid, half(tensors, block, number, b.types[x].shape[0]))
+    weights, bias = tensors.linear(b.types[x].shape[0], "linear")
     tensors.require_all_used()
-    x = b.add("pool", SumPool2d((side, side), (side, side)), x)
-    mean = Affine(np.full(channels, 1 / side**2), np.zeros(channels))
-    x = scaled(b, "mean", x, mean, (FRACTION, FRACTION), STREAM)
-    steps = (2 ** (WEIGHT - 1) - 1) / np.abs(weights).max()
-    x = b.add("linear", Conv2d(), x, weights=np.rint(weights * steps).astype(np.int64)[:, :, None, None])
-    dequantise = {x: Dequantise(1 / (steps * 2.0**FRACTION), tuple(float(v) for v in bias))}
+    x, dequantise = classifier(b, x, grid, weights, bias)
     picture = Picture(width=SIDE, height=SIDE, order="rgb")
-    description = f"FracBNN, {2 * len(blocks) + 2} layers, binary weights, fractional activations"
-    return Integers(b.graph("fracbnn", x), dequantise, picture, ClassifierHead(cifar_labels(len(bias))), description)
+    description = f"FracBNN, {2 * len(names) + 2} layers, binary weights, fractional activations"
+    head = ClassifierHead(cifar_labels(len(bias)))
+    return Integers(b.graph("fracbnn", x), {x: dequantise}, picture, head, description)
 
 
 def thermometer(b: Builder, x: str, channels: int) -> str:
@@ -86,35 +88,44 @@ def thermometer(b: Builder, x: str, channels: int) -> str:
     return b.add("thermometer", Sign(), copies, threshold=np.tile(bounds, 3), rising=np.ones(channels, np.int64))
 
 
-def _half(b: Builder, name: str, x: str, part: Half) -> str:
+def gated(b: Builder, name: str, level: str, part: Gated, stride: int) -> str:
+    """The gated sums, in thirds, of levels 0..3; the kernel's size is that of its weights."""
+    size = part.weights.shape[2]
+    end = 2 * part.weights[0].size + 1  # beyond every sum: what lies further out opens or closes the gate for good
+    gate = np.clip(np.floor(3 * part.threshold), -end, end).astype(np.int64)
+    conv = GatedConv2d((stride, stride), (size // 2,) * 4)
+    return b.add(name, conv, level, weights=part.weights, threshold=gate)
+
+
+def activation(b: Builder, name: str, sums: str, part: Gated, grid: Grid) -> str:
+    """Batch norm and RPReLU of gated sums."""
+    norm = Affine(part.norm.gain, part.norm.offset + part.shift_x)
+    slopes = part.slope, np.ones(len(part.slope))
+    return bent(b, name, sums, norm, slopes, part.shift_y, (THIRDS, grid))
+
+
+def classifier(b: Builder, x: str, grid: Grid, weights: Array, bias: Array) -> tuple[str, Dequantise]:
+    """The mean of each channel and the linear layer on it; ``weights`` (classes, channels)."""
+    x = mean(b, "mean", x, (grid, MEAN), signed(MEAN_BITS))
+    largest = np.abs(weights).max(axis=1)
+    steps = signed(WEIGHT_BITS)[1] / np.where(largest > 0, largest, 1)
+    x = b.add("linear", Conv2d(), x, weights=np.rint(weights * steps[:, None]).astype(np.int64)[:, :, None, None])
+    return x, Dequantise(1 / MEAN.steps, tuple(map(float, bias)), tuple(map(float, 1 / steps)))
+
+
+def _half(b: Builder, name: str, x: str, grid: Grid, part: Gated) -> tuple[str, Grid]:
     """One gated convolution on ``x``, its activation, the shortcut and the batch norm behind it."""
     channels = b.types[x].shape[0]
     stride = len(part.weights) // channels
-    third = 2 ** (FRACTION + 1) // 3
-    table = np.tile([-third, 0, third + 1], (channels, 1))
-    level = b.add(f"{name}_level", Thresholds(), x, table=table, rising=np.ones(channels, np.int64))
-    conv = GatedConv2d((stride, stride), SAME)
-    end = 2 * part.weights[0].size + 1  # beyond every sum: what lies further out opens or closes the gate for good
-    gate = np.clip(np.floor(3 * part.threshold), -end, end).astype(np.int64)
-    sums = b.add(f"{name}_conv", conv, level, weights=part.weights, threshold=gate)
-    norm = Affine(part.norm.gain / 3, part.norm.offset + part.shift_x)
-    t = scaled(b, f"{name}_norm", sums, norm, (0, FRACTION), STREAM)
-    bent = b.add(f"{name}_prelu", PRelu(SLOPE), t, slope=fixed(f"{name}_prelu", part.slope, SLOPE))
-    shortcut, pooled = x, 0
+    edges = np.rint(np.outer(np.ones(channels) * grid.steps, LEVELS)).astype(np.int64)
+    level = b.add(f"{name}_level", Thresholds(), x, table=edges, rising=np.ones(channels, np.int64))
+    sums = gated(b, f"{name}_conv", level, part, stride)
     if stride == 2:
-        shortcut = b.add(f"{name}_pool", SumPool2d(), x)
-        shortcut, pooled = b.add(f"{name}_doubled", Concat(), shortcut, shortcut), POOLED
-    y = _shifted(b, f"{name}_shift", bent, part.shift_y, pooled)
-    total = b.add(f"{name}_add", Add(), y, shortcut)
-    return scaled(b, f"{name}_out", total, part.after, (FRACTION + pooled, FRACTION), STREAM)
-
-
-def _shifted(b: Builder, name: str, bent: str, shift_y: Array, pooled: int) -> str:
-    """The shifted result of PReLU, rounded to the bits of the stream and ``pooled`` more."""
-    ones, shift = np.ones(len(shift_y), np.int64), SLOPE - pooled
-    end = 1 << (STREAM + pooled - 1)
-    add = fixed(name, shift_y, FRACTION + SLOPE)
-    return b.add(name, MultiplyShift(shift, -end, end - 1), bent, mul=ones, add=add)
+        x, grid = b.add(f"{name}_pool", SumPool2d(), x), grid.of_sum(4).twice()
+        x = b.add(f"{name}_doubled", Concat(), x, x)
+    y = activation(b, f"{name}_act", sums, part, Grid(grid.steps))
+    total = b.add(f"{name}_add", Add(), y, x)
+    return carried(b, f"{name}_out", total, part.after, (grid, STREAM), signed(STREAM_BITS))
 
 
 FAMILY = IntegerFamily("fracbnn", matches, build, "conv1, layer1.0.conv1 with a threshold, ..., linear")

@@ -17,9 +17,9 @@ from torch.nn.functional import avg_pool2d, conv2d, prelu
 
 from frontend.errors import ModelError
 from frontend.load import Model, load_model
-from frontend.zoo.fracbnn import FRACTION, STREAM
+from frontend.zoo.fracbnn import MEAN, STREAM, STREAM_BITS
 from ir.executor import execute
-from ir.ops import GatedConv2d
+from ir.ops import GatedConv2d, MultiplyShift
 from ir.records import ClassifierHead
 from ir.types import Array
 from tests.frontend.seeded import State, fracbnn
@@ -55,29 +55,39 @@ def bits_of(picture: Array) -> Tensor:
 def assert_halves(state: State, model: Model, picture: Array, blocks: Sequence[str]) -> None:
     """Every part of the network on what the integers before it stand for."""
     values = execute(model.graph, {"input": picture})
+    steps: dict[str, Array] = {"mean": np.array(MEAN.steps)}
 
     def real(name: str) -> Tensor:
-        return torch.from_numpy(values[name] / 2.0**FRACTION)[None]
+        origin = MEAN.origin if name == "mean" else STREAM.origin
+        return torch.from_numpy((values[name] + origin) / steps[name].reshape(-1, 1, 1))[None]
 
-    def close(name: str, expected: Tensor) -> None:
-        limit = 2.0 ** (STREAM - 1 - FRACTION)
-        error = (real(name) - expected.clamp(-limit, limit)).abs()
-        assert error.max() < 0.02 and error.mean() < 0.001, (name, float(error.max()), float(error.mean()))
+    def close(name: str, before: Array, gain: Array, expected: Tensor) -> None:
+        """Steps by what the multipliers are; ``before``: those of their operand."""
+        view = model.graph.view(name)
+        assert isinstance(view.op, MultiplyShift)
+        steps[name] = before * view.operands[1].constant / 2.0**view.op.shift / gain.astype(np.float64)
+        assert np.abs(steps[name] / STREAM.steps - 1).max() < 2**-14
+        limit = 2.0 ** (STREAM_BITS - 1) / STREAM.steps - 0.01
+        error = (real(name).clamp(-limit, limit) - expected.clamp(-limit, limit)).abs()
+        assert error.max() < 2**-14 and error.mean() < 2**-18, (name, float(error.max()), float(error.mean()))
 
     w = torch.from_numpy(np.sign(state["conv1_weight"]).astype(np.float64))
     gain, offset = (
         torch.from_numpy(state[f"bn1_{n}"].astype(np.float64)).reshape(-1, 1, 1) for n in ("weight", "bias")
     )
-    close("bn1", conv2d(bits_of(picture), w, None, 1, 1) * gain + offset)
+    close("bn1", np.array(1.0), state["bn1_weight"], conv2d(bits_of(picture), w, None, 1, 1) * gain + offset)
     before = "bn1"
     for block in blocks:
         for n in (1, 2):
-            close(f"{block}_{n}_out", half(state, block, n, real(before)))
-            before = f"{block}_{n}_out"
-    close("mean", real(before).mean((2, 3), keepdim=True))
+            name, gain_after = f"{block}_{n}_out", state[f"{block}_bn{n + 2}_weight"]
+            pooled = len(gain_after) > len(steps[before])
+            operand = np.tile(4 * steps[before], 2) if pooled else steps[before]
+            close(name, operand, gain_after, half(state, block, n, real(before)))
+            before = name
+    assert (real("mean") - real(before).mean((2, 3), keepdim=True)).abs().max() < 0.51 / MEAN.steps
     (name,) = model.graph.outputs
     record = model.frozen().dequantise[name]
-    scores = values[name].flatten() * record.scale + np.array(record.bias)
+    scores = values[name].flatten() * record.scale * np.array(record.gain) + np.array(record.bias)
     weights, bias = (state[f"linear_{n}"].astype(np.float64) for n in ("weight", "bias"))
     got = weights @ real("mean").flatten().numpy() + bias
     assert np.abs(scores - got).max() < np.abs(weights).max() / 254 * real("mean").abs().sum()  # half a step a weight
@@ -139,7 +149,10 @@ def changed(name: str, value: Array | None) -> State:
     [
         (changed("layer2_0_bn4_bias", None), "'layer2_0_bn4_bias' is missing"),
         (changed("layer2_0_bn4_bias", np.ones(5)), "'layer2_0_bn4_bias' has shape (5,), needs (12,)"),
-        (changed("layer1_0_bn1_weight", np.full(6, 1e7)), "'layer1_0_1_norm': a gain of 3.33333e+06 and an offset of"),
+        (
+            changed("layer1_0_bn1_weight", np.full(6, 1e7)),
+            "'layer1_0_1_act_line': a gain of -9.22955e+06",
+        ),
         (changed("layer2_0_conv1_weight", np.ones((12, 5, 3, 3))), "needs 6 inputs and 6 or 12 outputs"),
         (changed("layer1_0_conv2_weight", np.zeros((6, 6, 3, 3))), "'layer1_0_conv2_weight' holds a 0"),
         (changed("conv1_weight", np.ones((6, 94, 3, 3))), "94 input channels, which are no thermometer code"),
@@ -147,7 +160,10 @@ def changed(name: str, value: Array | None) -> State:
         (changed("downsample_weight", np.ones(3)), "'downsample_weight' is unknown"),
         (changed("layer4_0_conv1_weight", np.ones((6, 6, 3, 3))), "blocks are left out before 'layer4_0'"),
         (changed("layer2_0_conv3_weight", np.ones((12, 12, 3, 3))), "'layer2_0_conv3_weight' is unknown"),
-        (changed("layer1_0_rprelu1_prelu_weight", np.full(6, 1e9)), "'layer1_0_1_prelu': 1e+09 with 12 bits after"),
+        (
+            changed("layer1_0_rprelu1_prelu_weight", np.full(6, 1e9)),
+            "(channel 1) exceed 27-bit multipliers",
+        ),
         (changed("linear_bias", np.ones(0)), "'linear_bias' is empty"),
     ],
 )
