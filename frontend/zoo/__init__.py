@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontend.zoo import cnv, fracbnn, imagenet, mlperf_tiny, resnet, skynet, ultranet
+from frontend.zoo import cnv, fracbnn, imagenet, mlperf_sound, mlperf_tiny, resnet, skynet, ultranet
 from frontend.zoo.entry import ZooEntry
 from frontend.zoo.integers import IntegerFamily
 
@@ -22,6 +22,7 @@ ENTRIES: Mapping[str, ZooEntry] = MappingProxyType(
             *resnet.ENTRIES,
             *skynet.ENTRIES,
             *mlperf_tiny.ENTRIES,
+            *mlperf_sound.ENTRIES,
             *imagenet.ENTRIES,
         )
     }
