@@ -54,8 +54,9 @@ def shapes_of(program: ExportedProgram, graph: Graph) -> dict[str, tuple[int, ..
     """The shapes that the inputs and outputs of a program's graph have in the program, batch included."""
     signature = program.graph_signature
     values = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
-    named = (*zip(graph.inputs, signature.user_inputs, strict=True), *zip(graph.outputs, signature.user_outputs, strict=True))
-    return {name: tuple(int(n) for n in values[str(made)].shape) for name, made in named}
+    made = (*signature.user_inputs, *signature.user_outputs)
+    named = zip((*graph.inputs, *graph.outputs), made, strict=True)
+    return {name: tuple(int(n) for n in values[str(value)].shape) for name, value in named}
 
 
 def _convolution(b: Builder, node: FxNode) -> Imported:
