@@ -16,7 +16,7 @@ from ir.ops import Affine, Op, Scaled
 from ir.records import Picture
 from ir.types import Array, DType, TensorType
 
-INPUT_IMAGE = "input"
+INPUT = "input"
 
 Imported = tuple[Op, tuple[str, ...]] | str
 """An operator and its operands; or the tensor that the result already is."""
@@ -33,22 +33,30 @@ class Builder:
     nodes: list[Node] = field(default_factory=list)
     names: dict[FxNode, str] = field(default_factory=dict)
 
-    def add_input(self, node: FxNode, picture: Picture) -> None:
+    def add_input(self, node: FxNode, picture: Picture | None) -> None:
+        """The input of the program: a picture, or else a plain tensor of real values."""
         shape = tuple(int(n) for n in node.meta["val"].shape)
         if self.inputs:
-            raise ModelError(f"{self.graph}: input '{node.name}': one picture input is supported, this is a second")
+            raise ModelError(f"{self.graph}: input '{node.name}': one input is supported, this is a second")
+        if picture is None:
+            if len(shape) not in (2, 4) or shape[0] != 1:
+                raise ModelError(f"{self.graph}: input '{node.name}' has shape {shape}, needs (1, C) or (1, C, H, W)")
+            extents = shape[1:] if len(shape) == 4 else (shape[1], 1, 1)
+            self.inputs[INPUT] = TensorType.of_dtype(extents, DType("float", 64))
+            self.names[node] = INPUT
+            return
         if len(shape) != 4 or shape[0] != 1 or shape[2:] != (picture.height, picture.width):
             raise ModelError(
                 f"{self.graph}: input '{node.name}' has shape {shape}, needs (1, C, {picture.height}, {picture.width})"
             )
-        self.inputs[INPUT_IMAGE] = TensorType.of_dtype(shape[1:], DType("uint", 8))
-        self.names[node] = INPUT_IMAGE + ".scaled"
-        self.nodes.append(Node(INPUT_IMAGE + ".scaled", Scaled(picture.steps), (INPUT_IMAGE,)))
+        self.inputs[INPUT] = TensorType.of_dtype(shape[1:], DType("uint", 8))
+        self.names[node] = INPUT + ".scaled"
+        self.nodes.append(Node(INPUT + ".scaled", Scaled(picture.steps), (INPUT,)))
         if picture.mean:
             scale = 1 / np.asarray(picture.std, np.float64)
             offset = -np.asarray(picture.mean, np.float64) * scale
-            self.names[node] = INPUT_IMAGE + ".normalised"
-            operands = (INPUT_IMAGE + ".scaled", *self.constants_of(self.names[node], scale=scale, offset=offset))
+            self.names[node] = INPUT + ".normalised"
+            operands = (INPUT + ".scaled", *self.constants_of(self.names[node], scale=scale, offset=offset))
             self.nodes.append(Node(self.names[node], Affine(), operands))
 
     def add_call(self, node: FxNode) -> None:

@@ -23,9 +23,9 @@ from ir.records import Picture
 from ir.types import Array
 
 
-def import_program(program: ExportedProgram, name: str, picture: Picture) -> Graph:
+def import_program(program: ExportedProgram, name: str, picture: Picture | None) -> Graph:
     """The float graph of a one-input program. Its input becomes the uint8 picture, divided by ``picture.steps``, less
-    ``picture.mean``, divided by ``picture.std``.
+    ``picture.mean``, divided by ``picture.std``; or, without one, a tensor of reals.
 
     Raises ModelError naming node and operator for what has no counterpart.
     """
@@ -48,6 +48,15 @@ def import_program(program: ExportedProgram, name: str, picture: Picture) -> Gra
     used = {i for node in builder.nodes for i in node.inputs}
     constants = {k: v for k, v in builder.constants.items() if k in used}
     return Graph(name, builder.inputs, tuple(builder.nodes), outputs, constants).verify()
+
+
+def shapes_of(program: ExportedProgram, graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The shapes that the inputs and outputs of a program's graph have in the program, batch included."""
+    signature = program.graph_signature
+    values = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
+    made = (*signature.user_inputs, *signature.user_outputs)
+    named = zip((*graph.inputs, *graph.outputs), made, strict=True)
+    return {name: tuple(int(n) for n in values[str(value)].shape) for name, value in named}
 
 
 def _convolution(b: Builder, node: FxNode) -> Imported:

@@ -17,12 +17,12 @@ from torch.export import ExportedProgram
 from frontend.archive import is_archive, load_program
 from frontend.checkpoint import StateDict, load_state_dict
 from frontend.errors import ModelError
-from frontend.importer import import_program
+from frontend.importer import import_program, shapes_of
 from frontend.lower.freeze import Frozen, freeze
 from frontend.onnx.importer import InputType, import_onnx
 from frontend.zoo import ENTRIES, FAMILIES, IntegerFamily, ZooEntry
 from ir.graph import Graph
-from ir.records import Dequantise, Head, Picture
+from ir.records import HEADS, Dequantise, Head, Picture
 from ir.types import Array
 
 NOT_READ: Mapping[str, str] = {
@@ -87,7 +87,9 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
         program = _exported(entry, _filled(path, entry, state))
         recognised = f"recognised as '{entry.name}' ({entry.description}) by its keys and shapes"
         origin = f"architecture '{arch}'" if arch else recognised
-    return Model(import_program(program, entry.name, entry.picture), entry.picture, entry.head, origin)
+    graph = import_program(program, entry.name, entry.picture)
+    shapes = {} if entry.picture else shapes_of(program, graph)
+    return Model(graph, entry.picture, entry.head, origin, shapes)
 
 
 def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:
@@ -192,7 +194,8 @@ def _entry_by_name(arch: str) -> ZooEntry:
 
 
 def _entry_of_file(arch: str) -> ZooEntry:
-    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and ``head``."""
+    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and ``head_record``,
+    or ``input_shape`` where the input is a plain tensor."""
     file, _, name = arch.rpartition(":")
     path = Path(file)
     if not path.is_file():
@@ -217,10 +220,14 @@ def _entry_of_file(arch: str) -> ZooEntry:
     twin = next((e for e in ENTRIES.values() if not _differences(e.shapes(), made.state_dict())), None)
     picture = getattr(made, "picture", twin.picture if twin else None)
     head = getattr(made, "head_record", twin.head if twin else None)
+    plain = getattr(made, "input_shape", twin.input_shape if twin and not twin.picture else None)
+    if picture is None and isinstance(plain, tuple) and isinstance(head, Head | None):
+        return ZooEntry(name, lambda: made, plain, None, head, f"from {path.name}")
     if not isinstance(picture, Picture) or not isinstance(head, Head):
         raise ModelError(
             f"--arch {arch}: the module needs attributes 'picture' (ir.records.Picture) and 'head_record' "
-            "(ir.records.YoloHead, AnchorHead or ClassifierHead): they say what its input and output mean"
+            f"({', '.join(class_.__name__ for class_ in HEADS.values())} of ir.records): they say what its input and "
+            "output mean; a network of a plain tensor needs 'input_shape', a tuple"
         )
     shape = (1, 3, picture.height, picture.width)
     return ZooEntry(name, lambda: made, shape, picture, head, f"from {path.name}")

@@ -115,7 +115,10 @@ def _quantised(model: Model, calibration: Calibration, progress: Progress) -> Mo
     inputs = calibration.inputs(model)
     recipe = calibration.recipe
     progress(f"quantising to W{recipe.weight_bits}A{recipe.activation_bits} by {len(inputs)} inputs")
-    return replace(model, graph=post_training(to_single(model.graph), inputs, recipe))
+    graph = post_training(to_single(model.graph), inputs, recipe)
+    renamed = dict(zip(model.graph.outputs, graph.outputs, strict=True))
+    shapes = {renamed.get(name, name): shape for name, shape in model.shapes.items()}
+    return replace(model, graph=graph, shapes=shapes)
 
 
 def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:

@@ -45,12 +45,13 @@ class Calibration:
         if more:
             raise ModelError(f"{model.graph.name}: quantisation takes networks of one input, this has {1 + len(more)}")
         values = list(self._photos(model)) if self.source.is_dir() else list(_arrays(self.source))
+        inner = model.shapes.get(name, ())[1:]
         for value in values:
-            if value.shape != type_.shape:
+            if value.shape not in (type_.shape, inner):
                 raise InputError(f"{self.source}: inputs have shape {value.shape}, the network needs {type_.shape}")
         if not values:
             raise InputError(f"{self.source}: holds no photos ({', '.join(sorted(PHOTOS))})")
-        return [{name: value} for value in values]
+        return [{name: value.reshape(type_.shape)} for value in values]
 
     def _photos(self, model: Model) -> Iterator[Array]:
         if model.picture is None:

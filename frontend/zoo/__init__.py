@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from frontend.zoo import cnv, fracbnn, fracbnn_imagenet, imagenet, mlperf_tiny, pokebnn, resnet, skynet, ultranet
+from frontend.zoo import (
+    cnv,
+    fracbnn,
+    fracbnn_imagenet,
+    imagenet,
+    mlperf_sound,
+    mlperf_tiny,
+    pokebnn,
+    resnet,
+    skynet,
+    ultranet,
+)
 from frontend.zoo.entry import ZooEntry
 from frontend.zoo.integers import IntegerFamily
 
@@ -22,6 +33,7 @@ ENTRIES: Mapping[str, ZooEntry] = MappingProxyType(
             *resnet.ENTRIES,
             *skynet.ENTRIES,
             *mlperf_tiny.ENTRIES,
+            *mlperf_sound.ENTRIES,
             *imagenet.ENTRIES,
         )
     }

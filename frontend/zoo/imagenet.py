@@ -8,7 +8,7 @@ from functools import partial
 from torch import nn
 
 from frontend.zoo.densenet import DenseNet
-from frontend.zoo.entry import ZooEntry
+from frontend.zoo.entry import ZooEntry, classes_of
 from frontend.zoo.mobilenet_v2 import MobileNetV2
 from frontend.zoo.resnet_imagenet import BLOCKS, resnet
 from ir.records import ClassifierHead, Picture
@@ -20,7 +20,7 @@ HEAD = ClassifierHead(tuple(f"class {n}" for n in range(1000)))
 
 
 def _entry(name: str, factory: Callable[..., nn.Module], classes: str) -> ZooEntry:
-    return ZooEntry(name, factory, (1, 3, SIDE, SIDE), PICTURE, HEAD, "classifier, float32", classes)
+    return ZooEntry(name, factory, (1, 3, SIDE, SIDE), PICTURE, HEAD, "classifier, float32", classes_of(classes))
 
 
 ENTRIES = (

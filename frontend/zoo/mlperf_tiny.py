@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from frontend.zoo.entry import ZooEntry
+from frontend.zoo.entry import ZooEntry, classes_of
 from frontend.zoo.resnet import CIFAR10
 from ir.records import ClassifierHead, Picture
 
@@ -96,7 +96,7 @@ ENTRIES = (
         Picture(32, 32, "rgb", mean=HALF, std=HALF),
         ClassifierHead(CIFAR10),
         "MLPerf Tiny's image classifier, float32",
-        classes="net.8.weight",
+        fit=classes_of("net.8.weight"),
     ),
     ZooEntry(
         "mobilenet_v1_025",
@@ -105,6 +105,6 @@ ENTRIES = (
         Picture(96, 96, "rgb", mean=HALF, std=HALF),
         ClassifierHead(("no person", "person")),
         "MLPerf Tiny's visual wake words, float32",
-        classes="net.83.weight",
+        fit=classes_of("net.83.weight"),
     ),
 )

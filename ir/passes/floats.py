@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ir.ops import (
     Sigmoid,
     SumPool2d,
 )
-from ir.types import Array
+from ir.types import Array, DType
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,10 @@ def _is_flat(node: Node) -> bool:
 
 @dataclass(frozen=True)
 class SinglePrecision:
-    """Constants rounded to float32, once; results are float32 then."""
+    """Constants rounded to float32, once, and inputs of reals in float32; results are float32 then."""
 
     def __call__(self, graph: Graph) -> Graph:
         single = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in graph.constants.items()}
-        return graph.with_nodes(graph.nodes, single)
+        wide = DType("float", 64)
+        inputs = {k: replace(t, dtype=DType("float", 32)) if t.dtype == wide else t for k, t in graph.inputs.items()}
+        return replace(graph, inputs=inputs).with_nodes(graph.nodes, single)
