@@ -45,6 +45,7 @@ INCLUDED = {
         "hck_few_rvv_wide.inc",
     ),
     "hck_full.c": ("hck_full.h",),
+    "hck_real.c": ("hck_real.h",),
     "hck_requantise.c": ("hck_narrow.h", "hck_requantise_rvv.inc"),
     "hck_sparse.c": ("hck_sparse.h",),
     "hck_sparse_rvv.c": ("hck_sparse_rvv_all.inc", "hck_sparse_rvv.inc"),

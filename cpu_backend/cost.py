@@ -35,6 +35,7 @@ from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
 from cpu_backend.emit.full import Scheme as FullScheme
 from cpu_backend.emit.full import full_scheme
+from cpu_backend.emit.reals import real_cycles
 from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import I16, WHOLE_SUM
@@ -192,6 +193,8 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     every product. The one for bits needs Zvbb.
     """
     forms = [layer]
+    if layer.is_fallback:
+        return layer
     if cpu.vlen and _prunable(layer):
         forms.append(replace(layer, pruned=True))
     if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
@@ -202,7 +205,7 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 def shared(layer: Layer, cpu: Cpu) -> Layer:
     """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
     threads = threads_of(cpu)
-    if threads == 1 or not layer.y.dtype.is_integer:  # float kernels know no tiles yet
+    if threads == 1 or layer.is_fallback or not layer.y.dtype.is_integer:  # float kernels know no tiles yet
         return layer
     split = replace(layer, threads=threads)
     return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
@@ -216,6 +219,8 @@ def _prunable(layer: Layer) -> bool:
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     """Cycles per frame, from the layer's start to its end."""
+    if layer.is_fallback:
+        return round(real_cycles(layer))
     cycles = _node_cycles if layer.y.dtype.is_integer else _float_cycles
     work = sum(cycles(layer, view, cpu) for view in layer.nodes)
     tiles = tiles_of(layer)

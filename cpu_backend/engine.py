@@ -8,7 +8,7 @@ from typing import Literal
 
 from cpu_backend.codegen import generate
 from cpu_backend.cost import cheapest, shared
-from cpu_backend.emit import Destination, emit, identifier, rules_for
+from cpu_backend.emit import RULES, Destination, emit, identifier, rules_for
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import word_of
@@ -44,8 +44,8 @@ class CpuEngine:
         if type(node.op) not in rules:
             known = ", ".join(sorted(op.__name__ for op in rules))
             return Reason(f"{type(node.op).__name__} has no CPU kernel (there are kernels for {known})")
-        if not node.type.dtype.is_integer and target.cpu.isa == "rv32im":
-            return Reason("float32 needs a processor with floating point, which rv32im has not")
+        if rules is not RULES and target.cpu.isa == "rv32im":
+            return Reason("computing with floats needs a processor with floating point, which rv32im has not")
         run_time = [operand.type for operand in node.operands if operand.value is None]
         for type_ in (*run_time, node.type):
             try:

@@ -7,6 +7,7 @@ from math import prod
 
 from cpu_backend.emit.convolution import is_depthwise
 from cpu_backend.emit.floats import weights_of
+from cpu_backend.emit.reals import real_cycles
 from cpu_backend.layers import Layer
 from ir.graph import NodeView
 from ir.ops import (
@@ -83,6 +84,8 @@ def float_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
         return _conv_cycles(layer, view, cpu) * scale
     if view is not layer.first:
         return view.type.elements * ENDING * scale
+    if type(view.op) not in VECTOR_ELEMENT:
+        return real_cycles(layer)
     unit = UNITS.get(type(view.op))
     each = (VECTOR_ELEMENT if vector else SCALAR_ELEMENT)[type(view.op)]
     return view.type.elements * (unit(view) if unit else 1) * each * scale

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cpu_backend.variants import Variant
 from ir.graph import Graph, NodeView
+from ir.kinds import is_fallback
 from ir.ops import (
     Add,
     Affine,
@@ -60,6 +61,11 @@ class Layer:
         return self.nodes[-1].type
 
     @property
+    def is_fallback(self) -> bool:
+        """Whether it computes in reals, in a network of integers."""
+        return is_fallback(self.first)
+
+    @property
     def title(self) -> str:
         return " -> ".join(f"{type(view.op).__name__} {view.name}" for view in self.nodes)
 
@@ -85,7 +91,9 @@ def layers_of(graph: Graph) -> tuple[Layer, ...]:
         if node.name in taken:
             continue
         chain = [graph.view(node.name)]
-        if not chain[0].type.dtype.is_integer:
+        if is_fallback(chain[0]):
+            pass
+        elif not chain[0].type.dtype.is_integer:
             chain += _float_chain(graph, chain[0])
         elif isinstance(node.op, (Conv2d, GatedConv2d)):
             successor = _sole_reader(graph, chain[-1].name)

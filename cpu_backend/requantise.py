@@ -159,6 +159,7 @@ KERNEL_TYPES = {
     "int16": "HCK_I16",
     "int32": "HCK_I32",
     "float32": "HCK_F32",
+    "float64": "HCK_F64",
 }
 
 
@@ -168,5 +169,5 @@ def kernel_type(type_: TensorType) -> str:
     if name == "uint32" and type_.hi <= I32[1]:
         name = "int32"  # the same bytes
     if name not in KERNEL_TYPES:
-        raise OperatorError(f"has a tensor {type_}; the kernels hold integers of up to 32 bits and float32")
+        raise OperatorError(f"has a tensor {type_}; the kernels hold integers of up to 32 bits and floats")
     return KERNEL_TYPES[name]

@@ -54,9 +54,11 @@ class Model:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     dequantise: Mapping[str, Dequantise] | None = None
 
-    def frozen(self) -> Frozen:
-        """The integer network. Raises ModelError where a value has no integer form."""
-        return freeze(self.graph) if self.dequantise is None else Frozen(self.graph, self.dequantise)
+    def frozen(self, fallback: bool = False) -> Frozen:
+        """The integer network; with ``fallback`` what has no integer form is computed in reals between integers.
+        Raises ModelError where a value has neither form."""
+        whole = self.dequantise is not None
+        return Frozen(self.graph, self.dequantise or {}) if whole else freeze(self.graph, fallback=fallback)
 
 
 def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) -> Model:

@@ -44,6 +44,7 @@ from partition.pareto import front as pareto_front
     "--calibration", type=click.Path(path_type=Path), metavar="INPUTS",
     help="By which to choose its ranges: a folder of photos, or a .npy or .npz of inputs.",
 )  # fmt: skip
+@click.option("--fallback", is_flag=True, help="Operators without an integer form run in floats on the CPU.")
 @click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
     "--tuning", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER",
@@ -81,6 +82,7 @@ def command(
     labels: Path | None,
     quantise: str | None,
     calibration: Path | None,
+    fallback: bool,
     thresholds: bool,
     tuning: Path | None,
     checks: tuple[Path, ...],
@@ -96,7 +98,7 @@ def command(
         if calibration and not quantise:
             raise ModelError("--calibration needs --quantise")
         shown = Calibration.parse(quantise, calibration) if quantise else None
-        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown)
+        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown, fallback)
         return _compile(model, board, output, options, checks, expected, exports, objective, pareto, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)

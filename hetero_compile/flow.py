@@ -24,7 +24,7 @@ from host.manifest import Board, Manifest, Region, Stage, Tensor
 from host.package import Package, write_package
 from ir.engine import Artifact, BuildingEngine, Engine, Reason
 from ir.graph import Graph
-from ir.kinds import Kind, kind_of
+from ir.kinds import Kind, is_fallback, kind_of
 from ir.ops import MultiplyShift, Sign, Thresholds
 from ir.passes.addends import FoldAddends
 from ir.passes.base import Pass, run_passes
@@ -51,7 +51,7 @@ class Options:
     for the accelerator's regions, for when it fails. ``inputs``: what integers those of an ONNX file are, as
     ``[NAME=]TYPE[/STEPS]``. ``labels``: names of the scores that a classifier's output holds. ``tuning``: a folder of
     hetero-tune's, whose measurements count before the shipped ones. ``calibration``: how to quantise a network of
-    floats, and by which inputs."""
+    floats, and by which inputs. ``fallback``: operators without an integer form run in floats on the CPU."""
 
     arch: str | None = None
     thresholds: bool = False
@@ -60,6 +60,7 @@ class Options:
     labels: tuple[str, ...] = ()
     tuning: Path | None = None
     calibration: Calibration | None = None
+    fallback: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,11 @@ def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model
         progress(f"{model.origin}; no quantisers: float32, on the CPU")
         return model, Frozen(to_single(model.graph), {})
     progress(f"{model.origin}; freezing to integers")
-    frozen = model.frozen()
+    frozen = model.frozen(options.fallback)
+    left = [view.name for view in frozen.graph.views() if is_fallback(view)]
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        progress(f"float fallback on the CPU, no integer form: {', '.join(left[:3])}{more}")
     return model, replace(frozen, graph=run_passes(frozen.graph, passes(options)))
 
 

@@ -18,20 +18,26 @@ from ir.graph import Graph, Node
 from ir.ops import (
     Add,
     Affine,
+    Arithmetic,
     AveragePool2d,
     Clip,
     Concat,
     Conv2d,
+    Curve,
     DepthToSpace,
+    Interpolate,
     MaxPool2d,
     Multiply,
     Op,
     Pad,
     PRelu,
+    Reduce,
     Reshape,
     Sigmoid,
+    Slice,
     Softmax,
     SpaceToDepth,
+    Transpose,
     Upsample,
 )
 from ir.ops.base import per_channel
@@ -113,21 +119,51 @@ def _softmax(op: Op, x: Sequence[Array], error: Errors, y: Array) -> Array:
     return np.asarray(inherited + (8 + y.shape[0]) * UNIT * y + np.finfo(np.float32).tiny)
 
 
+def _curve(op: Op, x: Sequence[Array], error: Errors, y: Array) -> Array:
+    """What the function makes of values at both ends of what the operand may be."""
+    reach = DEVIATIONS * error[0]
+    ends = [np.abs(op.evaluate([x[0] + side]) - y) for side in (reach, -reach)]
+    return np.asarray(np.maximum(*ends) / DEVIATIONS + UNIT * np.abs(y) + np.finfo(np.float32).tiny)
+
+
+def _arithmetic(op: Op, x: Sequence[Array], error: Errors, y: Array) -> Array:
+    assert isinstance(op, Arithmetic)
+    a, b = (np.abs(v) for v in x)
+    if op.name == "multiply":
+        inherited = b * error[0] + a * error[1]
+    elif op.name == "divide":
+        inherited = (error[0] + np.abs(y) * error[1]) / b
+    else:
+        inherited = error[0] + error[1]
+    return np.asarray(inherited + UNIT * np.abs(y))
+
+
+def _rounded(op: Op, x: Sequence[Array], error: Errors, y: Array) -> Array:
+    """Summed in binary64 and rounded once."""
+    return np.asarray(op.evaluate(error) + UNIT * np.abs(y))
+
+
 RULES: Mapping[type[Op], Rule] = {
     Add: _add,
     Affine: _affine,
+    Arithmetic: _arithmetic,
     AveragePool2d: _mean,
     Clip: _clip,
     Concat: _moved,
     Conv2d: _convolution,
+    Curve: _curve,
     DepthToSpace: _moved,
+    Interpolate: _rounded,
+    Reduce: _rounded,
     Reshape: _moved,
     MaxPool2d: _moved,
     Multiply: _multiply,
     PRelu: _prelu,
     Pad: _moved,
     Sigmoid: _sigmoid,
+    Slice: _moved,
     Softmax: _softmax,
     SpaceToDepth: _moved,
+    Transpose: _moved,
     Upsample: _moved,
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ir.engine import Candidate, Engine
 from ir.graph import Graph
+from ir.kinds import is_fallback
 from ir.target import Resources
 from partition.plan import Decision
 from partition.problem import Outcome, Placed, Problem
@@ -34,6 +35,8 @@ def why_not(problem: Problem, solution: Solution, node: str) -> str:
 
     The other nodes keep their candidates; in the best placement they are no larger than its time asks for.
     """
+    if is_fallback(problem.graph.view(node)):
+        return "float fallback: no integer form, computed in binary64 on the CPU"
     if not problem.graph.types[node].dtype.is_integer:
         return "float32 runs on the CPU"
     if problem.target.fabric is None:

@@ -13,6 +13,7 @@ from cpu_backend.emit.floats import FLOAT_RULES
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
 from cpu_backend.emit.pooling import pool
+from cpu_backend.emit.reals import REAL_RULES
 from cpu_backend.emit.rows import matmul, rms_norm, softmax
 from cpu_backend.emit.scalar import conv, conv_scheme
 from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv
@@ -20,8 +21,10 @@ from cpu_backend.emit.spread import CALL, spread
 from cpu_backend.emit.volume import cut, lookup, pad, reshape, transpose
 from cpu_backend.layers import Layer
 from ir.graph import NodeView
+from ir.kinds import is_fallback
 from ir.ops import (
     Add,
+    Arithmetic,
     Clip,
     Concat,
     Conv2d,
@@ -79,12 +82,14 @@ RULES: Mapping[type[Op], Rule] = {
     Transpose: transpose,
     Upsample: upsample,
 }
-CONSTANTS_ALLOWED: tuple[type[Op], ...] = (Add, Concat, Multiply)
+CONSTANTS_ALLOWED: tuple[type[Op], ...] = (Add, Arithmetic, Concat, Multiply)
 """Operators whose rule looks for itself whether the first operand is a constant."""
 
 
 def rules_for(node: NodeView) -> Mapping[type[Op], Rule]:
-    """The rules of integer operators, or of those that give floats."""
+    """The rules of integer operators, of those that give floats, or of the fallback."""
+    if is_fallback(node):
+        return REAL_RULES
     return RULES if node.type.dtype.is_integer else FLOAT_RULES
 
 

@@ -12,7 +12,7 @@ from cpu_backend.tiles import Tiles, row_tiles, rows
 from ir.ops.base import need
 from ir.types import Array, TensorType
 
-ELEMENT_BYTES = {"HCK_U8": 1, "HCK_I8": 1, "HCK_U16": 2, "HCK_I16": 2, "HCK_I32": 4, "HCK_F32": 4}
+ELEMENT_BYTES = {"HCK_U8": 1, "HCK_I8": 1, "HCK_U16": 2, "HCK_I16": 2, "HCK_I32": 4, "HCK_F32": 4, "HCK_F64": 8}
 
 Fields = Mapping[str, int | str]
 """A kernel's record: field -> number or C expression."""

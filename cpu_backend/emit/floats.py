@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from cpu_backend.emit import reals
 from cpu_backend.emit.base import Destination, Fields, LayerCode, array, extents, function, pixels_of, record
 from cpu_backend.emit.convolution import BLOCK, is_depthwise, scratch_check
 from cpu_backend.emit.movement import concat, depth_to_space, space_to_depth, upsample
@@ -16,21 +17,27 @@ from ir.layouts import pixels_first
 from ir.ops import (
     Add,
     Affine,
+    Arithmetic,
     AveragePool2d,
     Clip,
     Concat,
     Conv2d,
+    Curve,
     DepthToSpace,
+    Interpolate,
     MaxPool2d,
     Multiply,
     Op,
     Pad,
     Pool,
     PRelu,
+    Reduce,
     Reshape,
     Sigmoid,
+    Slice,
     Softmax,
     SpaceToDepth,
+    Transpose,
     Upsample,
 )
 from ir.ops.base import need
@@ -219,7 +226,9 @@ def pad_fields(layer: Layer) -> dict[str, int]:
 
 
 def flatten(layer: Layer, name: str, to: Destination) -> LayerCode:
-    need(layer.y.shape[1:] == (1, 1), f"reshapes floats to {layer.y.shape} (there is a kernel for a single pixel)")
+    """To a single pixel; any other shape by reference code."""
+    if layer.y.shape[1:] != (1, 1):
+        return reals.reshape(layer, name, to)
     pixels, channels = pixels_of(layer.x)
     body = [f"hck_f32_flatten(x, y, {pixels}, {channels});"]
     return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=POOL)
@@ -236,18 +245,24 @@ def curve(layer: Layer, name: str, to: Destination) -> LayerCode:
 FLOAT_RULES: Mapping[type[Op], FloatRule] = {
     Add: pair,
     Affine: rows,
+    Arithmetic: reals.couple,
     AveragePool2d: pool,
     Clip: rows,
     Concat: concat,
     Conv2d: conv,
+    Curve: reals.curve,
     DepthToSpace: depth_to_space,
+    Interpolate: reals.interpolate,
     Reshape: flatten,
     MaxPool2d: pool,
     Multiply: pair,
     PRelu: rows,
     Pad: pad,
+    Reduce: reals.reduce,
     Sigmoid: curve,
+    Slice: reals.cut,
     Softmax: curve,
     SpaceToDepth: space_to_depth,
+    Transpose: reals.transpose,
     Upsample: upsample,
 }

@@ -64,7 +64,7 @@ def _shared(
 
 def tunable(layer: Layer, cpu: Cpu) -> Signature | None:
     """The signature of a layer that leaves a choice; None without vectors, of floats, and for what no kernel takes."""
-    if not cpu.vlen or not layer.y.dtype.is_integer:
+    if not cpu.vlen or layer.is_fallback or not layer.y.dtype.is_integer:
         return None
     try:
         signature = signature_of(layer)

@@ -160,7 +160,7 @@ def versions() -> dict[str, str]:
     except PackageNotFoundError:
         compiler = "none"
     headers = sorted(path for pattern in ("*.h", "*.inc") for path in toolchain.KERNELS.glob(pattern))
-    kernels = [path for path in headers if not path.name.startswith(("hck_scalar", "hck_swar", "hck_xnor"))]
+    kernels = [path for path in headers if not path.name.startswith(("hck_real", "hck_scalar", "hck_swar", "hck_xnor"))]
     return {
         "kernels": _sources_hash([*kernel_sources(), *kernels]),
         "compiler": f"{compiler}, {toolchain.VECTOR.mcpu}",

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from frontend.lower import real
+from frontend.lower.fallback import attempt, before_quantisers
+from frontend.lower.fallback import real as real_tensor
 from frontend.lower.feeds import feeds, integer_inputs, shaped_like_their_readers
 from frontend.lower.values import State, Value
 from ir.graph import Graph, Node
@@ -33,37 +35,38 @@ from ir.types import DType
 @dataclass(frozen=True)
 class Frozen:
     """A graph to execute; per output of integers the map to real values, per input of reals what makes integers of
-    them. Float32 outputs and inputs have none."""
+    them. Outputs of floats, and inputs of float32, have none."""
 
     graph: Graph
     dequantise: Mapping[str, Dequantise]
     quantise: Mapping[str, Quantise] = field(default_factory=dict)
 
 
-def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
+def freeze(graph: Graph, fraction_bits: int = 8, fallback: bool = False) -> Frozen:
     """The integer form of a graph of fake-quantised values, with the same outputs; a graph of integers stays as it is.
 
     A `FakeQuantize` after a convolution of ``wb``-bit weights and ``ab``-bit inputs shifts by
     ``T = wb - 1 + ab + fraction_bits`` and has ``mul = rint(steps_out * gain * (2**T / (steps_w * steps_x)))`` and
     ``add = rint(steps_out * offset * 2**T)``: the published integer form of the UltraNet family, for any widths.
 
-    Raises ModelError naming the node where a value has no integer form.
+    What has no integer form is computed in reals: behind the last quantiser always, before one with ``fallback``.
+
+    Raises ModelError naming the node where a value has neither form.
     """
     if all(type_.dtype.is_integer for type_ in graph.types.values()):
         return Frozen(shaped_like_their_readers(graph, {}), {})
     records = feeds(graph)
     state = State(graph, fraction_bits, integer_inputs(graph, records))
     state.values |= {name: Value(name, raw=name in records) for name in graph.inputs}
+    quantised_later = before_quantisers(graph)
     for node in graph.nodes:
-        rule = RULES.get(type(node.op))
-        if rule is None:
-            state.fail(node, f"{type(node.op).__name__} has no integer form")
-        else:
-            rule(state, node)
+        attempt(state, node, RULES.get(type(node.op)), fallback or node.name not in quantised_later)
     dequantise: dict[str, Dequantise] = {}
     renamed: dict[str, str] = {}
     for name in graph.outputs:
-        tensor, dequantise[name] = _output(state, graph.by_name[name], name)
+        tensor, record = _output(state, graph.by_name[name], name)
+        if record is not None:
+            dequantise[name] = record
         if tensor in renamed:
             state.fail(graph.by_name[name], f"two outputs are made of the same tensor '{tensor}'")
         renamed[tensor] = name
@@ -75,11 +78,14 @@ def freeze(graph: Graph, fraction_bits: int = 8) -> Frozen:
     return Frozen(shaped_like_their_readers(integer, records), dequantise, records)
 
 
-def _output(state: State, node: Node, name: str) -> tuple[str, Dequantise]:
-    """The output's integers and what they are in real values."""
+def _output(state: State, node: Node, name: str) -> tuple[str, Dequantise | None]:
+    """The output's integers and what they are in real values; for reals, or what an activation makes of integers, the
+    tensor of reals."""
+    if name in state.reals and name not in state.values:
+        return state.reals[name], None
     value = state.operand(node, name)
     if value.curve:
-        state.fail(node, "an output behind an activation has no integer form: quantise it")
+        return real_tensor(state, name, node), None
     channels = state.type_of(value.tensor).shape[0]
     offset = np.broadcast_to(np.zeros(1) if value.offset is None else value.offset, (channels,))
     if not (np.isfinite(offset).all() and np.isfinite(value.scales).all()):

@@ -99,8 +99,8 @@ def one(values: Array) -> Array:
 
 @dataclass
 class State:
-    """What is frozen so far. ``values`` maps tensors of the float graph to their integer form; ``inputs`` are those of
-    the integer graph."""
+    """What is frozen so far. ``values`` maps tensors of the float graph to their integer form, ``reals`` those that are
+    computed in reals (`frontend.lower.fallback`) to their tensor; ``inputs`` are those of the integer graph."""
 
     graph: Graph
     fraction_bits: int
@@ -108,6 +108,7 @@ class State:
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
+    reals: dict[str, str] = field(default_factory=dict)
     types: dict[str, TensorType] = field(default_factory=dict)
 
     def fail(self, node: Node, what: str) -> NoReturn:

@@ -11,6 +11,8 @@ from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
 from frontend.onnx.folding import cast_type
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.pairs import split, together
+from frontend.onnx.reals import RULES as REALS
+from frontend.onnx.reals import couple
 from frontend.onnx.rule import Rule
 from ir.ops import Add, Affine, BatchNorm, Curve, Multiply, MultiThreshold, Quantize
 from ir.rounding import ROUNDINGS
@@ -148,20 +150,27 @@ def _arithmetic(b: Builder, node: OnnxNode) -> None:
         return _both(b, node, x, other)
     values, kind = b.real(node, other, "the constant"), node.operator
     one, none = np.ones(1), np.zeros(1)
+    if kind == "Div" and turned:
+        x = b.map(node, Curve("reciprocal"), x, name="reciprocal")
+        return _affine(b, node, x, values, none)
     if kind == "Div":
-        b.require(node, not turned and bool((values != 0).all()), "divides by a computed value or by 0")
+        b.require(node, bool((values != 0).all()), "divides by 0")
     forms = {"Add": (one, values), "Sub": (-one, values) if turned else (one, -values), "Mul": (values, none)}
     gain, offset = forms[kind] if kind != "Div" else (1 / values, none)
     return _affine(b, node, x, gain, offset)
 
 
 def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
-    b.require(node, node.operator != "Div", "divides by a computed tensor")
+    if node.operator == "Div" or x.shape[-len(y.shape) :] != y.shape[-len(x.shape) :]:
+        return b.define(node, couple(b, node, COUPLES[node.operator], x, y))
     x, y = together(b, node, x, y)
     if node.operator == "Mul":
         return b.define(node, _product(b, node, x, y))
     y = y if node.operator == "Add" else b.affine(node, y, -1.0, name="negated")
     return b.define(node, Value(b.emit(node, Add(), x.tensor, y.tensor), x.shape, x.axes))
+
+
+COUPLES = {"Add": "add", "Div": "divide", "Mul": "multiply", "Sub": "subtract"}
 
 
 def _product(b: Builder, node: OnnxNode, x: Value, y: Value) -> Value:
@@ -297,6 +306,7 @@ def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
 
 
 RULES: Mapping[str, Rule] = {
+    **REALS,
     "Abs": _curve("abs"),
     "Add": _arithmetic,
     "BatchNormalization": _batch_norm,

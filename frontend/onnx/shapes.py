@@ -165,10 +165,10 @@ def _pad(b: Builder, node: OnnxNode) -> None:
     return b.define(node, Value(tensor, shape, x.axes))
 
 
-def _resize(b: Builder, node: OnnxNode) -> None:
+def resize(b: Builder, node: OnnxNode) -> None:
     x = b.value(node)
     mode = str(node.attributes.get("mode", "nearest"))
-    scales = _scales(b, node, x)
+    scales = scales_of(b, node, x)
     b.require(node, mode == "nearest", f"mode '{mode}' is not supported (allowed: nearest)")
     factor = scales[-1]
     whole = len(x.shape) == 4 and scales[:2] == [1.0, 1.0] and scales[2] == factor and factor == int(factor) >= 1
@@ -192,7 +192,7 @@ REPEATING = {
 """With whole factors these take every pixel as often as the factor says."""
 
 
-def _scales(b: Builder, node: OnnxNode, x: Value) -> list[float]:
+def scales_of(b: Builder, node: OnnxNode, x: Value) -> list[float]:
     def operand(position: int) -> Array:
         return b.constant(node, position, np.zeros(0)) if position < len(node.inputs) else np.zeros(0)
 
@@ -245,12 +245,12 @@ RULES: Mapping[str, Rule] = {
     "Identity": _same,
     "Pad": _pad,
     "Reshape": _reshape,
-    "Resize": _resize,
+    "Resize": resize,
     "Slice": _slice,
     "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _squeeze,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
-    "Upsample": _resize,
+    "Upsample": resize,
 }

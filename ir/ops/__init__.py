@@ -13,6 +13,7 @@ from ir.ops.lookup import Lookup
 from ir.ops.matmul import IntegerRmsNorm, IntegerSoftmax, MatMul
 from ir.ops.pooling import AveragePool2d, MaxPool2d, Pool, SumPool2d
 from ir.ops.quantise import Affine, Curve, Dequantize, MultiThreshold, Quantize
+from ir.ops.real import Arithmetic, Interpolate, Reduce, ToInteger
 from ir.ops.resize import Resize
 from ir.ops.scores import Sigmoid, Softmax
 from ir.ops.spatial import Concat, DepthToSpace, SpaceToDepth, Upsample
@@ -22,6 +23,7 @@ OPERATORS: dict[str, type[Op]] = {
     for op in (
         Add,
         Affine,
+        Arithmetic,
         AveragePool2d,
         BatchNorm,
         Clip,
@@ -34,6 +36,7 @@ OPERATORS: dict[str, type[Op]] = {
         GatedConv2d,
         IntegerRmsNorm,
         IntegerSoftmax,
+        Interpolate,
         Lookup,
         MatMul,
         MaxPool2d,
@@ -44,6 +47,7 @@ OPERATORS: dict[str, type[Op]] = {
         Pad,
         Quantize,
         RPRelu,
+        Reduce,
         Reshape,
         Resize,
         Scaled,
@@ -54,6 +58,7 @@ OPERATORS: dict[str, type[Op]] = {
         SpaceToDepth,
         SumPool2d,
         Thresholds,
+        ToInteger,
         Transpose,
         Upsample,
     )
@@ -63,6 +68,7 @@ __all__ = [
     "OPERATORS",
     "Add",
     "Affine",
+    "Arithmetic",
     "AveragePool2d",
     "BatchNorm",
     "Clip",
@@ -75,6 +81,7 @@ __all__ = [
     "GatedConv2d",
     "IntegerRmsNorm",
     "IntegerSoftmax",
+    "Interpolate",
     "Lookup",
     "MatMul",
     "MaxPool2d",
@@ -89,6 +96,7 @@ __all__ = [
     "Pool",
     "Quantize",
     "RPRelu",
+    "Reduce",
     "Reshape",
     "Resize",
     "Scaled",
@@ -99,6 +107,7 @@ __all__ = [
     "SpaceToDepth",
     "SumPool2d",
     "Thresholds",
+    "ToInteger",
     "Transpose",
     "Upsample",
     "is_bipolar",

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import erf
 
 import numpy as np
 
+from ir import functions
 from ir.ops.base import Op, Operand, float_type, need, per_channel
 from ir.rounding import ROUNDINGS
 from ir.types import Array, DType, TensorType
 
 CURVES: Mapping[str, Callable[[Array, float, float], Array]] = {
-    "relu": lambda x, a, b: np.maximum(x, 0.0),
-    "clip": lambda x, a, b: np.clip(x, a, b),
+    "relu": lambda x, a, b: np.where(x < 0, 0.0, x),
+    "clip": lambda x, a, b: functions.clip(x, a, b),
     "leaky": lambda x, a, b: np.where(x >= 0, x, a * x),
-    "elu": lambda x, a, b: np.where(x >= 0, x, a * np.expm1(np.minimum(x, 0.0))),
-    "hardsigmoid": lambda x, a, b: np.clip(a * x + b, 0.0, 1.0),
-    "sigmoid": lambda x, a, b: 1.0 / (1.0 + np.exp(-np.clip(x, -700.0, 700.0))),
-    "softplus": lambda x, a, b: np.logaddexp(x, 0.0),
+    "elu": lambda x, a, b: np.where(x >= 0, x, a * functions.expm1(np.where(x < 0, x, 0.0))),
+    "erf": lambda x, a, b: functions.erf(x),
+    "exp": lambda x, a, b: functions.exp(x),
+    "hardsigmoid": lambda x, a, b: functions.clip(a * x + b, 0.0, 1.0),
+    "sigmoid": lambda x, a, b: functions.sigmoid(x),
+    "softplus": lambda x, a, b: functions.softplus(x),
     "softsign": lambda x, a, b: x / (1.0 + np.abs(x)),
-    "tanh": lambda x, a, b: np.tanh(x),
-    "sign": lambda x, a, b: np.sign(x),
+    "tanh": lambda x, a, b: functions.tanh(x),
+    "sign": lambda x, a, b: np.where(x > 0, 1.0, np.where(x < 0, -1.0, x)),
     "floor": lambda x, a, b: np.floor(x),
     "ceil": lambda x, a, b: np.ceil(x),
     "rint": lambda x, a, b: np.rint(x),
@@ -31,11 +33,15 @@ CURVES: Mapping[str, Callable[[Array, float, float], Array]] = {
 
 FALLING_CURVES: Mapping[str, Callable[[Array, float, float], Array]] = {
     "abs": lambda x, a, b: np.abs(x),
-    "gelu": lambda x, a, b: 0.5 * x * (1.0 + np.vectorize(erf, otypes=[np.float64])(x / np.sqrt(2.0))),
-    "hardswish": lambda x, a, b: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0),
-    "swish": lambda x, a, b: x / (1.0 + np.exp(-np.clip(a * x, -700.0, 700.0))),
+    "gelu": lambda x, a, b: 0.5 * x * (1.0 + functions.erf(x * functions.SQRT_HALF)),
+    "hardswish": lambda x, a, b: x * functions.clip(x / 6.0 + 0.5, 0.0, 1.0),
+    "log": lambda x, a, b: functions.log(x),
+    "reciprocal": lambda x, a, b: 1.0 / x,
+    "sqrt": lambda x, a, b: functions.sqrt(x),
+    "square": lambda x, a, b: x * x,
+    "swish": lambda x, a, b: x * functions.sigmoid(a * x),
 }
-"""Functions that fall somewhere, and rise elsewhere."""
+"""Functions that fall somewhere, or are not defined everywhere."""
 
 
 def _per_channel_or_one(operands: Sequence[Operand], *names: str) -> TensorType:
@@ -81,11 +87,13 @@ class Curve(Op):
         need(self.name in known, f"'{self.name}' is unknown (allowed: {', '.join(known)})")
         need(self.name not in ("leaky", "elu", "hardsigmoid") or self.a >= 0, f"{self.name} falls: a is {self.a}")
         need(self.name != "clip" or self.a <= self.b, f"range {self.a}..{self.b} is empty")
-        return TensorType(operands[0].type.shape, DType("float", 64))
+        x = operands[0].type
+        return TensorType(x.shape, DType("float", 64)) if x.dtype.is_integer else float_type(x.shape, operands)
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         function = CURVES.get(self.name) or FALLING_CURVES[self.name]
-        return np.asarray(function(values[0].astype(np.float64), self.a, self.b))
+        with np.errstate(all="ignore"):  # what has no value is no number
+            return np.asarray(function(values[0].astype(np.float64), self.a, self.b))
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,9 @@ class Quantize(Op):
 
     def integers(self, x: Array, scale: Array) -> Array:
         """The integers less ``zero``, for scale of x's rank."""
-        rounded = ROUNDINGS[self.rounding](np.clip(x.astype(np.float64) / scale + self.zero, self.lo, self.hi))
-        return rounded.astype(np.int64) - self.zero
+        clipped = np.clip(x.astype(np.float64) / scale + self.zero, self.lo, self.hi)
+        clipped = np.where(np.isnan(clipped), self.lo, clipped)
+        return np.asarray(ROUNDINGS[self.rounding](clipped).astype(np.int64) - self.zero)
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         scale = per_channel(values[1].astype(np.float64), values[0].ndim)

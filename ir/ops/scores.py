@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ir import functions
 from ir.ops.base import Op, Operand, float_type, need
 from ir.types import Array, TensorType
 
@@ -19,9 +20,7 @@ class Sigmoid(Op):
         return _one_float(operands)
 
     def evaluate(self, values: Sequence[Array]) -> Array:
-        x = values[0].astype(np.float64)
-        power = np.exp(-np.abs(x))  # which does not overflow
-        return np.asarray(np.where(x < 0, power, 1.0) / (1.0 + power))
+        return functions.sigmoid(values[0].astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Softmax(Op):
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         x = values[0].astype(np.float64)
-        powers = np.exp(x - x.max(axis=0))
-        return np.asarray(powers / powers.sum(axis=0))
+        powers = functions.exp(x - x.max(axis=0))
+        return np.asarray(powers / functions.total(powers, 0))
 
 
 def _one_float(operands: Sequence[Operand]) -> TensorType:
