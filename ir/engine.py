@@ -100,7 +100,7 @@ class Artifact:
     ``resources``: of the whole region as it was made, with everything that `Overhead` had estimated.
     """
 
-    files: Mapping[str, str]
+    files: Mapping[str, str | bytes]
     sources: tuple[str, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
