@@ -23,7 +23,8 @@ from benchmarks.riscv import SHAPES, TYPES, VLENS, Shape, layer_graph
 from cpu_backend import runner, toolchain
 from cpu_backend.codegen import KERNELS, RegionCode, generate
 from cpu_backend.emit import identifier
-from cpu_backend.emit.base import array, record
+from cpu_backend.emit.base import record
+from cpu_backend.emit.constants import Constant, text
 from cpu_backend.emit.sparse import as_columns, offsets, plane_shape, sparse_fields
 from cpu_backend.layers import layers_of
 from cpu_backend.meter.counts import MeterError
@@ -128,7 +129,7 @@ def _float_program(shape: Shape, n: int, m: int, folder: Path) -> Path:
     fields = sparse_fields(layer, pruned) | {"x_layout": "HCK_CHW", "y_layout": "HCK_CHW"}
     arrays = {"offsets": offsets(layer, pruned.rows, 4), **pruned.arrays()}
     fields |= {key: key for key in arrays}
-    texts = [_floats(key, a) if a.dtype.kind == "f" else array(key, a) for key, a in arrays.items()]
+    texts = [_floats(key, a) if a.dtype.kind == "f" else text(Constant(key, a)) for key, a in arrays.items()]
     texts.append(_floats("bias", rng.standard_normal(shape.filters)))
     pixels = shape.size**2
     planes, rows_ = prod(plane_shape(layer)), fields["block_rows"]

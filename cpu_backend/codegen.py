@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cpu_backend.emit import CALL, ELEMENT_BYTES, Destination, LayerCode, emit, identifier
+from cpu_backend.emit.constants import Constant, assembled, external, text
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.memory import Lifetime, Plan, plan
 from cpu_backend.requantise import kernel_type
@@ -77,7 +78,7 @@ class Place:
 class RegionCode:
     """Files by relative path, those to compile, and what the arena needs."""
 
-    files: Mapping[str, str]
+    files: Mapping[str, str | bytes]
     sources: tuple[str, ...]
     layers: tuple[Layer, ...]
     notes: Mapping[str, str]
@@ -99,16 +100,19 @@ def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = (), w
     memory = _plan(region, layers, places, codes)
     kernels = sorted({kernel for code in codes.values() for kernel in code.kernels})
     name = identifier(region.name)
-    files = {
+    constants = [constant for code in codes.values() for constant in code.arrays]
+    files: dict[str, str | bytes] = {
         f"{folder}/{name}.c": _source(region, layers, names, places, codes, memory),
-        f"{folder}/{name}_weights.h": _header(
-            region, name, [array for code in codes.values() for array in code.arrays]
-        ),
+        f"{folder}/{name}_weights.h": _header(region, name, constants),
     }
+    large = [constant for constant in constants if not constant.is_text]
+    if large:
+        files[f"{folder}/{name}_weights.S"], files[f"{folder}/{name}_weights.bin"] = assembled(large, name)
     headers = (*ALWAYS, *(SHARED if any(code.tiles for code in codes.values()) else ()))
     for kernel in (*headers, *kernels, *(i for k in kernels for i in INCLUDED.get(k, ()))):
         files[f"{folder}/kernels/{kernel}"] = (KERNELS / kernel).read_text(encoding="utf-8")
-    sources = (f"{folder}/{name}.c", *(f"{folder}/kernels/{kernel}" for kernel in kernels))
+    own = (f"{folder}/{name}.c", *([f"{folder}/{name}_weights.S"] if large else []))
+    sources = (*own, *(f"{folder}/kernels/{kernel}" for kernel in kernels))
     return RegionCode(files, sources, layers, {key: _note(code) for key, code in codes.items()}, memory)
 
 
@@ -187,8 +191,9 @@ def _plan(region: Graph, layers: Sequence[Layer], places: Mapping[str, Place], c
     return plan(buffers)
 
 
-def _header(region: Graph, name: str, arrays: Sequence[str]) -> str:
+def _header(region: Graph, name: str, constants: Sequence[Constant]) -> str:
     guard = f"HC_{name.upper()}_WEIGHTS_H"
+    arrays = [text(constant) if constant.is_text else external(constant, name) for constant in constants]
     return (
         f"/* Constants of region {region.name}, read by {name}.c.\n"
         f" * Weights lie as [groups][kernel_h][kernel_w][in][out], depthwise ones as [kernel_h][kernel_w][in];\n"

@@ -21,7 +21,7 @@ def write_files(artifact: Artifact, folder: Path) -> list[Path]:
     for path, text in artifact.files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        target.write_bytes(text if isinstance(text, bytes) else text.encode())
     return [folder / source for source in artifact.sources]
 
 

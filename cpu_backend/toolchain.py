@@ -123,8 +123,10 @@ def run(
     return done
 
 
-def _includes(folders: Sequence[Path]) -> list[str]:
-    return [f"-I{folder}" for folder in folders]
+def _includes(folders: Sequence[Path], sources: Sequence[Path]) -> list[str]:
+    """Assembler files find the bytes that they include beside themselves."""
+    beside = dict.fromkeys(source.parent for source in sources if source.suffix == ".S")
+    return [f"-I{folder}" for folder in (*folders, *beside)]
 
 
 def compile_objects(
@@ -136,7 +138,7 @@ def compile_objects(
         target = folder / f"{source.stem}.{feature.name}.o"
         command = [*riscv_compiler(), "-target", feature.target, f"-mcpu={feature.mcpu}", "-O3", *feature.flags]
         run(
-            [*command, *WARNINGS, *flags, *_includes(includes), "-c", source, "-o", target],
+            [*command, *WARNINGS, *flags, *_includes(includes, [source]), "-c", source, "-o", target],
             what=f"compiling {source.name}",
         )
         objects.append(target)
@@ -165,7 +167,7 @@ def build_shared(
     sources: Sequence[Path], output: Path, includes: Sequence[Path] = (), flags: Sequence[str] = ("-O3",)
 ) -> Path:
     """A shared library for this machine, for ctypes."""
-    command = [native_compiler(), *WARNINGS, *flags, "-fPIC", "-shared", *_includes(includes)]
+    command = [native_compiler(), *WARNINGS, *flags, "-fPIC", "-shared", *_includes(includes, sources)]
     run([*command, *sources, "-o", output], what=f"compiling {output.name}")
     return output
 
@@ -174,7 +176,7 @@ def build_native(
     sources: Sequence[Path], output: Path, includes: Sequence[Path] = (), flags: Sequence[str] = ("-O3",)
 ) -> Path:
     """An executable for this machine."""
-    command = [native_compiler(), *WARNINGS, *flags, *_includes(includes)]
+    command = [native_compiler(), *WARNINGS, *flags, *_includes(includes, sources)]
     run([*command, *sources, "-lm", "-o", output], what=f"compiling {output.name}")
     return output
 

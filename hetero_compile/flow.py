@@ -215,7 +215,7 @@ def package(
 
     ``accept`` sees the package before it is put in place; what it raises keeps it from being written.
     """
-    files: dict[str, str] = dict(extra)
+    files: dict[str, str | bytes] = dict(extra)
     for artifact in (*compiled.artifacts.values(), *compiled.failover.values()):
         files.update(artifact.files)
     files.update(system(compiled.plan, compiled.artifacts, compiled.target))

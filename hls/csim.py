@@ -74,9 +74,9 @@ def _compile(artifact: Artifact, folder: Path) -> Path:
     if compiler is None:
         raise CSimulationError("no C++ compiler: install g++")
     sources = []
-    for path, text in artifact.files.items():
+    for path, content in artifact.files.items():
         if Path(path).name in ("accelerator.cpp", "testbench.cpp", "memory.h"):
-            (folder / Path(path).name).write_text(text)
+            (folder / Path(path).name).write_bytes(content if isinstance(content, bytes) else content.encode())
         if Path(path).name in ("accelerator.cpp", "testbench.cpp"):
             sources.append(folder / Path(path).name)
     program = folder / "testbench"

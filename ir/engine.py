@@ -101,7 +101,7 @@ class Artifact:
     what the engine's own `BuildingEngine.system` needs of the region.
     """
 
-    files: Mapping[str, str]
+    files: Mapping[str, str | bytes]
     sources: tuple[str, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cpu_backend.emit.constants import Constant
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import Requantisation, kernel_type, requantisation
 from cpu_backend.tiles import Tiles, row_tiles, rows
 from ir.ops.base import need
-from ir.types import Array, TensorType
+from ir.types import TensorType
 
 ELEMENT_BYTES = {"HCK_U8": 1, "HCK_I8": 1, "HCK_U16": 2, "HCK_I16": 2, "HCK_I32": 4, "HCK_F32": 4, "HCK_F64": 8}
 
@@ -61,13 +62,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class LayerCode:
-    """A C function and the constant arrays (C declarations) it reads; bytes of scratch and of zeros it needs.
+    """A C function and the constant arrays it reads; bytes of scratch and of zeros it needs.
 
     ``called`` is False for a layer whose work others do: its function is a comment. With ``tiles`` there is a task
     beside the function, and every thread needs the scratch memory for itself."""
 
     function: str
-    arrays: tuple[str, ...] = ()
+    arrays: tuple[Constant, ...] = ()
     kernels: tuple[str, ...] = ()
     scratch: int = 0
     zeros: int = 0
@@ -120,38 +121,11 @@ def record(type_: str, name: str, fields: Fields) -> list[str]:
     return [f"static const {type_} {name} = {{", *(f"    {line}" for line in lines), "};"]
 
 
-def array(name: str, values: Array) -> str:
-    """A static const array, its shape in a comment."""
-    real = values.dtype.kind == "f"
-    type_ = "float" if real else f"{values.dtype}_t"
-    suffix = "LL" if values.dtype.itemsize == 8 else ""
-    words = [_real(float(v)) if real else _literal(int(v)) + suffix for v in values.ravel()]
-    lines, line = [], "   "
-    for word in words:
-        if len(line) + len(word) + 2 > 120:
-            lines.append(line)
-            line = "   "
-        line += f" {word},"
-    shape = "x".join(map(str, values.shape))
-    joined = "\n".join([*lines, line])
-    return f"/* {shape} */\nstatic const {type_} {name}[{values.size}] = {{\n{joined}\n}};\n"
-
-
-def _literal(value: int) -> str:
-    return f"(-{-value - 1} - 1)" if value == -(1 << 31) else str(value)
-
-
-def _real(value: float) -> str:
-    """Nine digits: every float32 comes back."""
-    text = f"{value:.9g}"
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
-
-
-def layer_map(layer: Layer, name: str) -> tuple[Requantisation, list[str], list[str]]:
+def layer_map(layer: Layer, name: str) -> tuple[Requantisation, list[str], list[Constant]]:
     """The map at the layer's end: its proof, the lines of its record ``map``, its arrays."""
     map_ = requantisation(layer.map)
     _, channels = pixels_of(layer.y)
     fields: dict[str, int | str] = {**map_.fields, "y_type": kernel_type(layer.y), "channels": channels}
     fields |= {key: f"{name}_{key}" for key in map_.arrays}
-    arrays = [array(f"{name}_{key}", values) for key, values in map_.arrays.items()]
+    arrays = [Constant(f"{name}_{key}", values) for key, values in map_.arrays.items()]
     return map_, record("hck_requantise", "map", fields), arrays

@@ -6,7 +6,8 @@ from typing import cast
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, Fields, LayerCode, Rows, array, function, layer_map, record
+from cpu_backend.emit.base import Destination, Fields, LayerCode, Rows, function, layer_map, record
+from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.convolution import (
     BLOCK,
     KERNELS,
@@ -19,7 +20,7 @@ from cpu_backend.emit.convolution import (
     scratch_check,
     weights_of,
 )
-from cpu_backend.emit.scalar import bit_sums, bit_words, word_array
+from cpu_backend.emit.scalar import bit_sums, bit_words
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.ranges import I16
@@ -119,10 +120,10 @@ def bits_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     proof = conv_accumulator(layer)
     note = f"bits, {WORD} products an element, i16 sums{', two planes' if planes == 2 else ''}"
     arrays = [
-        word_array(f"{name}_weights", pack_weight_bits(w), f"{w.shape[0]} channels, a bit a weight"),
-        array(f"{name}_base", base),
-        *([array(f"{name}_beside", beside)] if beside is not None else []),
-        *([array(f"{name}_threshold", gate_thresholds(layer))] if gated else []),
+        Constant(f"{name}_weights", pack_weight_bits(w), f"{w.shape[0]} channels, a bit a weight"),
+        Constant(f"{name}_base", base),
+        *([Constant(f"{name}_beside", beside)] if beside is not None else []),
+        *([Constant(f"{name}_threshold", gate_thresholds(layer))] if gated else []),
         *map_arrays,
     ]
     return LayerCode(

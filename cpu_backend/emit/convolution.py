@@ -8,13 +8,13 @@ from cpu_backend.emit.base import (
     Destination,
     LayerCode,
     Rows,
-    array,
     element_bytes,
     extents,
     function,
     layer_map,
     record,
 )
+from cpu_backend.emit.constants import Constant
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.ranges import (
@@ -67,7 +67,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             [*record("hck_conv", "conv", fields), *map_record, *part, call],
             (*facts(layer, proof), map_.note),
         ),
-        (array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
+        (Constant(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
         KERNELS,
         aligned(scratch),
         kw * x.shape[0] * element_bytes(x),
@@ -96,8 +96,8 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             (*facts(layer, proof), map_.note),
         ),
         (
-            array(f"{name}_weights", pack_weights(w, _convolution(layer).groups, True)),
-            array(f"{name}_threshold", gate_thresholds(layer)),
+            Constant(f"{name}_weights", pack_weights(w, _convolution(layer).groups, True)),
+            Constant(f"{name}_threshold", gate_thresholds(layer)),
             *map_arrays,
         ),
         ("hck_gated.c", *KERNELS),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cpu_backend.emit.base import Destination, LayerCode, Rows, array, element_bytes, function, pixels_of, record
+from cpu_backend.emit.base import Destination, LayerCode, Rows, element_bytes, function, pixels_of, record
+from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.layers import Layer, is_map
 from cpu_backend.requantise import kernel_type
@@ -36,7 +37,7 @@ def pair(layer: Layer, name: str, to: Destination) -> LayerCode:
     taken = [f"const void *{key}" for key, o in operands.items() if o.value is None]
     parameters = ", ".join([*taken, f"void *y{rows.parameters}"])
     arrays = tuple(
-        array(f"{name}_{key}", constant(o.value, o.type)) for key, o in operands.items() if o.value is not None
+        Constant(f"{name}_{key}", constant(o.value, o.type)) for key, o in operands.items() if o.value is not None
     )
     return LayerCode(function(layer, name, parameters, body), arrays, ("hck_elementwise.c",))
 

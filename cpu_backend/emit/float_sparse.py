@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, Fields, LayerCode, array, function, record
+from cpu_backend.emit.base import Destination, Fields, LayerCode, function, record
+from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.floats import bias_of, bounds, weights_of
 from cpu_backend.emit.sparse import KERNELS, as_columns, offsets, scratch_of, sparse_fields
 from cpu_backend.layers import Layer
@@ -44,8 +45,8 @@ def float_sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     return LayerCode(
         function(layer, name, "const void *x, void *y, void *scratch", body, (note,)),
         (
-            *(array(f"{name}_{key}", values) for key, values in arrays.items()),
-            array(f"{name}_bias", bias_of(layer)),
+            *(Constant(f"{name}_{key}", values) for key, values in arrays.items()),
+            Constant(f"{name}_bias", bias_of(layer)),
         ),
         KERNELS,
         aligned(scratch),

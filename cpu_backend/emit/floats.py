@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from cpu_backend.emit import reals
-from cpu_backend.emit.base import Destination, Fields, LayerCode, array, extents, function, pixels_of, record
+from cpu_backend.emit.base import Destination, Fields, LayerCode, extents, function, pixels_of, record
+from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.convolution import BLOCK, is_depthwise, scratch_check
 from cpu_backend.emit.movement import concat, depth_to_space, space_to_depth, upsample
 from cpu_backend.layers import Layer
@@ -68,8 +69,8 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     return LayerCode(
         function(layer, name, "const void *x, void *y, void *scratch", body, (note,)),
         (
-            array(f"{name}_weights", pack_weights(w, op.groups, is_depthwise(layer))),
-            array(f"{name}_bias", bias_of(layer)),
+            Constant(f"{name}_weights", pack_weights(w, op.groups, is_depthwise(layer))),
+            Constant(f"{name}_bias", bias_of(layer)),
             *arrays,
         ),
         KERNELS,
@@ -113,11 +114,11 @@ def pack_weights(w: Array, groups: int, depthwise: bool) -> Array:
     return np.ascontiguousarray(split.transpose(0, 3, 4, 2, 1))
 
 
-def _end(layer: Layer, name: str) -> tuple[str, list[str]]:
+def _end(layer: Layer, name: str) -> tuple[str, list[Constant]]:
     """The layer's `hck_f32_end` as an initialiser, and its slopes."""
-    slope, arrays = "NULL", []
+    slope, arrays = "NULL", list[Constant]()
     if bent := layer.find(PRelu):
-        slope, arrays = f"{name}_slope", [array(f"{name}_slope", bent.operands[1].constant)]
+        slope, arrays = f"{name}_slope", [Constant(f"{name}_slope", bent.operands[1].constant)]
     return f"{{{', '.join(bounds(layer))}, {slope}}}", arrays
 
 
@@ -143,7 +144,7 @@ def rows(layer: Layer, name: str, to: Destination) -> LayerCode:
     names: dict[str, int | str] = {}
     if isinstance(layer.first.op, Affine):
         for key, operand in zip(("scale", "offset"), layer.first.operands[1:], strict=True):
-            arrays.append(array(f"{name}_{key}", operand.constant))
+            arrays.append(Constant(f"{name}_{key}", operand.constant))
             names[key] = f"{name}_{key}"
     elif to.stride == channels and not layer.find(PRelu):  # one row of all elements fills vectors
         pixels, channels = 1, pixels * channels
@@ -159,7 +160,7 @@ def pair(layer: Layer, name: str, to: Destination) -> LayerCode:
     fields: Fields = {**pair_fields(layer, to.stride), "end": end}
     for key, operand in operands.items():
         if operand.value is not None:
-            arrays.append(array(f"{name}_{key}", np.ascontiguousarray(pixels_first(operand.value))))
+            arrays.append(Constant(f"{name}_{key}", np.ascontiguousarray(pixels_first(operand.value))))
     sources = [key if operand.value is None else f"{name}_{key}" for key, operand in operands.items()]
     kernel = "hck_f32_add" if isinstance(layer.first.op, Add) else "hck_f32_multiply"
     parameters = ", ".join([*(f"const void *{key}" for key, o in operands.items() if o.value is None), "void *y"])

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, Fields, LayerCode, array, element_bytes, function, layer_map, record
+from cpu_backend.emit.base import Destination, Fields, LayerCode, element_bytes, function, layer_map, record
+from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.convolution import (
     KERNELS,
     conv_accumulator,
@@ -88,7 +89,7 @@ def full_layer(layer: Layer, name: str, to: Destination, chosen: Scheme) -> Laye
             [*full_record, *map_record, f"hck_full_layer(&full, &map, x, y, {to.stride}, scratch);"],
             (*facts(layer, proof), f"with vectors: {chosen.note}", map_.note),
         ),
-        (array(f"{name}_weights", pack_weights(w, 1, True)), *map_arrays),
+        (Constant(f"{name}_weights", pack_weights(w, 1, True)), *map_arrays),
         ("hck_full.c", *KERNELS),
         aligned(scratch),
         0,

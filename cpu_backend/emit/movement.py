@@ -9,12 +9,12 @@ from cpu_backend.emit.base import (
     Destination,
     LayerCode,
     Rows,
-    array,
     comment,
     element_bytes,
     function,
     record,
 )
+from cpu_backend.emit.constants import Constant
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
 from ir.ops import DepthToSpace, Resize, SpaceToDepth, Upsample
@@ -61,7 +61,7 @@ def resize(layer: Layer, name: str, to: Destination) -> LayerCode:
         body += ["hck_resize part = resize;", "part.out_h = rows;", "part.rows += 3 * first;"]
     resized = "part" if rows.split else "resize"
     body.append(f"hck_resize_bilinear(&{resized}, (const uint8_t *)x, (uint8_t *)y, {to.stride});")
-    arrays = tuple(array(f"{name}_{key}", table) for key, table in tables.items())
+    arrays = tuple(Constant(f"{name}_{key}", table) for key, table in tables.items())
     code = function(layer, name, f"const void *x, void *y{rows.parameters}", body)
     return LayerCode(code, arrays, ("hck_resize.c",))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, Fields, LayerCode, array, function, pixels_of, record
+from cpu_backend.emit.base import Destination, Fields, LayerCode, function, pixels_of, record
+from cpu_backend.emit.constants import Constant
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import I32
 from cpu_backend.requantise import kernel_type
@@ -54,5 +55,5 @@ def rms_norm(layer: Layer, name: str, to: Destination) -> LayerCode:
     need(weight.min() >= I32[0] and weight.max() <= I32[1], "has weights that leave 32 bits")
     fields = _row_fields(layer) | {"shift": op.shift, "lo": op.lo, "hi": op.hi, "weight": f"{name}_weight"}
     body = [*record("hck_rms_norm", "norm", fields), f"hck_rms_norm_rows(&norm, x, y, {to.stride});"]
-    arrays = (array(f"{name}_weight", weight.astype(np.int32)),)
+    arrays = (Constant(f"{name}_weight", weight.astype(np.int32)),)
     return LayerCode(function(layer, name, "const void *x, void *y", body), arrays, KERNELS)

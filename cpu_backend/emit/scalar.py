@@ -12,12 +12,12 @@ from cpu_backend.emit.base import (
     Fields,
     LayerCode,
     Rows,
-    array,
     element_bytes,
     function,
     layer_map,
     record,
 )
+from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.full import full_layer, full_scheme
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
@@ -103,16 +103,6 @@ def bit_sums(layer: Layer) -> tuple[int, Array, Array | None]:
     return 1, np.full(w.shape[0], w[0].size, np.int32), beside if padded else None
 
 
-def word_array(name: str, values: Array, note: str) -> str:
-    """A static const array of unsigned words in hexadecimal."""
-    digits = 2 * values.dtype.itemsize
-    suffix = "ull" if digits == 16 else "u"
-    words = [f"0x{int(v):0{digits}x}{suffix}" for v in values.ravel()]
-    row = {4: 13, 8: 8, 16: 5}[digits]
-    lines = "\n".join(f"    {', '.join(words[i : i + row])}," for i in range(0, len(words), row))
-    return f"/* {note} */\nstatic const {values.dtype}_t {name}[{values.size}] = {{\n{lines}\n}};\n"
-
-
 def _tiles(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode:
     w, (tile, mr) = convolution.weights_of(layer), tile_of(layer, chosen)
     fields: Fields = {
@@ -123,10 +113,10 @@ def _tiles(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCod
     }
     packed = pack_tiles(w, chosen)
     if chosen.kind == "block":
-        weights = array(f"{name}_weights", packed)
+        weights = Constant(f"{name}_weights", packed)
     else:
         note = f"{w.shape[0]} channels by {w[0].size} products, {chosen.lanes} channels of {chosen.bits} bits a word"
-        weights = word_array(f"{name}_weights", packed, note)
+        weights = Constant(f"{name}_weights", packed, note)
     map_, map_record, map_arrays = layer_map(layer, name)
     conv, part = convolution.conv_rows(Rows.of(layer))
     body = [
@@ -174,9 +164,9 @@ def _xnor(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode
     scratch = xnor_scratch(layer, chosen.word)
     check = f"HCK_XNOR_SCRATCH({chosen.word}u, {', '.join(f'{size}u' for size in sizes)})"
     arrays = [
-        word_array(f"{name}_weights", pack_bits(w, chosen.word), f"{w.shape[0]} channels, a bit a weight"),
-        array(f"{name}_base", base),
-        *([array(f"{name}_beside", beside)] if beside is not None else []),
+        Constant(f"{name}_weights", pack_bits(w, chosen.word), f"{w.shape[0]} channels, a bit a weight"),
+        Constant(f"{name}_base", base),
+        *([Constant(f"{name}_beside", beside)] if beside is not None else []),
         *map_arrays,
     ]
     return LayerCode(

@@ -11,12 +11,12 @@ from cpu_backend.emit.base import (
     Destination,
     LayerCode,
     Rows,
-    array,
     extents,
     function,
     layer_map,
     record,
 )
+from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.convolution import is_narrow, scratch_check, weights_of
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
@@ -154,7 +154,7 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             ],
             (*facts, map_.note),
         ),
-        (*(array(f"{name}_{key}", values) for key, values in arrays.items()), *map_arrays),
+        (*(Constant(f"{name}_{key}", values) for key, values in arrays.items()), *map_arrays),
         KERNELS,
         aligned(scratch),
         0,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, LayerCode, array, function, pixels_of, record
+from cpu_backend.emit.base import Destination, LayerCode, function, pixels_of, record
+from cpu_backend.emit.constants import Constant
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
 from ir.ops import Lookup, Pad, Reshape, Slice, Transpose
@@ -22,7 +23,7 @@ def lookup(layer: Layer, name: str, to: Destination) -> LayerCode:
     pixels, channels = pixels_of(layer.y)
     types = f"x, {kernel_type(layer.x)}, y, {kernel_type(layer.y)}"
     body = [f"hck_lookup({name}_table, {op.first}, {types}, {to.stride}, {pixels}, {channels});"]
-    arrays = (array(f"{name}_table", table.astype(np.int32)),)
+    arrays = (Constant(f"{name}_table", table.astype(np.int32)),)
     return LayerCode(function(layer, name, PARAMETERS, body), arrays, KERNELS)
 
 

@@ -83,10 +83,10 @@ def write(isa: str, folder: Path) -> Example:
     """The region's sources, frame.h and expected.txt into ``folder``."""
     made = example()
     code = codegen.generate(run_passes(made.graph, PASSES), word=word_of(ISAS[isa]))
-    for path, text in code.files.items():
+    for path, content in code.files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        target.write_bytes(content if isinstance(content, bytes) else content.encode())
     x = made.graph.inputs["x"]
     numbers = [str(byte) for byte in Plain().pack(made.frame, x)]
     rows = "\n".join(f"    {', '.join(numbers[i : i + 16])}," for i in range(0, len(numbers), 16))
