@@ -134,5 +134,5 @@ def test_half_of_the_cpu_code_is_none(package: Package, tmp_path_factory: pytest
     with pytest.raises(RunError, match="no CPU code for the accelerator's regions"):
         Session(half, on="cpu")
     late = frames(4, 250, 0, 0)
-    with Session(half, deadline=0.05) as session, pytest.raises(RunError, match="^region 'far', frame 0: the device"):
+    with Session(half, deadline=0.05) as session, pytest.raises(RunError, match=r"^region 'far', frame 0: the device"):
         list(session.run_all(late))
