@@ -84,7 +84,7 @@ def assert_right(fed: list[fake.Array], answers: list[dict[str, fake.Array]]) ->
 
 
 def test_the_cpu_works_on_one_frame_while_the_device_works_on_the_next(package: Package) -> None:
-    fed = frames(9, 100, 100, 0)
+    fed = frames(12, 40, 40, 0)
     with Session(package, trace=True) as session:
         assert_right(fed, list(session.run_all(fed)))
         spans = {(s.row, s.frame): s for s in session.spans() if s.row in ("CPU", "FPGA")}
