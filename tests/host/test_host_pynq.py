@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from host.plan import make_plan
 from host.session import Session
 from ir.engine import WeightPort
 from tests.host import fake
+from tests.host import test_host_regions as many
 from tests.host.conftest import build
 from tests.host.nodes import ADDRESS, PAGE, Nodes
 
@@ -174,3 +176,23 @@ def test_weights_come_once_a_frame_or_not_at_all(board: Any, tmp_path: Path) -> 
     with pytest.raises(RunError, match="port 'w' brings its weights 50 times a frame; boards bring them once a frame"):
         Session(streamed, on="pynq", bitstream=folder)
     assert board.downloaded == [str(tmp_path / "bits/fake.bit")]
+
+
+def test_several_regions_in_one_bitstream(board: Any, tmp_path: Path) -> None:
+    """Every region of the package has to be in it, and each is reached."""
+    package = build(tmp_path / "p", *many.described("pynq"))
+    on_device = [region.name for region in package.manifest.regions if region.side == "device"]
+    folder = record(tmp_path, package)
+    fed = many.frames(30)
+    with Nodes(tmp_path / "many", package) as nodes:
+        board.registers, board.memory = nodes.registers, nodes.memory
+        with Session(package, on="pynq", bitstream=folder) as session:
+            many.assert_right(fed, list(session.run_all(fed)))
+            runs = {step.name: step.runs for step in session.times() if step.kind == "device"}
+    assert runs == dict.fromkeys(on_device, 30) and len(on_device) == 5
+    document = json.loads((folder / "manifest.json").read_text())
+    assert sorted(document["accelerators"]) == sorted(on_device)
+    del document["accelerators"]["deep"]
+    (folder / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(PackageError, match="region 'deep' has hash none in the bitstream"):
+        Session(package, on="pynq", bitstream=folder)

@@ -1,7 +1,8 @@
 """The PYNQ device on PYNQ itself: its Overlay, MMIO and buffers, over a device whose registers and memory are files.
 
 PYNQ needs numpy 1, so it is not in the environment of the other tests. In one of its own (``pip install pynq pytest
-pillow``) this file shows that what `tests/host/fake_pynq` pretends is what PYNQ does; run with 4.0.0.
+pytest-xdist pillow``, and delete the folder ``tests`` that PYNQ puts into site-packages) this file shows that what
+`tests/host/fake_pynq` pretends is what PYNQ does. It passes with 4.0.0.
 """
 
 from __future__ import annotations

@@ -251,6 +251,8 @@ def test_the_device_refuses_damaged_commands(package: Package) -> None:
         ("status", "bad_status"),
         ("frame", "bad_status"),
         ("region", "bad_status"),
+        ("hash_low", "hash"),
+        ("hash_high", "hash"),
     ],
 )
 def test_a_rogue_device_is_an_error(

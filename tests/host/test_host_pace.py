@@ -1,0 +1,138 @@
+"""Both sides busy, and a device that is too slow: regions that sleep as long as their frame says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from host.errors import RunError
+from host.manifest import Manifest, Region, Tensor
+from host.package import Package
+from host.session import Session
+from host.trace import Span
+from ir.engine import Port
+from ir.layouts import Plain, Words
+from ir.types import DType
+from tests.host import fake
+from tests.host.conftest import build
+
+SHAPE = (1, 1, 32)
+COUNT = 32
+DEVICE, CPU, SPARE = range(3)
+"""Which element of a frame says for how many milliseconds each sleeps; the last is the CPU in the device's place."""
+
+
+def source(symbol: str, place: int, meaning: str) -> str:
+    return f"""
+#include <time.h>
+
+#include "hc_region.h"
+
+static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {{
+    const uint8_t *x = inputs[0];
+    uint8_t *y = outputs[0];
+    const struct timespec pause = {{0, x[{place}] * 1000000L}};
+    (void)arena;
+    nanosleep(&pause, 0);
+    for (int i = 0; i < {COUNT}; i++) {{
+        y[i] = (uint8_t)(i < 3 ? x[i] : {meaning});
+    }}
+    return 0;
+}}
+
+static const uint32_t bytes[] = {{{COUNT}}};
+const hc_region hc_region_{symbol} = {{"{symbol}", HC_REGION_ABI, 1, 1, bytes, bytes, 0, run}};
+"""
+
+
+FILES = {
+    "regions/far/far.c": source("far", DEVICE, "x[i] * 5 + 1"),
+    "regions/far_cpu/far.c": source("far_cpu", SPARE, "x[i] * 5 + 1"),
+    "regions/near/near.c": source("near", CPU, "x[i] ^ 0x55"),
+}
+BYTES = Words(1, 8, 1)
+"""As plain as `Plain` for uint8: the network's input lies in the device's pool."""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """x -> [far, on the device] -> y -> [near] -> z."""
+    far = Region(
+        "far", "device", (Port("x", BYTES),), (Port("y", BYTES),), ("regions/far/far.c",),
+        failover=("regions/far_cpu/far.c",),
+    )  # fmt: skip
+    near = Region("near", "cpu", (Port("y", Plain()),), (Port("z", Plain()),), ("regions/near/near.c",))
+    tensors = tuple(Tensor(name, SHAPE, DType("uint", 8), 0, 255) for name in "xyz")
+    manifest = Manifest("pace", fake.board(coherent=False), tensors, ("x",), ("z",), (far, near))
+    return build(tmp_path_factory.mktemp("pace") / "p", manifest, FILES)
+
+
+def frames(count: int, *pauses: int) -> list[fake.Array]:
+    made = np.random.default_rng(3).integers(0, 256, (count, *SHAPE), np.uint8)
+    made[..., :3] = pauses
+    return list(made)
+
+
+def assert_right(fed: list[fake.Array], answers: list[dict[str, fake.Array]]) -> None:
+    assert len(answers) == len(fed)
+    for frame, answer in zip(fed, answers, strict=True):
+        expected = ((frame.astype(int) * 5 + 1) % 256) ^ 0x55
+        expected[..., :3] = frame[..., :3]
+        np.testing.assert_array_equal(answer["z"], expected)
+
+
+def test_the_cpu_works_on_one_frame_while_the_device_works_on_the_next(package: Package) -> None:
+    fed = frames(12, 40, 40, 0)
+    with Session(package, trace=True) as session:
+        assert_right(fed, list(session.run_all(fed)))
+        spans = {(s.row, s.frame): s for s in session.spans() if s.row in ("CPU", "FPGA")}
+    assert len(spans) == 2 * len(fed)
+    meeting = [n for n in range(len(fed) - 1) if _overlap(spans["CPU", n], spans["FPGA", n + 1])]
+    assert len(meeting) >= len(fed) // 2
+
+
+def _overlap(a: Span, b: Span) -> bool:
+    return a.begin < b.end and b.begin < a.end
+
+
+def test_the_deadline_is_one_commands_and_not_the_queues(package: Package) -> None:
+    """The device always has a command, for longer than one may take."""
+    fed, said = frames(40, 60, 0, 0), list[str]()
+    with Session(package, deadline=1.5, notify=said.append) as session:
+        assert_right(fed, list(session.run_all(fed)))
+    assert said == []
+
+
+def test_a_device_that_is_always_too_late(package: Package) -> None:
+    """It is given up and tried again while the CPU has frames of its own: neither takes the other's."""
+    fed, said, answers = frames(2000, 30, 0, 4), list[str](), list[dict[str, fake.Array]]()
+    with Session(package, deadline=0.003, notify=said.append) as session:
+        for answer in session.run_all(fed):
+            answers.append(answer)
+            if len(said) >= 5:
+                break
+    assert_right(fed[: len(answers)], answers)
+    late, returned = "the device did not finish before the deadline", "the device serves again"
+    for number, text in enumerate(said):
+        assert (returned if number % 2 else late) in text
+
+
+def test_half_of_the_cpu_code_is_none(package: Package, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Two device regions, and CPU code for the first: the device alone can run them."""
+    far, near = package.manifest.regions
+    second = replace(
+        near, side="device", inputs=(Port("y", BYTES),), outputs=(Port("z", BYTES),)
+    )  # fmt: skip
+    manifest = replace(package.manifest, regions=(far, second))
+    assert not manifest.has_failover
+    half = build(tmp_path_factory.mktemp("half") / "p", manifest, FILES)
+    fed = frames(4, 0, 0, 0)
+    with Session(half) as session:
+        assert_right(fed, list(session.run_all(fed)))
+    with pytest.raises(RunError, match="no CPU code for the accelerator's regions"):
+        Session(half, on="cpu")
+    late = frames(4, 250, 0, 0)
+    with Session(half, deadline=0.05) as session, pytest.raises(RunError, match=r"^region 'far', frame 0: the device"):
+        list(session.run_all(late))
