@@ -15,13 +15,16 @@ from frontend.load import load_model
 from hetero_compile.command import run as hetero_compile
 from host.package import load_package
 from ir.executor import execute
-from tests.frontend.seeded import State, cnv, fracbnn
+from tests.frontend.seeded import State, cnv, fracbnn, fracbnn_imagenet, pokebnn
 
 SEEDED: dict[str, State] = {
     "cnv_w1a1": cnv((8, 8, 12, 12, 20, 20), (16, 10), 20, 1, False),
     "cnv_w2a2": cnv((8, 8, 12, 12, 20, 20), (16, 10), 20, 2, True),
     "fracbnn": fracbnn((6, 12), 1, 10),
+    "fracbnn_imagenet": fracbnn_imagenet((8, 16, 32, 32), 10, (32, 32)),
+    "pokebnn": pokebnn((4, 8), (4, 8), 5, (32, 32)),
 }
+FULL = ("cnv_w2a2", "fracbnn_imagenet", "pokebnn")
 
 
 def compiled(model: Path, board: str, package: Path, frames: np.ndarray) -> None:
@@ -35,7 +38,7 @@ def compiled(model: Path, board: str, package: Path, frames: np.ndarray) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cnv_w1a1", pytest.param("cnv_w2a2", marks=pytest.mark.full), "fracbnn"])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.full if n in FULL else ()) for n in SEEDED])
 def test_every_executor_is_exact(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "net.npz", **SEEDED[name])  # type: ignore[arg-type]
     rng = np.random.default_rng(1)
