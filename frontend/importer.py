@@ -17,8 +17,8 @@ from torch.fx import Node as FxNode
 from frontend.builder import Builder, Imported, Importer, arguments, pair
 from frontend.errors import ModelError
 from frontend.float_importers import FLOAT_IMPORTERS
-from ir.graph import Graph
 from frontend.steps import GAUSSIAN_STEPS
+from ir.graph import Graph
 from ir.ops import BatchNorm, Concat, Conv2d, Dequantize, FakeQuantize, MaxPool2d, Quantize, SpaceToDepth
 from ir.records import Picture
 from ir.types import Array

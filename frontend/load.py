@@ -207,8 +207,8 @@ def _entry_by_name(arch: str) -> ZooEntry:
 
 
 def _entry_of_file(arch: str) -> ZooEntry:
-    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and ``head_record``,
-    or ``input_shape`` where the input is a plain tensor."""
+    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and
+    ``head_record``, or ``input_shape`` where the input is a plain tensor."""
     file, _, name = arch.rpartition(":")
     path = Path(file)
     if not path.is_file():

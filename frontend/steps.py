@@ -1,9 +1,9 @@
 """Quantisers by a step, as torch modules: fixed steps of known distributions, and steps that training learns.
 
-Each is *one* custom operator, as in `frontend.quantisers`. Fixed steps are those that lose least of normally distributed
-values: half-wave Gaussian activations (Cai et al., HWGQ, arXiv:1702.00953) and Gaussian weights in units of their
-deviation, as in mixed-precision search (Cai and Vasconcelos, EdMIPS, arXiv:2004.05795). Learned steps have the gradient
-of LSQ (Esser et al., arXiv:1902.08153).
+Each is *one* custom operator, as in `frontend.quantisers`. Fixed steps are those that lose least of normally
+distributed values: half-wave Gaussian activations (Cai et al., HWGQ, arXiv:1702.00953) and Gaussian weights in units of
+their deviation, as in mixed-precision search (Cai and Vasconcelos, EdMIPS, arXiv:2004.05795). Learned steps have the
+gradient of LSQ (Esser et al., arXiv:1902.08153).
 """
 
 from __future__ import annotations

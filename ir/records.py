@@ -112,11 +112,11 @@ class AnchorHead:
 class ObjectsHead:
     """A detection head for any number of objects (YOLO): output (anchors * (5 + labels), H, W), a cell per ``stride``.
 
-    Channels are (tx, ty, tw, th, confidence, a value per label) of each anchor; boxes are those of `AnchorHead`. An
-    object's score for a label is ``sigmoid(confidence)`` times the label's share, which is a ``softmax`` over the labels
-    (YOLO9000) or its own ``sigmoid`` (Redmon and Farhadi, YOLOv3, arXiv:1804.02767). Of the boxes of a label whose score
-    is at least ``least``, the best is taken and those that overlap it by an IoU above ``overlap`` are dropped, again and
-    again; at most ``most`` boxes are found, best first.
+    Channels are (tx, ty, tw, th, confidence, a value per label) of each anchor; boxes are those of `AnchorHead`. The
+    score of a label is ``sigmoid(confidence)`` times its share: a ``softmax`` over the labels (YOLO9000), or a
+    ``sigmoid`` of its own (Redmon and Farhadi, YOLOv3, arXiv:1804.02767). Of a label's boxes with a score of at least
+    ``least`` the best is taken and those that overlap it by an IoU above ``overlap`` are dropped, again and again; at
+    most ``most`` boxes are found, best first.
     """
 
     labels: tuple[str, ...]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,9 @@ class Widths:
         given = [tuple(int(n) for n in v.flatten().tolist()) for v in found if v is not None]
         fits = len(given) == 2 and all(len(v) == layers and min(v) >= 2 and max(v) <= 8 for v in given)
         return Widths(*given) if fits else None
+
+
+SIX, NINE, THIRTEEN = (Widths.alike(layers) for layers in (6, 9, 13))
 
 
 class Convolution(nn.Module):
@@ -115,7 +119,7 @@ class Mixed(nn.Module):
         return y
 
 
-def vgg_tiny(widths: Widths = Widths.alike(6), channels: Sequence[int] = VGG_CHANNELS, classes: int = 10) -> nn.Module:
+def vgg_tiny(widths: Widths = SIX, channels: Sequence[int] = VGG_CHANNELS, classes: int = 10) -> nn.Module:
     """Six 3x3 convolutions, every second one pooled before its batch norm, and dense scores."""
     layers: list[nn.Module] = []
     following = (*widths.inputs[1:], 8)
@@ -127,10 +131,10 @@ def vgg_tiny(widths: Widths = Widths.alike(6), channels: Sequence[int] = VGG_CHA
     return Mixed([*layers, nn.Identity(), Classifier(channels[-1] * 16, classes)])
 
 
-def skynet(kernel: int, widths: Widths = Widths.alike(13), channels: Sequence[int] = SKYNET_CHANNELS) -> nn.Module:
+def skynet(kernel: int, widths: Widths = THIRTEEN, channels: Sequence[int] = SKYNET_CHANNELS) -> nn.Module:
     """Six depthwise and 1x1 convolutions, three of them pooled, and a 1x1 head; no bypass."""
     layers: list[nn.Module] = []
-    for number, (inputs, outputs) in enumerate(zip(channels, channels[1:], strict=False)):
+    for number, (inputs, outputs) in enumerate(pairwise(channels)):
         depth, point, behind = 2 * number, 2 * number + 1, 2 * number + 2
         first = First(3, kernel, widths.weights[0], widths.inputs[0], depthwise=True)
         layers += [
@@ -143,7 +147,7 @@ def skynet(kernel: int, widths: Widths = Widths.alike(13), channels: Sequence[in
     return Mixed([*layers, Convolution(channels[-1], DETECTOR, 1, widths.weights[-1])])
 
 
-def ultranet(widths: Widths = Widths.alike(9), channels: Sequence[int] = (16, 32, *[64] * 6)) -> nn.Module:
+def ultranet(widths: Widths = NINE, channels: Sequence[int] = (16, 32, *[64] * 6)) -> nn.Module:
     """UltraNet's eight 3x3 convolutions, four of them pooled, and its 1x1 head."""
     layers: list[nn.Module] = []
     for number, outputs in enumerate(channels):
@@ -161,7 +165,12 @@ def _rows(state: State, index: int, part: str = "conv") -> int:
 
 
 def _fit(
-    make: Callable[..., nn.Module], places: Sequence[int], outer: Sequence[int], layers: int, entry: ZooEntry, state: State
+    make: Callable[..., nn.Module],
+    places: Sequence[int],
+    outer: Sequence[int],
+    layers: int,
+    entry: ZooEntry,
+    state: State,
 ) -> ZooEntry:
     """Widths and channels as the state has them: ``places`` are the layers whose rows are channels, ``outer`` stands in
     front of them."""

@@ -1,4 +1,4 @@
-"""Places where a float network of the zoo does something that its quantised form has to round (`frontend.zoo.quantised`).
+"""Places where a float network of the zoo does what its quantised form has to round (`frontend.zoo.quantised`).
 
 None of them has a state of its own, so that keys are those of the public float checkpoints.
 """

@@ -1,9 +1,9 @@
 """The quantised form of the zoo's float networks: the same modules with quantisers in the places of some of them.
 
 Weights pass `frontend.quantisers.quantize_weight_tanh`, activations have learned steps (`frontend.steps.Steps`). Keys
-are the float network's and a ``.step`` for each quantiser, so a float checkpoint is where training starts. As usual (Zhou
-et al., arXiv:1606.06160, section 3) the first convolution and dense layers keep 8-bit weights; what is added to
-something else is rounded to 8 bits or more.
+are the float network's and a ``.step`` for each quantiser, so a float checkpoint is where training starts. The first
+convolution and dense layers keep 8-bit weights, as is usual (Zhou et al., arXiv:1606.06160, section 3); what is added
+to something else is rounded to 8 bits or more.
 """
 
 from __future__ import annotations

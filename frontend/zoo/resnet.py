@@ -1,8 +1,9 @@
 """ResNets of depth 6n + 2 for CIFAR-10 (He et al., arXiv:1512.03385, section 4.2), in float32.
 
 Shortcuts have no weights ("option A"): every second pixel, and zeros for the channels that are new; or, in networks
-called ``_projected``, a 1x1 convolution ("option B"). Keys are those of the widely used implementation whose checkpoints go by the name of ``resnet20`` to ``resnet1202``; its inputs were
-normalised by ImageNet's mean and deviation.
+called ``_projected``, a 1x1 convolution ("option B"). Keys are those of the widely used implementation whose
+checkpoints go by the name of ``resnet20`` to ``resnet1202``; its inputs were normalised by ImageNet's mean and
+deviation.
 """
 
 from __future__ import annotations

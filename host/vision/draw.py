@@ -16,7 +16,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw(photo: Image.Image, findings: Findings) -> Image.Image:
-    """A new RGB picture; the photo itself if there is nothing to draw, the network's picture if that is what it made."""
+    """A new RGB picture; the photo itself if there is nothing to draw, the network's picture if it made one."""
     made = next((finding for finding in findings if isinstance(finding, Drawing)), None)
     if made is not None:
         return Image.fromarray(made.pixels)
