@@ -26,6 +26,10 @@ CONTAINER_KEYS = ("model", "state_dict", "model_state_dict", "net")
 """Where training scripts keep the state dict, in order of preference."""
 
 
+SETTINGS = "model_params"
+"""Where some of them keep, beside the state dict, the numbers that the network was made with."""
+
+
 class _Inert:
     """Stands in for a pickled numpy object: takes any construction and state, does nothing."""
 
@@ -51,16 +55,18 @@ _NUMPY_GLOBALS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 def load_state_dict(path: Path) -> StateDict:
     """The tensors of a checkpoint by name: a pickle (zip or legacy), with the state dict at top level or under one of
-    `CONTAINER_KEYS`. A ``module.`` prefix left by data-parallel training is removed.
+    `CONTAINER_KEYS`. A ``module.`` prefix left by data-parallel training is removed. Lists of integers (or of digits)
+    under `SETTINGS` become tensors called ``model_params.<key>``.
 
     Raises ModelError for a file that is missing, truncated, no checkpoint, or that wants something executed.
     """
-    found = _tensors(_unpickle(path))
+    content = _unpickle(path)
+    found = _tensors(content)
     if not found:
         raise ModelError(f"{path}: no state dict found (looked at top level and under {', '.join(CONTAINER_KEYS)})")
     if all(name.startswith("module.") for name in found):
-        return {name.removeprefix("module."): tensor for name, tensor in found.items()}
-    return found
+        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return {**found, **_settings(content)}
 
 
 def _unpickle(path: Path) -> object:
@@ -117,3 +123,14 @@ def _tensors(content: object) -> StateDict:
         return tensors
     nested: list[Any] = [content[key] for key in CONTAINER_KEYS if key in content]
     return _tensors(nested[0]) if nested else {}
+
+
+def _settings(content: object) -> StateDict:
+    """What the network was made with, as far as it is integers; nothing where the file does not say."""
+    given = content.get(SETTINGS) if isinstance(content, Mapping) else None
+    made = {}
+    for key, value in given.items() if isinstance(given, Mapping) else ():
+        numbers = list(value) if isinstance(value, list | tuple | str) else []
+        if numbers and all(isinstance(n, int) or (isinstance(n, str) and n.isdecimal()) for n in numbers):
+            made[f"{SETTINGS}.{key}"] = torch.tensor([int(n) for n in numbers])
+    return made

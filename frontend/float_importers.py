@@ -187,6 +187,8 @@ def _reshape(b: Builder, node: FxNode) -> Imported:
 
 def _linear(b: Builder, node: FxNode) -> Imported:
     x, weights, bias = arguments(node, None, None, None)
+    if isinstance(weights, FxNode) and b.names[weights] in {n.name for n in b.nodes}:  # quantised, a 1x1 kernel already
+        return _dense(b, node, b.names[x], b.names[weights], bias)
     return _dense(b, node, b.names[x], b.constant(node, weights, "the weight"), bias)
 
 
@@ -196,9 +198,12 @@ def _addmm(b: Builder, node: FxNode) -> Imported:
     return _dense(b, node, b.names[x], b.constant(node, weights, "the weight").T, bias)  # type: ignore[index]
 
 
-def _dense(b: Builder, node: FxNode, x: str, weights: Array, bias: object) -> Imported:
+def _dense(b: Builder, node: FxNode, x: str, weights: Array | str, bias: object) -> Imported:
     b.require(node, len(_shape(node)) == 2, f"gives shape {_shape(node)}, needs (1, C)")
-    operands = b.constants_of(node.name, weight=weights.reshape(*weights.shape, 1, 1))
+    if isinstance(weights, str):
+        operands: tuple[str, ...] = (weights,)
+    else:
+        operands = b.constants_of(node.name, weight=weights.reshape(*weights.shape, 1, 1))
     if bias is not None:
         operands += b.constants_of(node.name, bias=b.constant(node, bias, "the bias"))
     return Conv2d(), (x, *operands)

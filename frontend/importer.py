@@ -17,8 +17,9 @@ from torch.fx import Node as FxNode
 from frontend.builder import Builder, Imported, Importer, arguments, pair
 from frontend.errors import ModelError
 from frontend.float_importers import FLOAT_IMPORTERS
+from frontend.steps import GAUSSIAN_STEPS
 from ir.graph import Graph
-from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d, SpaceToDepth
+from ir.ops import BatchNorm, Concat, Conv2d, Dequantize, FakeQuantize, MaxPool2d, Quantize, SpaceToDepth
 from ir.records import Picture
 from ir.types import Array
 
@@ -101,9 +102,35 @@ def _quantise_weight_tanh(b: Builder, node: FxNode) -> Imported:
     largest = np.abs(bent).max()
     b.require(node, bool(largest > 0 and np.isfinite(largest)), f"weights '{source}' are all zero or not finite")
     normalised = f"{source}.tanh{bits}"
-    b.constants[normalised] = bent / largest
+    b.constants[normalised] = _kernel(bent / largest)
     levels = (1 << (bits - 1)) - 1
     return FakeQuantize(float(levels), -levels, levels), (normalised,)
+
+
+def _kernel(weights: Array) -> Array:
+    """A linear layer's weights as those of a 1x1 convolution."""
+    return weights.reshape(*weights.shape, 1, 1) if weights.ndim == 2 else weights
+
+
+def _quantise_weight_gaussian(b: Builder, node: FxNode) -> Imported:
+    source, bits = b.tensor(node, 0), int(node.args[1])  # type: ignore[arg-type]
+    b.require(node, source in b.constants, "quantises a tensor that is computed, needs a parameter")
+    b.require(node, 2 <= bits <= 8, f"{bits} bits are not supported (allowed: 2..8)")
+    weights = b.constants[source].astype(np.float64)
+    step, half = GAUSSIAN_STEPS[bits] * float(weights.std(ddof=1)), 1 << bits - 1
+    b.require(node, 0 < step < np.inf, f"weights '{source}' are all the same or not finite")
+    integers = np.clip(np.rint(_kernel(weights) / step), -half, half - 1).astype(np.int64)
+    names = (f"{source}.integers{bits}", f"{source}.step{bits}")
+    b.constants |= {names[0]: integers, names[1]: np.full(len(integers), step)}
+    return Dequantize(), names
+
+
+def _quantise_step(b: Builder, node: FxNode) -> Imported:
+    _, step_, lo, hi = node.args
+    step = float(b.constant(node, step_, "the step").reshape(()))
+    b.require(node, 0 < step < np.inf, f"a step of {step} is not above 0")
+    names = b.constants_of(node.name, scale=np.array([step]))
+    return Quantize(int(lo), int(hi)), (b.tensor(node, 0), *names)  # type: ignore[arg-type]
 
 
 def _quantise_activation(b: Builder, node: FxNode) -> Imported:
@@ -125,6 +152,8 @@ IMPORTERS: Mapping[str, Importer] = {
     "aten.max_pool2d.default": _max_pool,
     "hetero.batch_norm_eps_outside.default": _batch_norm_eps_outside,
     "hetero.quantize_activation.default": _quantise_activation,
+    "hetero.quantize_step.default": _quantise_step,
+    "hetero.quantize_weight_gaussian.default": _quantise_weight_gaussian,
     "hetero.quantize_weight_tanh.default": _quantise_weight_tanh,
     "hetero.space_to_depth.default": _space_to_depth,
 }

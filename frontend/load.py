@@ -15,12 +15,12 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from frontend.archive import is_archive, load_program
-from frontend.checkpoint import StateDict, load_state_dict
+from frontend.checkpoint import SETTINGS, StateDict, load_state_dict
 from frontend.errors import ModelError
 from frontend.importer import import_program, shapes_of
 from frontend.lower.freeze import Frozen, freeze
 from frontend.onnx.importer import InputType, import_onnx
-from frontend.zoo import ENTRIES, FAMILIES, IntegerFamily, ZooEntry
+from frontend.zoo import ENTRIES, FAMILIES, IntegerFamily, ZooEntry, candidates, entry_named
 from ir.graph import Graph
 from ir.records import HEADS, Dequantise, Head, Picture
 from ir.types import Array
@@ -35,8 +35,12 @@ NOT_READ: Mapping[str, str] = {
     ".weights": "Darknet weights are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
 }
 
-OPTIONAL_KEYS = ("num_batches_tracked",)
-"""State that training leaves and inference does not need."""
+OPTIONAL_KEYS = ("num_batches_tracked", ".size_product", ".memory_size", ".in_width")
+"""State that training leaves and inference does not need: counts of batches, and of operations."""
+
+
+NEAREST = 5
+"""Networks of which it is said how far a checkpoint is from them."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ def _read_state(path: Path) -> StateDict:
 
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {k: tuple(v.shape) for k, v in state.items() if not k.endswith(OPTIONAL_KEYS)}
+    kept = (k for k in state if not k.endswith(OPTIONAL_KEYS) and not k.startswith(f"{SETTINGS}."))
+    return {k: tuple(state[k].shape) for k in kept}
 
 
 def _differences(expected: Mapping[str, tuple[int, ...]], state: StateDict) -> list[str]:
@@ -165,39 +170,47 @@ def _entry(path: Path, arch: str | None, state: StateDict) -> ZooEntry:
     """The network that the user names, or else the one that the state dict fits."""
     if arch is None:
         return _recognise(path, state)
-    return _entry_of_file(arch) if ":" in arch else _entry_by_name(arch).sized(state)
+    if ":" in arch:
+        return _entry_of_file(arch)
+    entry = _entry_by_name(arch).sized(state)
+    if entry.name != arch:
+        raise ModelError(f"{path}: --arch {arch}: the checkpoint says that it is of '{entry.name}'")
+    return entry
 
 
 def _recognise(path: Path, state: StateDict) -> ZooEntry:
-    sized = {entry.name: entry.sized(state) for entry in ENTRIES.values()}
+    sized = {entry.name: entry for entry in candidates(state)}
     differences = {name: _differences(entry.shapes(), state) for name, entry in sized.items()}
     matches = [name for name, found in differences.items() if not found]
     if len(matches) == 1:
         return sized[matches[0]]
     if matches:
         raise ModelError(f"{path}: matches several networks, choose one with --arch: {', '.join(matches)}")
+    nearest = sorted(differences.items(), key=lambda pair: len(pair[1]))[:NEAREST]
     near = "; ".join(
         (
-            *(f"{n}: {len(d)} differences, first {d[0]}" for n, d in differences.items()),
+            *(f"{n}: {len(d)} differences, first {d[0]}" for n, d in nearest),
             *(f"{n}: has {family.tensors}" for n, family in FAMILIES.items()),
         )
     )
     raise ModelError(
-        f"{path}: matches no known network by keys and shapes, give --arch NAME or file.py:factory ({near})"
+        f"{path}: matches no known network by keys and shapes, give --arch NAME or file.py:factory (nearest: {near})"
     )
 
 
 def _entry_by_name(arch: str) -> ZooEntry:
-    if arch not in ENTRIES:
+    entry = entry_named(arch)
+    if entry is None:
         raise ModelError(
-            f"--arch {arch}: unknown network (allowed: {', '.join((*ENTRIES, *FAMILIES))}, or file.py:factory)"
+            f"--arch {arch}: unknown network (allowed: {', '.join((*ENTRIES, *FAMILIES))}, or file.py:factory; "
+            "quantised forms have any widths: resnet20_w6a8)"
         )
-    return ENTRIES[arch]
+    return entry
 
 
 def _entry_of_file(arch: str) -> ZooEntry:
-    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and ``head_record``,
-    or ``input_shape`` where the input is a plain tensor."""
+    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and
+    ``head_record``, or ``input_shape`` where the input is a plain tensor."""
     file, _, name = arch.rpartition(":")
     path = Path(file)
     if not path.is_file():

@@ -168,6 +168,17 @@ class QuantConv2d(nn.Conv2d):
         return y
 
 
+class QuantLinear(nn.Linear):
+    """`nn.Linear` whose weights pass `quantize_weight_tanh`; the bias stays float."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, bits: int = 8) -> None:
+        super().__init__(in_features, out_features, bias)
+        self.bits = bits
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, quantize_weight_tanh(self.weight, self.bits), self.bias)
+
+
 class QuantActivation(nn.Module):
     """`quantize_activation` as a module."""
 

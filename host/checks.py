@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from host.errors import PackageError
 from host.manifest import Board, Manifest, Region, Side, Tensor
 from ir.layouts import Layout, Plain, Words
-from ir.records import AnchorHead, ClassifierHead, Head, YoloHead
+from ir.records import AnchorHead, ClassifierHead, Head, ObjectsHead, PictureHead, YoloHead
 from ir.rounding import ROUNDINGS
 
 # As many offsets as a command descriptor holds (HC_PORTS_MAX in runtime/hc_ring.h).
@@ -245,21 +245,45 @@ def _classifier(head: Head, manifest: Manifest) -> None:
 
 def _anchors(head: Head, manifest: Manifest) -> None:
     assert isinstance(head, AnchorHead)
+    _grid(head, 5, manifest)
+    if len(head.labels) != 1:
+        raise PackageError(f"head: a single-object detector has one label, not {len(head.labels)}")
+
+
+def _objects(head: Head, manifest: Manifest) -> None:
+    assert isinstance(head, ObjectsHead)
+    _grid(head, 5 + len(head.labels), manifest)
+    if not head.labels or head.shares not in ("softmax", "sigmoid") or head.most < 1:
+        raise PackageError(f"head: {len(head.labels)} labels, shares '{head.shares}', at most {head.most} objects")
+    if not (0 <= head.least <= 1 and 0 <= head.overlap <= 1):
+        raise PackageError(f"head: least {head.least} and overlap {head.overlap} have to be in 0..1")
+
+
+def _grid(head: AnchorHead | ObjectsHead, channels: int, manifest: Manifest) -> None:
     shape, picture = manifest.tensor(manifest.outputs[0]).shape, manifest.picture
     if picture is None:
         raise PackageError("head: a detector needs a picture record")
     count, cells = len(head.widths), (picture.height // max(head.stride, 1), picture.width // max(head.stride, 1))
-    if not count or len(head.heights) != count or head.stride < 1 or shape != (5 * count, *cells):
+    if not count or len(head.heights) != count or head.stride < 1 or shape != (channels * count, *cells):
         raise PackageError(
-            f"head: the output's shape {shape} is not ({count} widths, {len(head.heights)} heights of anchors, each 5 "
-            f"channels, {cells[0]}, {cells[1]})"
+            f"head: the output's shape {shape} is not ({count} widths, {len(head.heights)} heights of anchors, each "
+            f"{channels} channels, {cells[0]}, {cells[1]})"
         )
-    if len(head.labels) != 1:
-        raise PackageError(f"head: a single-object detector has one label, not {len(head.labels)}")
+
+
+def _picture_out(head: Head, manifest: Manifest) -> None:
+    assert isinstance(head, PictureHead)
+    shape = manifest.tensor(manifest.outputs[0]).shape
+    if len(shape) != 3 or shape[0] != 3:
+        raise PackageError(f"head: the output's shape {shape} is no picture of three colours")
+    if head.order not in ("bgr", "rgb") or not head.steps > 0:
+        raise PackageError(f"head: a picture of order '{head.order}' and {head.steps} steps")
 
 
 HEAD_RULES: Mapping[type, Callable[[Head, Manifest], None]] = {
     YoloHead: _yolo,
     ClassifierHead: _classifier,
     AnchorHead: _anchors,
+    ObjectsHead: _objects,
+    PictureHead: _picture_out,
 }

@@ -17,13 +17,25 @@ from PIL import Image
 from host.errors import InputError
 from host.manifest import Manifest
 from host.vision.draw import draw
-from host.vision.heads import Classification, Detection, Findings, dequantise
-from ir.records import AnchorHead, ClassifierHead, Head, YoloHead
+from host.vision.heads import Classification, Detection, Drawing, Findings, dequantise
+from ir.records import AnchorHead, ClassifierHead, Head, ObjectsHead, PictureHead, YoloHead
 
 Array = npt.NDArray[Any]
 RAW = ".npz"
-FILE_ENDINGS: Mapping[type, str] = {YoloHead: ".boxes.png", AnchorHead: ".boxes.png", ClassifierHead: ".labels.png"}
-JSON_KEYS: Mapping[type, str] = {YoloHead: "detections", AnchorHead: "detections", ClassifierHead: "classes"}
+FILE_ENDINGS: Mapping[type, str] = {
+    YoloHead: ".boxes.png",
+    AnchorHead: ".boxes.png",
+    ObjectsHead: ".boxes.png",
+    ClassifierHead: ".labels.png",
+    PictureHead: ".picture.png",
+}
+JSON_KEYS: Mapping[type, str] = {
+    YoloHead: "detections",
+    AnchorHead: "detections",
+    ObjectsHead: "detections",
+    ClassifierHead: "classes",
+    PictureHead: "pictures",
+}
 
 
 def choose_targets(inputs: Sequence[Path], output: Path | None, manifest: Manifest) -> list[Path]:
@@ -103,13 +115,15 @@ def json_line(path: Path, findings: Findings, outputs: Mapping[str, Array], mani
 
 
 def findings_as_json(findings: Findings, head: Head) -> dict[str, Any]:
-    """``{"detections": [{"box", "score", "label"}]}`` or ``{"classes": [{"label", "score"}]}``, best first."""
+    """``{"detections": [{"box", "score", "label"}]}`` or ``{"classes": [{"label", "score"}]}``, best first; or
+    ``{"pictures": [{"width", "height"}]}``, which are in the result's file."""
     return {JSON_KEYS[type(head)]: [AS_JSON[type(finding)](finding) for finding in findings]}
 
 
 AS_JSON: Mapping[type, Callable[[Any], dict[str, Any]]] = {
     Detection: lambda found: {"box": list(found.box), "score": found.score, "label": found.label},
     Classification: lambda found: {"label": found.label, "score": found.score},
+    Drawing: lambda found: {"width": found.pixels.shape[1], "height": found.pixels.shape[0]},
 }
 
 
@@ -123,6 +137,7 @@ AS_TEXT: Mapping[type, Callable[[Any], str]] = {
         f"{found.label} {100 * found.score:.0f} % at ({', '.join(f'{edge:.0f}' for edge in found.box)})"
     ),
     Classification: lambda found: f"{found.label} {100 * found.score:.1f} %",
+    Drawing: lambda found: f"picture of {found.pixels.shape[1]} x {found.pixels.shape[0]} pixels",
 }
 
 

@@ -108,8 +108,44 @@ class AnchorHead:
     stride: int
 
 
-Head = YoloHead | ClassifierHead | AnchorHead
-HEADS: Mapping[str, type[Head]] = {"yolo": YoloHead, "classifier": ClassifierHead, "anchors": AnchorHead}
+@dataclass(frozen=True)
+class ObjectsHead:
+    """A detection head for any number of objects (YOLO): output (anchors * (5 + labels), H, W), a cell per ``stride``.
+
+    Channels are (tx, ty, tw, th, confidence, a value per label) of each anchor; boxes are those of `AnchorHead`. The
+    score of a label is ``sigmoid(confidence)`` times its share: a ``softmax`` over the labels (YOLO9000), or a
+    ``sigmoid`` of its own (Redmon and Farhadi, YOLOv3, arXiv:1804.02767). Of a label's boxes with a score of at least
+    ``least`` the best is taken and those that overlap it by an IoU above ``overlap`` are dropped, again and again; at
+    most ``most`` boxes are found, best first.
+    """
+
+    labels: tuple[str, ...]
+    widths: tuple[float, ...]
+    heights: tuple[float, ...]
+    stride: int
+    shares: Literal["softmax", "sigmoid"] = "softmax"
+    least: float = 0.25
+    overlap: float = 0.45
+    most: int = 100
+
+
+@dataclass(frozen=True)
+class PictureHead:
+    """The dequantised output (3, H, W) is a picture, channels in ``order``: a byte is ``round(value * steps)``, from 0
+    to 255, ties to even."""
+
+    order: Literal["bgr", "rgb"]
+    steps: float = 255.0
+
+
+Head = YoloHead | ClassifierHead | AnchorHead | ObjectsHead | PictureHead
+HEADS: Mapping[str, type[Head]] = {
+    "yolo": YoloHead,
+    "classifier": ClassifierHead,
+    "anchors": AnchorHead,
+    "objects": ObjectsHead,
+    "picture": PictureHead,
+}
 
 
 def head_to_json(head: Head) -> dict[str, Any]:

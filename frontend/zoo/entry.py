@@ -24,7 +24,7 @@ class ZooEntry:
 
     The input is a ``picture`` (NCHW), or else a plain tensor of real values. Without a ``head`` the output is a plain
     tensor, too. ``fit`` gives the entry in the sizes of a state dict, which may be any: one that it does not know stays
-    as it is. ``settings`` are keys that say how the module is made and that it does not hold.
+    as it is. Besides shapes it may hold what the module was made with (`frontend.checkpoint.SETTINGS`).
     """
 
     name: str
@@ -34,7 +34,6 @@ class ZooEntry:
     head: Head | None
     description: str
     fit: Callable[[ZooEntry, State], ZooEntry] = _as_it_is
-    settings: tuple[str, ...] = ()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The module's state by key, made without memory for it."""

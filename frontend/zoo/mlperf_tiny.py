@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 
 from frontend.zoo.entry import ZooEntry, classes_of
-from frontend.zoo.resnet import CIFAR10
+from frontend.zoo.labels import CIFAR10
+from frontend.zoo.parts import Sum
 from ir.records import ClassifierHead, Picture
 
 WIDTHS_QUARTER = (16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256)
@@ -45,10 +46,10 @@ class Residual(nn.Module):
             if projected
             else nn.Identity()
         )
-        self.last = nn.ReLU()
+        self.sum, self.last = Sum(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.last(self.res(x) + self.skip(x))
+        y: Tensor = self.last(self.sum(self.res(x), self.skip(x)))
         return y
 
 

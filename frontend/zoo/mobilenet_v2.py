@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from frontend.zoo.parts import Signed, Sum
+
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, output channels, blocks, stride of the first: table 2 of the paper."""
 
@@ -26,11 +28,13 @@ class InvertedResidual(nn.Module):
         expanded = [Block(inputs, hidden, 1)] if expansion > 1 else []
         projected = (nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.conv = nn.Sequential(*expanded, Block(hidden, hidden, 3, stride, hidden), *projected)
-        self.added = stride == 1 and inputs == outputs
+        added = stride == 1 and inputs == outputs
+        self.sum, self.end = (Sum(), None) if added else (None, Signed())
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv(x)
-        return x + y if self.added else y
+        z: Tensor = self.sum(y, x) if self.sum is not None else self.end(y)
+        return z
 
 
 class MobileNetV2(nn.Module):

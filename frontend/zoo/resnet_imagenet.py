@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from frontend.zoo.parts import Sum
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions."""
@@ -19,12 +21,12 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU()
+        self.relu1, self.sum, self.relu = nn.ReLU(), Sum(), nn.ReLU()
         self.downsample = shortcut(inputs, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        y: Tensor = self.relu(z + (x if self.downsample is None else self.downsample(x)))
+        z = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        y: Tensor = self.relu(self.sum(z, x if self.downsample is None else self.downsample(x)))
         return y
 
 
@@ -42,13 +44,13 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU()
+        self.relu1, self.relu2, self.sum, self.relu = nn.ReLU(), nn.ReLU(), Sum(), nn.ReLU()
         self.downsample = shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self.relu(self.bn1(self.conv1(x)))
-        z = self.bn3(self.conv3(self.relu(self.bn2(self.conv2(z)))))
-        y: Tensor = self.relu(z + (x if self.downsample is None else self.downsample(x)))
+        z = self.relu1(self.bn1(self.conv1(x)))
+        z = self.bn3(self.conv3(self.relu2(self.bn2(self.conv2(z)))))
+        y: Tensor = self.relu(self.sum(z, x if self.downsample is None else self.downsample(x)))
         return y
 
 

@@ -6,11 +6,11 @@ that of the published checkpoints, since it determines their keys.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from frontend.quantisers import SpaceToDepth
 from frontend.zoo.entry import ZooEntry
+from frontend.zoo.parts import Join
 from ir.records import AnchorHead, Picture
 
 PICTURE = Picture(320, 160, "rgb", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -40,11 +40,11 @@ class SkyNet(nn.Module):
         )
         self.model_p2 = nn.Sequential(nn.MaxPool2d(2), separable(192, 384), separable(384, 512))
         self.model_p3 = nn.Sequential(separable(1280, 96), nn.Conv2d(96, 5 * len(HEAD.widths), 1, bias=False))
-        self.reorg = SpaceToDepth(2)
+        self.reorg, self.join = SpaceToDepth(2), Join()
 
     def forward(self, x: Tensor) -> Tensor:
         fine: Tensor = self.model_p1(x)
-        y: Tensor = self.model_p3(torch.cat((self.reorg(fine), self.model_p2(fine)), dim=1))
+        y: Tensor = self.model_p3(self.join(self.reorg(fine), self.model_p2(fine)))
         return y
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from host.vision.heads import Classification, Detection, Findings
+from host.vision.heads import Classification, Detection, Drawing, Findings
 
 BRIGHT = (255, 214, 10)
 DARK = (16, 16, 16)
@@ -16,7 +16,10 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def draw(photo: Image.Image, findings: Findings) -> Image.Image:
-    """A new RGB picture; the photo itself if there is nothing to draw."""
+    """A new RGB picture; the photo itself if there is nothing to draw, the network's picture if it made one."""
+    made = next((finding for finding in findings if isinstance(finding, Drawing)), None)
+    if made is not None:
+        return Image.fromarray(made.pixels)
     factor = -(-LEAST_SIDE // min(photo.size)) if min(photo.size) < LEAST_SIDE else 1
     canvas = photo.resize((photo.width * factor, photo.height * factor), Image.Resampling.NEAREST)
     for finding in findings:

@@ -1,4 +1,4 @@
-"""What the network's output means: boxes or labels."""
+"""What the network's output means: boxes, labels or a picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ir.records import AnchorHead, ClassifierHead, Dequantise, Head, Picture, YoloHead
+from ir.records import AnchorHead, ClassifierHead, Dequantise, Head, ObjectsHead, Picture, PictureHead, YoloHead
 
 Floats = npt.NDArray[np.float64]
 TOP = 5
@@ -30,7 +30,14 @@ class Classification:
     label: str
 
 
-Findings = tuple[Detection, ...] | tuple[Classification, ...]
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A picture: uint8 (H, W, 3), RGB."""
+
+    pixels: npt.NDArray[np.uint8]
+
+
+Findings = tuple[Detection, ...] | tuple[Classification, ...] | tuple[Drawing, ...]
 
 
 def dequantise(raw: npt.NDArray[Any], record: Dequantise | None) -> Floats:
@@ -66,10 +73,58 @@ def _anchored(head: Head, values: Floats, size: tuple[int, int], picture: Pictur
     grid = values.reshape(len(head.widths), 5, *values.shape[1:])
     anchor, y, x = np.unravel_index(grid[:, 4].argmax(), grid[:, 4].shape)
     t = grid[anchor, :, y, x]
+    box = _anchored_box(head, t, (int(anchor), int(y), int(x)), size, picture)
+    return (Detection(box, float(_sigmoid(t[4])), head.labels[0]),)
+
+
+def _objects(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:
+    """See `ir.records.ObjectsHead`; overlap is that of the boxes as they are clipped to the photo."""
+    assert isinstance(head, ObjectsHead) and picture is not None
+    grid = values.reshape(len(head.widths), 5 + len(head.labels), *values.shape[1:])
+    logits = grid[:, 5:]
+    if head.shares == "softmax":
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+    else:
+        shares = _sigmoid(logits)
+    scores = _sigmoid(grid[:, 4:5]) * shares
+    found: list[Detection] = []
+    for label, name in enumerate(head.labels):
+        places = np.argwhere(scores[:, label] >= head.least)
+        order = np.argsort(-scores[:, label][tuple(places.T)], kind="stable")
+        boxes: list[tuple[float, float, float, float]] = []
+        for anchor, y, x in places[order]:
+            box = _anchored_box(head, grid[anchor, :, y, x], (anchor, y, x), size, picture)
+            if len(boxes) < head.most and all(_iou(box, other) <= head.overlap for other in boxes):
+                boxes.append(box)
+                found.append(Detection(box, float(scores[anchor, label, y, x]), name))
+    return tuple(sorted(found, key=lambda each: -each.score)[: head.most])
+
+
+def _anchored_box(
+    head: AnchorHead | ObjectsHead, t: Floats, place: tuple[int, int, int], size: tuple[int, int], picture: Picture
+) -> tuple[float, float, float, float]:
+    """The box of ``place`` (anchor, row, column) on the photo; ``t`` begins with tx, ty, tw, th."""
+    anchor, y, x = place
     centre = (_sigmoid(t[0:2]) + np.array([x, y])) * head.stride
     with np.errstate(over="ignore"):  # a box may be as large as it likes: it is clipped to the photo
         extent = np.exp(t[2:4]) * np.array([head.widths[anchor], head.heights[anchor]]) * head.stride
-    return (Detection(_on_photo(centre, extent, size, picture), float(_sigmoid(t[4])), head.labels[0]),)
+    return _on_photo(centre, extent, size, picture)
+
+
+def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    """Intersection over union."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def _picture(head: Head, values: Floats, size: tuple[int, int], picture: Picture | None) -> Findings:
+    """See `ir.records.PictureHead`."""
+    assert isinstance(head, PictureHead)
+    pixels = np.clip(np.rint(values * head.steps), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return (Drawing(np.ascontiguousarray(pixels[:, :, ::-1] if head.order == "bgr" else pixels)),)
 
 
 def _on_photo(
@@ -98,6 +153,8 @@ DECODERS: Mapping[type, Callable[[Head, Floats, tuple[int, int], Picture | None]
     YoloHead: _yolo,
     ClassifierHead: _classifier,
     AnchorHead: _anchored,
+    ObjectsHead: _objects,
+    PictureHead: _picture,
 }
 
 

@@ -18,7 +18,7 @@ from host.manifest import Manifest, Program
 from host.package import Package, load_package, write_package
 from ir.engine import Port
 from ir.layouts import Plain, Words
-from ir.records import ClassifierHead, Dequantise, Picture, Quantise, YoloHead
+from ir.records import ClassifierHead, Dequantise, ObjectsHead, Picture, PictureHead, Quantise, YoloHead
 from tests.host import fake
 
 
@@ -82,7 +82,7 @@ def with_value(*path: Any) -> Callable[[Any], None]:
         (with_value("tensors", {}), "tensors: expected a list, found an object"),
         (with_value("tensors", 0, "dtype", "int65"), r"tensors\[0\].dtype: int of 65 bits is no element type"),
         (with_value("regions", 0, "inputs", 0, "layout", {"kind": "rows"}), "'kind' one of plain, words"),
-        (with_value("head", "kind", "oracle"), "'kind' one of yolo, classifier, anchors"),
+        (with_value("head", "kind", "oracle"), "'kind' one of yolo, classifier, anchors, objects, picture"),
         (with_value("head", {"kind": "yolo"}), "head: key 'labels' is missing"),
         (with_value("format", 1), "format 1 cannot be read"),
         (with_value("board", "vlen", 512), "edited after compilation"),
@@ -209,6 +209,8 @@ CONTRADICTIONS: list[tuple[Callable[[Manifest], Manifest], str]] = [
     (lambda m: replace(m, head=YoloHead(("a",))), "2 outputs instead of one"),
     (lambda m: replace(m, outputs=("y",), head=YoloHead(("a",))), "needs a picture"),
     (lambda m: replace(m, outputs=("y",), head=ClassifierHead(("a",))), "does not hold 1 scores"),
+    (lambda m: replace(m, outputs=("y",), head=ObjectsHead(("a",), (1.0,), (1.0,), 8)), "needs a picture"),
+    (lambda m: replace(m, outputs=("y",), head=PictureHead("rgb")), "is no picture of three colours"),
     (lambda m: replace(m, tensors=(replace(m.tensors[0], hi=300), *m.tensors[1:])), "not inside uint8"),
     (lambda m: replace(m, tensors=(replace(m.tensors[0], shape=(8, 5)), *m.tensors[1:])), "neither"),
     (lambda m: replace(m, regions=(replace(m.regions[0], name="a-b"), *m.regions[1:])), "no valid name"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from host.errors import InputError
 from host.vision.draw import draw
 from host.vision.heads import Classification, Detection, decode, dequantise
 from host.vision.picture import load_photo, network_input, picture_of_input
-from ir.records import AnchorHead, ClassifierHead, Dequantise, Picture, YoloHead
+from ir.records import AnchorHead, ClassifierHead, Dequantise, ObjectsHead, Picture, PictureHead, YoloHead
 from ir.resize import resize_bilinear
 
 ULTRANET = Picture(320, 160, "bgr")
@@ -159,3 +161,60 @@ def test_anchors_of_different_sizes() -> None:
     assert isinstance(found, Detection) and found.label == "target"
     assert found.box == pytest.approx((2 * (20 - 8), 2 * (12 - 4), 2 * (20 + 8), 2 * (12 + 4)))
     assert found.score == pytest.approx(1 / (1 + np.exp(-3.0)))
+
+
+def _objects(**values: object) -> tuple[ObjectsHead, np.ndarray]:
+    """A head of two anchors and two labels on a 2x3 grid with nothing in it."""
+    head = ObjectsHead(("cat", "dog"), (1.0, 2.0), (1.0, 2.0), 16, **values)  # type: ignore[arg-type]
+    empty = np.zeros((2, 7, 2, 3))
+    empty[:, 4] = -20.0
+    return head, empty
+
+
+@pytest.mark.parametrize("shares", ["softmax", "sigmoid"])
+def test_many_objects(shares: str) -> None:
+    """By hand: scores, the box in its cell, suppression within a label only, the best first."""
+    head, grid = _objects(shares=shares)
+    picture = Picture(48, 32, "rgb")
+    grid[0, :, 1, 2] = (0, 0, 0, 0, 20, 20, -20)  # a cat, 16x16 around (40, 24)
+    grid[1, :, 1, 2] = (0, 0, np.log(0.5), np.log(0.5), 1, 20, -20)  # the same box, less sure
+    grid[1, :, 0, 0] = (0, 0, np.log(0.5), np.log(0.5), 0, 20, -20)  # another cat, around (8, 8)
+    grid[0, :, 0, 0] = (0, 0, 0, 0, 0.5, -20, 20)  # a dog, in the same place
+    found = decode(head, grid.reshape(14, 2, 3), (96, 64), picture)
+    assert [(d.label, round(d.score, 4)) for d in found] == [("cat", 1.0), ("dog", 0.6225), ("cat", 0.5)]
+    assert found[0].box == pytest.approx((64, 32, 96, 64)) and found[2].box == pytest.approx((0, 0, 32, 32))
+    assert decode(replace(head, least=0.7), grid.reshape(14, 2, 3), (96, 64), picture) == found[:1]
+    both = decode(replace(head, overlap=1.0), grid.reshape(14, 2, 3), (96, 64), picture)
+    assert [d.label for d in both] == ["cat", "cat", "dog", "cat"]
+    assert decode(replace(head, most=2), grid.reshape(14, 2, 3), (96, 64), picture) == found[:2]
+
+
+def test_suppression_against_pairs() -> None:
+    """Random boxes: no two that were found overlap too much, and whatever is missing overlaps a better one."""
+    rng, picture = np.random.default_rng(4), Picture(160, 96, "rgb")
+    head = ObjectsHead(("thing",), (1.0, 2.5, 4.0), (2.0, 1.0, 4.0), 16, "sigmoid", least=0.3, overlap=0.4)
+    values = rng.normal(0, 1, (18, 6, 10))
+    found = decode(head, values, (160, 96), picture)
+    every = decode(replace(head, overlap=1.0, most=1000), values, (160, 96), picture)
+    assert 5 < len(found) < len(every)
+    for first, second in combinations(found, 2):
+        assert overlap(first.box, second.box) <= 0.4
+    for each in every:
+        assert each in found or any(overlap(each.box, f.box) > 0.4 and f.score >= each.score for f in found)
+
+
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Intersection over union by counting a fine raster."""
+    y, x = (np.arange(0.125, n, 0.25) for n in (96, 160))
+    inside = [((x > v[0]) & (x < v[2]))[None, :] & ((y > v[1]) & (y < v[3]))[:, None] for v in (a, b)]
+    return float((inside[0] & inside[1]).sum() / max((inside[0] | inside[1]).sum(), 1))
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_a_picture_comes_out(order: str) -> None:
+    """Rounded to even, clipped, colours in RGB; drawn as it is."""
+    values = np.array([[[0.0, 0.5]], [[1.2, -0.3]], [[10.5 / 255, 11.5 / 255]]])
+    found = decode(PictureHead(order), values, (1, 1), None)  # type: ignore[arg-type]
+    expected = np.array([[[0, 255, 10], [128, 0, 12]]])
+    pixels = expected if order == "rgb" else expected[:, :, ::-1]
+    assert np.array_equal(np.asarray(draw(Image.new("RGB", (1, 1)), found)), pixels)
