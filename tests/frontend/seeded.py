@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -51,3 +51,10 @@ def fracbnn(widths: Sequence[int], blocks: int, classes: int, seed: int = 1) -> 
                 inputs = outputs
     state["linear_weight"], state["linear_bias"] = rng.normal(size=(classes, inputs)), rng.normal(size=classes)
     return {name: value.astype(np.float32) for name, value in state.items()}
+
+
+FAMILY_STATES: Mapping[str, Callable[[], State]] = {
+    "cnv": lambda: cnv((16, 16, 32, 32, 64, 64), (64, 10), 64, 1, False),
+    "fracbnn": lambda: fracbnn((8, 16), 1, 10),
+}
+"""Each family of the zoo by a small network of its kind."""
