@@ -1,4 +1,4 @@
-"""``--prune N:M[/TILE]``: columns of convolutions' weights set to zero, without training, for kernels that skip them."""
+"""``--prune N:M[/TILE]``: columns of weights set to zero, without training, for kernels that skip them."""
 
 from __future__ import annotations
 
