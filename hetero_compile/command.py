@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from frontend.errors import ModelError
+from frontend.lower.prune import Pruning
 from hetero_compile.board import load_board, shipped_boards
 from hetero_compile.check import CheckError, check
 from hetero_compile.errors import USER_ERRORS
@@ -45,6 +46,10 @@ from partition.pareto import front as pareto_front
     help="By which to choose its ranges: a folder of photos, or a .npy or .npz of inputs.",
 )  # fmt: skip
 @click.option("--fallback", is_flag=True, help="Operators without an integer form run in floats on the CPU.")
+@click.option(
+    "--prune", metavar="N:M[/TILE]",
+    help="Keep N of M columns (a tap of a channel) of convolutions that the CPU runs, the largest, without training.",
+)  # fmt: skip
 @click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
     "--tuning", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER",
@@ -83,6 +88,7 @@ def command(
     quantise: str | None,
     calibration: Path | None,
     fallback: bool,
+    prune: str | None,
     thresholds: bool,
     tuning: Path | None,
     checks: tuple[Path, ...],
@@ -98,7 +104,10 @@ def command(
         if calibration and not quantise:
             raise ModelError("--calibration needs --quantise")
         shown = Calibration.parse(quantise, calibration) if quantise else None
-        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown, fallback)
+        pruning = Pruning.parse(prune) if prune else None
+        options = Options(
+            arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown, fallback, pruning
+        )
         return _compile(model, board, output, options, checks, expected, exports, objective, pareto, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)

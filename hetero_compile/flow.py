@@ -16,6 +16,7 @@ from frontend.errors import ModelError
 from frontend.load import Model, load_model
 from frontend.lower.freeze import Frozen
 from frontend.lower.post_training import post_training
+from frontend.lower.prune import PruneColumns, Pruning, prunable
 from frontend.lower.single import is_float, to_single
 from hetero_compile.quantise import Calibration
 from hls.engine import DataflowEngine
@@ -32,7 +33,7 @@ from ir.passes.dead import RemoveDead
 from ir.passes.thresholds import MultiplyShiftToThresholds
 from ir.records import ClassifierHead
 from ir.target import Target
-from partition import Plan, settled
+from partition import Plan, partition, settled
 from partition import Region as PlanRegion
 
 Progress = Callable[[str], None]
@@ -51,7 +52,8 @@ class Options:
     for the accelerator's regions, for when it fails. ``inputs``: what integers those of an ONNX file are, as
     ``[NAME=]TYPE[/STEPS]``. ``labels``: names of the scores that a classifier's output holds. ``tuning``: a folder of
     hetero-tune's, whose measurements count before the shipped ones. ``calibration``: how to quantise a network of
-    floats, and by which inputs. ``fallback``: operators without an integer form run in floats on the CPU."""
+    floats, and by which inputs. ``fallback``: operators without an integer form run in floats on the CPU. ``prune``:
+    columns of the weights of convolutions on the CPU are set to zero."""
 
     arch: str | None = None
     thresholds: bool = False
@@ -61,6 +63,7 @@ class Options:
     tuning: Path | None = None
     calibration: Calibration | None = None
     fallback: bool = False
+    prune: Pruning | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,31 @@ def _quantised(model: Model, calibration: Calibration, progress: Progress) -> Mo
     return replace(model, graph=graph, shapes=shapes)
 
 
+def _pruned(
+    model: Model, frozen: Frozen, pruning: Pruning, asked: Sequence[Engine], target: Target, progress: Progress
+) -> tuple[Model, Frozen]:
+    """With pruned weights in the convolutions that the CPU runs: all of them where nothing else could, otherwise those
+    that the placement of the network as it is leaves there."""
+    graph = frozen.graph
+    chosen = prunable(graph)
+    if target.fabric is not None and kind_of(graph) != "float32":
+        progress("partitioning, to find what the CPU runs")
+        plan = partition(graph, asked, target)
+        chosen = [name for r in plan.regions if r.engine.side == "cpu" for name in chosen if name in r.graph.by_name]
+    if not chosen:
+        raise ModelError(f"{graph.name}: --prune: the CPU runs no convolution that can be pruned")
+    pruned = run_passes(graph, (PruneColumns(pruning, frozenset(chosen)),))
+    origin = f"{model.origin}; {len(chosen)} convolutions pruned to {pruning}"
+    return replace(model, origin=origin), replace(frozen, graph=pruned)
+
+
 def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
     """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
     model, frozen = load_frozen(path, options, progress)
-    plan, artifacts = settled(frozen.graph, engines(options.tuning), target, progress)
+    asked = engines(options.tuning)
+    if options.prune:
+        model, frozen = _pruned(model, frozen, options.prune, asked, target, progress)
+    plan, artifacts = settled(frozen.graph, asked, target, progress)
     failover = spare_code(plan.regions, target, progress) if options.failover else {}
     return Compiled(model, frozen, plan, target, artifacts, failover)
 

@@ -15,3 +15,7 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no test data at {path} (set HETERO_TEST_DATA)")
     return path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-placements", action="store_true", help="write the zoo's placements anew")

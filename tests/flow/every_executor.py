@@ -169,7 +169,7 @@ def riscv_c(graph: Graph, wanted: Sequence[Values], folder: Path) -> Mapping[str
 
 
 def accelerator_parts(graph: Graph, target: Target) -> list[Graph]:
-    """What the accelerator takes, in as few convex parts as there are; a part has as many nodes as are ready at once."""
+    """What the accelerator takes, in few convex parts: each has all nodes that are ready at once."""
     engine, level, taken = DataflowEngine(), dict.fromkeys(graph.inputs, 0), set()
     for view in graph.views():
         before = [name for name in view.node.inputs if name not in graph.constants]
@@ -229,7 +229,8 @@ def package_runtime(graph: Graph, wanted: Sequence[Values], folder: Path) -> Map
     plan, made = settled(graph, engines(), target, lambda _: None)
     manifest = manifest_for(graph, plan, made, target)
     files = {path: text for artifact in made.values() for path, text in artifact.files.items()}
-    package = write_package(folder / "package", manifest, files, Toolchain(cc="gcc", cxx="g++", extra=("OPTIMISE=-O0",)).build)
+    builder = Toolchain(cc="gcc", cxx="g++", extra=("OPTIMISE=-O0",))
+    package = write_package(folder / "package", manifest, files, builder.build)
     with Session(package, deadline=120.0) as session:
         inputs = ({name: frame[name] for name in graph.inputs} for frame in wanted)
         return {"mixed placement": list(session.run_all(inputs))}

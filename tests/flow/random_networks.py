@@ -103,7 +103,8 @@ def geometry(net: Drawn, kernel: tuple[int, int]) -> tuple[tuple[int, int], tupl
     """Stride and a padding with which the kernel fits."""
     _, h, w = net.types[net.x].shape
     short = [max(0, k - extent) for k, extent in zip(kernel, (h, w), strict=True)]
-    sides = [net.below(min(-(-s // 2), k - 1), k - 1) for s, k in zip((*short, *short), (*kernel, *kernel), strict=True)]
+    least = [min(-(-s // 2), k - 1) for s, k in zip(short, kernel, strict=True)]
+    sides = [net.below(low, k - 1) for low, k in zip((*least, *least), (*kernel, *kernel), strict=True)]
     return (net.below(1, 2), net.below(1, 2)), (sides[0], sides[1], sides[2], sides[3])
 
 
@@ -298,8 +299,8 @@ def drawn(number: int) -> list[Graph]:
 
 
 def shrunk(number: int, good: Set[str], bad: Graph, fails: Callable[[Graph], bool]) -> Graph:
-    """The smallest network that hypothesis finds to fail, from the first of the seed's that is not known (as JSON) to be
-    ``good``; ``bad`` itself where it meets none."""
+    """The smallest network that hypothesis finds to fail, from the first of the seed's that is not ``good`` (as JSON);
+    ``bad`` itself where it meets none."""
     seen = dict.fromkeys(good, False) | {to_json(bad): True}
     smallest, tries = bad, 0
 

@@ -145,7 +145,7 @@ def turned_round(graph: Graph, wanted: Sequence[Values], folder: Path) -> Mappin
 
 def test_a_planted_fault_is_found_shrunk_and_kept(tmp_path: Path) -> None:
     """What is kept is the join, on its own but for what makes its operands differ, and the fault shows on it."""
-    with pytest.raises(pytest.fail.Exception, match="turned round: frame 0: .* shrunk and kept as"):
+    with pytest.raises(pytest.fail.Exception, match=r"turned round: frame 0: .* shrunk and kept as"):
         check(0, turned_round, 20, tmp_path / "runs", tmp_path / "kept")
     (graph,) = kept(tmp_path / "kept")
     assert len(graph.nodes) <= 4 and sum(isinstance(node.op, Concat) for node in graph.nodes) == 1

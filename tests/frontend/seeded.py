@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -126,3 +126,12 @@ def pokebnn(
             inputs = outputs
     state["fc.weight"], state["fc.bias"] = rng.normal(size=(classes, inputs)), rng.normal(size=classes)
     return {name: value.astype(np.float32) for name, value in state.items()}
+
+
+FAMILY_STATES: Mapping[str, Callable[[], State]] = {
+    "cnv": lambda: cnv((16, 16, 32, 32, 64, 64), (64, 10), 64, 1, False),
+    "fracbnn": lambda: fracbnn((8, 16), 1, 10),
+    "fracbnn_imagenet": lambda: fracbnn_imagenet((8, 16, 16), 10, (32, 32)),
+    "pokebnn": lambda: pokebnn((8, 16), (8, 8), 10, (32, 32)),
+}
+"""Each family of the zoo by a small network of its kind."""
