@@ -202,7 +202,7 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 def shared(layer: Layer, cpu: Cpu) -> Layer:
     """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
     threads = threads_of(cpu)
-    if threads == 1 or not layer.y.dtype.is_integer:  # float kernels know no tiles yet
+    if threads == 1:
         return layer
     split = replace(layer, threads=threads)
     return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer

@@ -50,13 +50,20 @@ class Rows:
     def parameters(self) -> str:
         return ", uint32_t first, uint32_t rows" if self.split else ""
 
+    def part(self, type_: str, name: str) -> tuple[str, list[str]]:
+        """C: the address of the kernel's record for the rows that are computed, and what makes it of ``name`` and
+        moves ``x`` to the first row that is read (hck_rows.h)."""
+        if not self.split:
+            return f"&{name}", []
+        return "&part", [f"{type_} part = {name};", f"x = {type_}_rows(&part, x, first, rows);"]
+
     def times(self, count: int) -> str:
         """C: ``count`` for each row."""
         return f"rows * {count}u" if self.split else str(self.total * count)
 
     def at(self, operand: str, row_bytes: int) -> str:
         """C: the address of the first row of an operand whose rows have this many bytes."""
-        return f"(const uint8_t *){operand} + first * {row_bytes}u" if self.split else operand
+        return f"(const void *)((const uint8_t *){operand} + first * {row_bytes}u)" if self.split else operand
 
 
 @dataclass(frozen=True)

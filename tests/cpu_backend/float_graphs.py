@@ -106,4 +106,13 @@ def _graph(
     return Graph(name, inputs, tuple(Node(*step) for step in steps), outputs, constants).verify()
 
 
+def frame_of(graph: Graph, rng: np.random.Generator) -> dict[str, Array]:
+    return {
+        name: rng.integers(type_.lo, type_.hi + 1, type_.shape)
+        if type_.dtype.is_integer
+        else rng.standard_normal(type_.shape).astype(np.float32)
+        for name, type_ in graph.inputs.items()
+    }
+
+
 NETWORKS: Mapping[str, Callable[[int], Graph]] = {"residual": residual, "bypass": bypass}
