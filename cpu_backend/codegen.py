@@ -129,7 +129,7 @@ def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping
 def _note(code: LayerCode) -> str:
     if code.tiles is None:
         return code.note
-    shared = f"{code.tiles.count} tiles for {code.tiles.threads} threads"
+    shared = f"{code.tiles.count} tiles" + (f" for {code.tiles.threads} threads" if code.tiles.threads > 1 else "")
     return f"{code.note}, {shared}" if code.note else shared
 
 

@@ -219,7 +219,7 @@ def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     cycles = _node_cycles if layer.y.dtype.is_integer else _float_cycles
     work = sum(cycles(layer, view, cpu) for view in layer.nodes)
     tiles = tiles_of(layer)
-    return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles else work)
+    return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles and tiles.threads > 1 else work)
 
 
 def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:

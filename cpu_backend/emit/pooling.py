@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cpu_backend.emit.base import Destination, LayerCode, Rows, extents, function, record
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
-from ir.ops import AveragePool2d, MaxPool2d, Pool, SumPool2d
+from ir.ops import AveragePool2d, MaxPool2d, Op, Pool, SumPool2d
 
-KERNELS = {
+KERNELS: Mapping[tuple[type[Op], bool], str] = {
     (MaxPool2d, True): "hck_max_pool",
     (SumPool2d, True): "hck_sum_pool",
     (MaxPool2d, False): "hck_f32_max_pool",

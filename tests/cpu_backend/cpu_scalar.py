@@ -74,7 +74,7 @@ def cases(types: str, word: int, count: int, seed: int) -> list[Case]:
 
 
 def filters_of_every_length(word: int) -> list[Case]:
-    """Bits: 8 to 60 words a filter (fewer take other kernels), counted in up to three parts; all bits differ, or few."""
+    """Bits: 8 to 60 words a filter (fewer take other kernels), counted in up to three parts; all or few differ."""
     rng = np.random.default_rng(word)
     made: list[Case] = []
     for words in range(8, 61):

@@ -86,9 +86,10 @@ def bypass(seed: int) -> Graph:
         ("large", Upsample(2), ("few",)),
         ("shuffled", DepthToSpace(2, "crd"), ("few",)),
         ("smooth", AveragePool2d((3, 3), (2, 2), (1, 1, 1, 1), False), ("large",)),
+        ("soft", Sigmoid(), ("few",)),
         ("wide", Conv2d((2, 1), (2, 2, 2, 2), groups=c), ("depth.relu", "w5")),
     ]
-    outputs = ("dense", "again", "smooth", "shuffled", "wide")
+    outputs = ("dense", "again", "smooth", "shuffled", "wide", "soft")
     return _graph("bypass", {"x": TensorType((c, 8, 12), FLOAT32)}, steps, outputs, constants)
 
 

@@ -15,7 +15,7 @@ import pytest
 from cpu_floats import FLOAT32
 from cpu_graphs import Sketch
 
-from cpu_backend import runner, toolchain
+from cpu_backend import runner, tiles, toolchain
 from cpu_backend.codegen import RegionCode, generate
 from cpu_backend.cost import layer_cycles, shared
 from cpu_backend.layers import Layer, layers_of
@@ -151,11 +151,12 @@ def check_floats(program: Path, artifact: Artifact, graph: Graph, vlen: int | No
 @pytest.mark.parametrize("network", FLOATS)
 @pytest.mark.parametrize("flags", [toolchain.SANITIZE, THREAD_SANITIZER], ids=["addresses", "races"])
 def test_floats(network: str, flags: tuple[str, ...], tmp_path: Path) -> None:
-    graph = FLOATS[network](2)
+    graph = FLOATS[network](0)
     artifact = in_tiles(graph, max(THREADS), pruned=network == "pruned_floats")
     text = artifact.files[artifact.sources[0]]
     shared = {kernel for kernel in SHARED_FLOATS[network] if f"{kernel}(&part" in text}
     assert shared == SHARED_FLOATS[network]
+    assert ("part0_of_layer_excited" in text) == (network == "bypass")  # one row: tiles of channels
     program = runner.build_region(artifact, graph, tmp_path, None, flags, threaded=True)
     check_floats(program, artifact, graph, None, *THREADS)
 
@@ -185,6 +186,19 @@ def test_kernel_for_pruned_columns(tmp_path: Path) -> None:
     assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
     program = runner.build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
     check(program, artifact, graph, 1, None, 1, 2, 4)
+
+
+def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread has strips of rows whose planes fit a cache: the most that divide the layer's rows."""
+    (layer,) = (replace(each, pruned=True) for each in layers_of(big()))
+    assert row_tiles(layer) == Tiles(56, 8, 1)  # 64 channels by 8 + 2 rows of 58, two bytes each: 74 kB; 14 are 119
+    monkeypatch.setattr(tiles, "STRIP_BYTES", 3000)
+    monkeypatch.setattr(tiles, "STRIP_PIXELS", 20)
+    graph = pruned(2)
+    artifact = in_tiles(graph, 1, pruned=True)
+    assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
+    program = runner.build_region(artifact, graph, tmp_path, None, ("-O1",))
+    check(program, artifact, graph, 2, None, 0)
 
 
 @pytest.mark.slow
