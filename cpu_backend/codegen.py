@@ -17,7 +17,7 @@ from ir.ops import Concat, OperatorError
 
 KERNELS = Path(__file__).with_name("kernels")
 ALWAYS = ("hck.h", "hck_element.h")
-SHARED = ("hck_rows.h", "hck_sparse.h")
+SHARED = ("hck_rows.h", "hck_f32.h", "hck_sparse.h")
 """What regions with layers in tiles need besides."""
 INCLUDED = {
     "hck_conv_rvv.c": (
@@ -36,7 +36,7 @@ INCLUDED = {
     "hck_f32_conv.c": ("hck_f32.h",),
     "hck_f32_conv_rvv.c": ("hck_f32.h", "hck_f32_rvv.h", "hck_f32_conv_rvv_all.inc", "hck_f32_conv_rvv.inc"),
     "hck_f32_elementwise.c": ("hck_f32.h", "hck_f32_rvv.h"),
-    "hck_f32_pool.c": ("hck_f32.h",),
+    "hck_f32_pool.c": ("hck_f32.h", "hck_pool.h"),
     "hck_few_rvv.c": (
         "hck_rvv.h",
         "hck_few_rvv_pixels.inc",
@@ -46,6 +46,7 @@ INCLUDED = {
         "hck_few_rvv_wide.inc",
     ),
     "hck_full.c": ("hck_full.h",),
+    "hck_pool.c": ("hck_pool.h",),
     "hck_real.c": ("hck_real.h",),
     "hck_requantise.c": ("hck_narrow.h", "hck_requantise_rvv.inc"),
     "hck_sparse.c": ("hck_sparse.h",),
@@ -133,7 +134,7 @@ def _emit(region: Graph, layer: Layer, names: Mapping[str, str], places: Mapping
 def _note(code: LayerCode) -> str:
     if code.tiles is None:
         return code.note
-    shared = f"{code.tiles.count} tiles for {code.tiles.threads} threads"
+    shared = f"{code.tiles.count} tiles" + (f" for {code.tiles.threads} threads" if code.tiles.threads > 1 else "")
     return f"{code.note}, {shared}" if code.note else shared
 
 

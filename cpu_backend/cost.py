@@ -205,7 +205,7 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
 def shared(layer: Layer, cpu: Cpu) -> Layer:
     """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
     threads = threads_of(cpu)
-    if threads == 1 or layer.is_fallback or not layer.y.dtype.is_integer:  # float kernels know no tiles yet
+    if threads == 1 or layer.is_fallback:  # kernels of the fallback know no tiles
         return layer
     split = replace(layer, threads=threads)
     return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
@@ -224,7 +224,7 @@ def layer_cycles(layer: Layer, cpu: Cpu) -> int:
     cycles = _node_cycles if layer.y.dtype.is_integer else _float_cycles
     work = sum(cycles(layer, view, cpu) for view in layer.nodes)
     tiles = tiles_of(layer)
-    return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles else work)
+    return round(work * tiles.longest / EFFICIENCY + TURN_CYCLES if tiles and tiles.threads > 1 else work)
 
 
 def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:

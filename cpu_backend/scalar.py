@@ -24,7 +24,7 @@ SHORTEST_CHUNK = 8
 """Below this many products per chunk, fields of twice the width are cheaper: moving them costs too much."""
 UNROLLED = 4
 """Products in one turn of the kernels' loop: weights of zero fill up to a multiple, and chunks are multiples."""
-XNOR_CYCLES = {32: (9.5, 150.0), 64: (8.0, 110.0)}
+XNOR_CYCLES = {32: (7.5, 135.0), 64: (7.0, 110.0)}
 """Per word of bits and per output; against SWAR_CYCLES per product they decide for bits (benchmarks.riscv_scalar)."""
 SWAR_CYCLES = {32: 1.4, 64: 0.5}
 

@@ -7,13 +7,34 @@ from dataclasses import dataclass, replace
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from ir.graph import Graph, Node
-from ir.ops import Conv2d, DepthToSpace, GatedConv2d, Upsample
+from ir.ops import (
+    Arithmetic,
+    Conv2d,
+    Curve,
+    DepthToSpace,
+    GatedConv2d,
+    Interpolate,
+    MaxPool2d,
+    Op,
+    Reduce,
+    Slice,
+    Transpose,
+    Upsample,
+)
 from ir.target import Cpu
 
 TILES_PER_THREAD = 2
 """So that a core that is late leaves less undone."""
 CHANNELS = 32
 """Output channels of the narrowest tile: vectors of fewer lanes waste what another core would save."""
+
+STRIP_BYTES, STRIP_PIXELS = 100 * 1024, 200
+"""Of a strip of a layer with pruned columns: planes that fit a second-level cache of 512 KiB beside the rows of operand
+and result, at least so many results (the last panel of a strip may be filled in part)."""
+
+
+REFERENCE: tuple[type[Op], ...] = (Arithmetic, Curve, Interpolate, Reduce, Slice, Transpose)
+"""Float layers whose kernel is the fallback's reference code, which computes all of a layer."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +68,40 @@ def rows(layer: Layer) -> int:
 
 
 def row_tiles(layer: Layer) -> Tiles | None:
-    """None where one thread does the whole layer, or it has only one row; also for gated convolutions of levels that
-    are not bytes.
+    """None where one thread does the whole layer at once, or it has only one row; also for gated convolutions of levels
+    that are not bytes.
 
-    The kernel for pruned columns has tables for one number of rows, which has to divide the layer's.
+    The kernel for pruned columns has tables for one number of rows, which has to divide the layer's. One thread has
+    tiles for it, too: what it lays out before it multiplies shall stay in a cache, and needs less memory.
     """
     total = rows(layer)
-    if layer.threads == 1 or total == 1:
+    if total == 1 or (layer.threads == 1 and not layer.pruned):
+        return None
+    if not layer.y.dtype.is_integer and isinstance(layer.first.op, REFERENCE):
         return None
     if isinstance(layer.first.op, GatedConv2d) and kernel_type(layer.x) not in ("HCK_U8", "HCK_I8"):
         return None
-    each = -(-total // min(total, layer.threads * TILES_PER_THREAD))
+    each = -(-total // min(total, layer.threads * TILES_PER_THREAD)) if layer.threads > 1 else total
     if layer.pruned:
-        each = next(n for n in range(each, total + 1) if total % n == 0)
+        each = _strip(layer, next(n for n in range(each, total + 1) if total % n == 0))
     return Tiles(total, each, layer.threads) if each < total else None
+
+
+def _strip(layer: Layer, most: int) -> int:
+    """The most rows, ``most`` or a number that divides them, whose planes a cache holds and that fill panels."""
+    width = layer.y.shape[2]
+    sizes = (n for n in range(most, 0, -1) if most % n == 0 and n * width >= STRIP_PIXELS)
+    return next((n for n in sizes if _plane_bytes(layer, n) <= STRIP_BYTES), most)
+
+
+def _plane_bytes(layer: Layer, results: int) -> int:
+    """About the bytes of the operand under so many rows of results, as the kernel for pruned columns lays it out."""
+    op, (channels, _, width) = layer.first.op, layer.x.shape
+    assert isinstance(op, Conv2d)
+    kernel = layer.first.operands[1].type.shape[2:]
+    sums = results * (2 if layer.find(MaxPool2d) else 1)
+    reached = (sums - 1) * op.stride[0] + kernel[0]
+    return int(channels * reached * (width + kernel[1] - 1) * (2 if layer.x.dtype.is_integer else 4))
 
 
 def channel_tiles(layer: Layer) -> Tiles | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cpu_backend.emit.constants import Constant
+from cpu_backend.emit.constants import Constant, Written
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import Requantisation, kernel_type, requantisation
 from cpu_backend.tiles import Tiles, row_tiles, rows
@@ -51,13 +51,20 @@ class Rows:
     def parameters(self) -> str:
         return ", uint32_t first, uint32_t rows" if self.split else ""
 
+    def part(self, type_: str, name: str) -> tuple[str, list[str]]:
+        """C: the address of the kernel's record for the rows that are computed, and what makes it of ``name`` and
+        moves ``x`` to the first row that is read (hck_rows.h)."""
+        if not self.split:
+            return f"&{name}", []
+        return "&part", [f"{type_} part = {name};", f"x = {type_}_rows(&part, x, first, rows);"]
+
     def times(self, count: int) -> str:
         """C: ``count`` for each row."""
         return f"rows * {count}u" if self.split else str(self.total * count)
 
     def at(self, operand: str, row_bytes: int) -> str:
         """C: the address of the first row of an operand whose rows have this many bytes."""
-        return f"(const uint8_t *){operand} + first * {row_bytes}u" if self.split else operand
+        return f"(const void *)((const uint8_t *){operand} + first * {row_bytes}u)" if self.split else operand
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class LayerCode:
     beside the function, and every thread needs the scratch memory for itself."""
 
     function: str
-    arrays: tuple[Constant, ...] = ()
+    arrays: tuple[Constant | Written, ...] = ()
     kernels: tuple[str, ...] = ()
     scratch: int = 0
     zeros: int = 0

@@ -47,8 +47,20 @@ class Constant:
         return f"/* {self.note or 'x'.join(map(str, self.values.shape))} */"
 
 
-def text(constant: Constant) -> str:
-    """C: a static const array under its comment."""
+@dataclass(frozen=True)
+class Written:
+    """An array that is text whatever its size: of doubles, of records."""
+
+    declarator: str
+    words: tuple[str, ...]
+
+    is_text = True
+
+
+def text(constant: Constant | Written) -> str:
+    """C: a static const array, under its comment if it has a shape."""
+    if isinstance(constant, Written):
+        return f"static const {constant.declarator} = {{{', '.join(constant.words)}}};\n"
     rows = _words(constant) if constant.note else _numbers(constant)
     return f"{constant.comment}\nstatic const {constant.declarator} = {{\n" + "\n".join(rows) + "\n};\n"
 

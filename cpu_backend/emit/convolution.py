@@ -54,7 +54,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         **kernel_field(layer),
     }
     map_, map_record, map_arrays = layer_map(layer, name)
-    conv, part = conv_rows(Rows.of(layer))
+    conv, part = Rows.of(layer).part("hck_conv", "conv")
     call = f"hck_conv2d({conv}, &map, x, y, {to.stride}, scratch);"
     if not narrow:
         call = f"hck_conv2d_wide({conv}, {name}_weights, &map, x, y, {to.stride}, scratch);"
@@ -82,7 +82,7 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     fields = {**conv_fields(layer, proof), "weights": f"{name}_weights", "zeros": "zeros"}
     fields |= kernel_field(layer)
     map_, map_record, map_arrays = layer_map(layer, name)
-    conv, part = conv_rows(Rows.of(layer))
+    conv, part = Rows.of(layer).part("hck_conv", "conv")
     call = f"hck_gated_conv2d({conv}, {kernel_type(x)}, {name}_threshold, &map, x, y, {to.stride}, scratch);"
     scratch = gated_scratch(layer)
     elements = operand_rows(layer) * x.shape[2] * x.shape[0]
@@ -106,13 +106,6 @@ def gated_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         proof.note,
         (scratch_check(name, size, scratch),),
     )
-
-
-def conv_rows(rows: Rows) -> tuple[str, list[str]]:
-    """C: the address of the record for the rows that are computed, and what makes it from ``conv``."""
-    if not rows.split:
-        return "&conv", []
-    return "&part", ["hck_conv part = conv;", "x = hck_conv_rows(&part, x, first, rows);"]
 
 
 def operand_rows(layer: Layer) -> int:

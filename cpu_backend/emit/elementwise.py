@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from cpu_backend.emit.base import Destination, LayerCode, Rows, element_bytes, function, pixels_of, record
+from cpu_backend.emit.base import (
+    Destination,
+    Fields,
+    LayerCode,
+    Rows,
+    element_bytes,
+    function,
+    pixels_of,
+    record,
+)
 from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.layers import Layer, is_map
@@ -21,25 +30,30 @@ def add(layer: Layer, name: str, to: Destination) -> LayerCode:
 def pair(layer: Layer, name: str, to: Destination) -> LayerCode:
     operands = dict(zip("ab", layer.first.operands, strict=True))
     need(any(o.value is None for o in operands.values()), "computes on constants alone")
-    sources = {key: key if o.value is None else f"{name}_{key}" for key, o in operands.items()}
     kernel = "hck_add" if isinstance(layer.first.op, Add) else "hck_multiply"
-    rows, fields = Rows.of(layer), pair_fields(layer, to.stride)
-    body = record("hck_pair", "pair", fields)
+    code = pair_function(layer, name, to, "hck_pair", pair_fields(layer, to.stride), kernel)
+    arrays = tuple(
+        Constant(f"{name}_{key}", constant(o.value, o.type)) for key, o in operands.items() if o.value is not None
+    )
+    return LayerCode(code, arrays, ("hck_elementwise.c",))
+
+
+def pair_function(layer: Layer, name: str, to: Destination, type_: str, fields: Fields, kernel: str) -> str:
+    """The function that calls a kernel of integers or floats for two tensors; constants are ``<name>_<operand>``."""
+    operands = dict(zip("ab", layer.first.operands, strict=True))
+    sources = {key: key if o.value is None else f"{name}_{key}" for key, o in operands.items()}
+    rows, body = Rows.of(layer), record(type_, "pair", fields)
     if rows.split:
         flat = fields["pixels"] == 1
         extent = "channels" if flat else "pixels"
-        body += ["hck_pair part = pair;", f"part.{extent} = {rows.times(int(fields[extent]) // rows.total)};"]
+        body += [f"{type_} part = pair;", f"part.{extent} = {rows.times(int(fields[extent]) // rows.total)};"]
         for key, operand in operands.items():
             steps = operand.type.elements if flat or key == "a" else int(fields["pixels"]) * int(fields["b_pixel"])
             sources[key] = rows.at(sources[key], steps // rows.total * element_bytes(operand.type))
     record_name = "part" if rows.split else "pair"
     body.append(f"{kernel}(&{record_name}, {sources['a']}, {sources['b']}, y, {to.stride});")
     taken = [f"const void *{key}" for key, o in operands.items() if o.value is None]
-    parameters = ", ".join([*taken, f"void *y{rows.parameters}"])
-    arrays = tuple(
-        Constant(f"{name}_{key}", constant(o.value, o.type)) for key, o in operands.items() if o.value is not None
-    )
-    return LayerCode(function(layer, name, parameters, body), arrays, ("hck_elementwise.c",))
+    return function(layer, name, ", ".join([*taken, f"void *y{rows.parameters}"]), body)
 
 
 def pair_fields(layer: Layer, y_stride: int) -> dict[str, int | str]:

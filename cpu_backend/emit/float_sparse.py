@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, Fields, LayerCode, function, record
+from cpu_backend.emit.base import Destination, Fields, LayerCode, Rows, function, record
 from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.floats import bias_of, bounds, weights_of
 from cpu_backend.emit.sparse import KERNELS, as_columns, offsets, scratch_of, sparse_fields
@@ -37,13 +37,16 @@ def float_sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     share = pruned.products / w.size
     note = f"columns pruned, {share:.0%} left in {len(pruned.tiles)} tiles, float32"
     lo, hi = bounds(layer)
+    rows = Rows.of(layer)
+    conv, part = rows.part("hck_sparse", "conv")
     body = [
         *record("hck_sparse", "conv", fields),
         *record("hck_bias", "end", {"bias": f"{name}_bias", "lo": lo, "hi": hi}),
-        f"hck_sparse_conv2d_float(&conv, &end, x, y, {to.stride}, scratch);",
+        *part,
+        f"hck_sparse_conv2d_float({conv}, &end, x, y, {to.stride}, scratch);",
     ]
     return LayerCode(
-        function(layer, name, "const void *x, void *y, void *scratch", body, (note,)),
+        function(layer, name, f"const void *x, void *y, void *scratch{rows.parameters}", body, (note,)),
         (
             *(Constant(f"{name}_{key}", values) for key, values in arrays.items()),
             Constant(f"{name}_bias", bias_of(layer)),

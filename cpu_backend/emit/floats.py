@@ -7,10 +7,22 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from cpu_backend.emit import reals
-from cpu_backend.emit.base import Destination, Fields, LayerCode, extents, function, pixels_of, record
+from cpu_backend.emit.base import (
+    Destination,
+    Fields,
+    LayerCode,
+    Rows,
+    element_bytes,
+    extents,
+    function,
+    pixels_of,
+    record,
+)
 from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.convolution import BLOCK, is_depthwise, scratch_check
+from cpu_backend.emit.elementwise import pair_function
 from cpu_backend.emit.movement import concat, depth_to_space, space_to_depth, upsample
+from cpu_backend.emit.pooling import pool
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.requantise import kernel_type
@@ -30,7 +42,6 @@ from ir.ops import (
     Multiply,
     Op,
     Pad,
-    Pool,
     PRelu,
     Reduce,
     Reshape,
@@ -64,10 +75,12 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         "end": end,
     }
     scratch = BLOCK * 8 * kh * kw
-    body = [*record("hck_f32_conv", "conv", fields), f"hck_f32_conv2d(&conv, x, y, {to.stride}, scratch);"]
+    rows = Rows.of(layer)
+    conv, part = rows.part("hck_f32_conv", "conv")
+    body = [*record("hck_f32_conv", "conv", fields), *part, f"hck_f32_conv2d({conv}, x, y, {to.stride}, scratch);"]
     note = f"sums of {w[0].size} products in float32"
     return LayerCode(
-        function(layer, name, "const void *x, void *y, void *scratch", body, (note,)),
+        function(layer, name, f"const void *x, void *y, void *scratch{rows.parameters}", body, (note,)),
         (
             Constant(f"{name}_weights", pack_weights(w, op.groups, is_depthwise(layer))),
             Constant(f"{name}_bias", bias_of(layer)),
@@ -137,10 +150,11 @@ def _number(value: float) -> str:
     return f"{value!r}f"
 
 
-def rows(layer: Layer, name: str, to: Destination) -> LayerCode:
+def map_rows(layer: Layer, name: str, to: Destination) -> LayerCode:
     """A map of each value by itself."""
     end, arrays = _end(layer, name)
-    pixels, channels = pixels_of(layer.x)
+    rows, (pixels, channels) = Rows.of(layer), pixels_of(layer.x)
+    x = rows.at("x", layer.x.elements // rows.total * element_bytes(layer.x))
     names: dict[str, int | str] = {}
     if isinstance(layer.first.op, Affine):
         for key, operand in zip(("scale", "offset"), layer.first.operands[1:], strict=True):
@@ -149,8 +163,13 @@ def rows(layer: Layer, name: str, to: Destination) -> LayerCode:
     elif to.stride == channels and not layer.find(PRelu):  # one row of all elements fills vectors
         pixels, channels = 1, pixels * channels
     fields: Fields = {"x_type": kernel_type(layer.x), "pixels": pixels, "channels": channels, **names, "end": end}
-    body = [*record("hck_f32_map", "map", fields), f"hck_f32_map_rows(&map, x, y, {to.stride});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), tuple(arrays), ELEMENTWISE)
+    body = record("hck_f32_map", "map", fields)
+    if rows.split:
+        extent, each = ("channels", channels) if pixels == 1 else ("pixels", pixels)
+        body += ["hck_f32_map part = map;", f"part.{extent} = {rows.times(each // rows.total)};"]
+    body.append(f"hck_f32_map_rows(&{'part' if rows.split else 'map'}, {x}, y, {to.stride});")
+    code = function(layer, name, f"const void *x, void *y{rows.parameters}", body)
+    return LayerCode(code, tuple(arrays), ELEMENTWISE)
 
 
 def pair(layer: Layer, name: str, to: Destination) -> LayerCode:
@@ -161,11 +180,9 @@ def pair(layer: Layer, name: str, to: Destination) -> LayerCode:
     for key, operand in operands.items():
         if operand.value is not None:
             arrays.append(Constant(f"{name}_{key}", np.ascontiguousarray(pixels_first(operand.value))))
-    sources = [key if operand.value is None else f"{name}_{key}" for key, operand in operands.items()]
     kernel = "hck_f32_add" if isinstance(layer.first.op, Add) else "hck_f32_multiply"
-    parameters = ", ".join([*(f"const void *{key}" for key, o in operands.items() if o.value is None), "void *y"])
-    body = [*record("hck_f32_pair", "pair", fields), f"{kernel}(&pair, {', '.join(sources)}, y, {to.stride});"]
-    return LayerCode(function(layer, name, parameters, body), tuple(arrays), ELEMENTWISE)
+    code = pair_function(layer, name, to, "hck_f32_pair", fields, kernel)
+    return LayerCode(code, tuple(arrays), ELEMENTWISE)
 
 
 def pair_fields(layer: Layer, y_stride: int) -> dict[str, int]:
@@ -184,32 +201,15 @@ def pair_fields(layer: Layer, y_stride: int) -> dict[str, int]:
     }
 
 
-def pool(layer: Layer, name: str, to: Destination) -> LayerCode:
-    kernel = "hck_f32_max_pool" if isinstance(layer.first.op, MaxPool2d) else "hck_f32_mean_pool"
-    body = [*record("hck_f32_pool", "pool", pool_fields(layer)), f"{kernel}(&pool, x, y, {to.stride});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=POOL)
-
-
-def pool_fields(layer: Layer) -> dict[str, int]:
-    """The fields of ``hck_f32_pool``, in the record's order."""
-    op, x, y = layer.first.op, layer.x, layer.y
-    assert isinstance(op, Pool)
-    counted = isinstance(op, AveragePool2d) and op.count_padding
-    return {
-        **extents("in", x.shape[1:]),
-        "channels": x.shape[0],
-        **extents("out", y.shape[1:]),
-        **extents("kernel", op.kernel),
-        **extents("stride", op.stride),
-        "pad_top": op.padding[0],
-        "pad_left": op.padding[1],
-        "count": op.kernel[0] * op.kernel[1] if counted else 0,
-    }
-
-
 def pad(layer: Layer, name: str, to: Destination) -> LayerCode:
-    body = [*record("hck_f32_pad", "pad", pad_fields(layer)), f"hck_f32_pad_zeros(&pad, x, y, {to.stride});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=POOL)
+    rows = Rows.of(layer)
+    address, part = rows.part("hck_f32_pad", "pad")
+    body = [
+        *record("hck_f32_pad", "pad", pad_fields(layer)),
+        *part,
+        f"hck_f32_pad_zeros({address}, x, y, {to.stride});",
+    ]
+    return LayerCode(function(layer, name, f"const void *x, void *y{rows.parameters}", body), kernels=POOL)
 
 
 def pad_fields(layer: Layer) -> dict[str, int]:
@@ -237,18 +237,19 @@ def flatten(layer: Layer, name: str, to: Destination) -> LayerCode:
 
 def curve(layer: Layer, name: str, to: Destination) -> LayerCode:
     """Sigmoid, softmax."""
-    pixels, channels = pixels_of(layer.x)
+    rows, (pixels, channels) = Rows.of(layer), pixels_of(layer.x)
     kernel = f"hck_f32_{type(layer.first.op).__name__.lower()}"
-    body = [f"{kernel}(x, y, {to.stride}, {pixels}, {channels});"]
-    return LayerCode(function(layer, name, "const void *x, void *y", body), kernels=ELEMENTWISE)
+    x = rows.at("x", layer.x.elements // rows.total * element_bytes(layer.x))
+    body = [f"{kernel}({x}, y, {to.stride}, {rows.times(pixels // rows.total)}, {channels});"]
+    return LayerCode(function(layer, name, f"const void *x, void *y{rows.parameters}", body), kernels=ELEMENTWISE)
 
 
 FLOAT_RULES: Mapping[type[Op], FloatRule] = {
     Add: pair,
-    Affine: rows,
+    Affine: map_rows,
     Arithmetic: reals.couple,
     AveragePool2d: pool,
-    Clip: rows,
+    Clip: map_rows,
     Concat: concat,
     Conv2d: conv,
     Curve: reals.curve,
@@ -257,7 +258,7 @@ FLOAT_RULES: Mapping[type[Op], FloatRule] = {
     Reshape: flatten,
     MaxPool2d: pool,
     Multiply: pair,
-    PRelu: rows,
+    PRelu: map_rows,
     Pad: pad,
     Reduce: reals.reduce,
     Sigmoid: curve,

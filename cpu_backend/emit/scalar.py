@@ -28,6 +28,10 @@ from ir.types import Array
 
 WORDS = 4
 """Words of a register block: WORDS of hck_swar.inc."""
+XNOR_PART = 28
+"""HCK_XNOR_PART: words of a filter that are counted together."""
+XNOR_BLOCK = 16
+"""HCK_XNOR_BLOCK: pixels."""
 
 
 def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
@@ -79,9 +83,13 @@ def pack_tiles(w: Array, chosen: Scheme) -> Array:
 
 
 def pack_bits(w: Array, word: int) -> Array:
-    """(O, I, KH, KW) of -1 and +1 -> [O / 2][KH x KW x words, made even][2] words."""
+    """(O, I, KH, KW) of -1 and +1 -> [O / 2][KH x KW x words, made even][2] words, as hck_xnor's `weights`."""
     words = bit_words(w, word).reshape(w.shape[0], -1)
     words = np.pad(words, ((0, words.shape[0] % 2), (0, words.shape[1] % 2)))
+    for at in range(0, words.shape[1], XNOR_PART):
+        part = words[:, at : at + XNOR_PART]
+        before = np.bitwise_xor.accumulate(part, axis=1)[:, 1:-1:2]
+        part[:, 2:] ^= np.repeat(before, 2, axis=1)
     return np.ascontiguousarray(words.reshape(-1, 2, words.shape[1]).transpose(0, 2, 1))
 
 
@@ -118,7 +126,7 @@ def _tiles(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCod
         note = f"{w.shape[0]} channels by {w[0].size} products, {chosen.lanes} channels of {chosen.bits} bits a word"
         weights = Constant(f"{name}_weights", packed, note)
     map_, map_record, map_arrays = layer_map(layer, name)
-    conv, part = convolution.conv_rows(Rows.of(layer))
+    conv, part = Rows.of(layer).part("hck_conv", "conv")
     body = [
         *record("hck_conv", "conv", fields),
         *map_record,
@@ -207,7 +215,7 @@ def xnor_scratch(layer: Layer, word: int) -> int:
     """HCK_XNOR_SCRATCH: pointers and sums of a block; the picture and a block's windows in bits."""
     out, channels, kh, kw = convolution.weights_of(layer).shape
     h, w = convolution.operand_rows(layer), layer.x.shape[2]
-    block = convolution.BLOCK
+    block = XNOR_BLOCK
     words = -(-channels // word)
     filter_words = -(-kh * kw * words // 2) * 2
     return int((h * w * words + block * filter_words) * (word // 8) + block * (8 * kh * kw + 4 * out))

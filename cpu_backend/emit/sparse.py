@@ -139,18 +139,18 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}: {note}",
         f"{pruned.rows.size} columns in panels; runs of {_run_lengths(pruned)} columns fit the accumulator",
     )
-    split = Rows.of(layer)
-    part = ["hck_sparse part = conv;", "x = hck_sparse_rows(&part, x, first, rows);"] if split.split else []
+    rows = Rows.of(layer)
+    conv, part = rows.part("hck_sparse", "conv")
     return LayerCode(
         function(
             layer,
             name,
-            f"const void *x, void *y, void *scratch{split.parameters}",
+            f"const void *x, void *y, void *scratch{rows.parameters}",
             [
                 *record("hck_sparse", "conv", fields),
                 *map_record,
                 *part,
-                f"hck_sparse_conv2d(&{'part' if part else 'conv'}, &map, x, y, {to.stride}, scratch);",
+                f"hck_sparse_conv2d({conv}, &map, x, y, {to.stride}, scratch);",
             ],
             (*facts, map_.note),
         ),

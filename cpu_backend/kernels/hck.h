@@ -17,7 +17,7 @@
 
 void *memcpy(void *to, const void *from, size_t bytes);
 
-typedef enum { HCK_U8, HCK_I8, HCK_U16, HCK_I16, HCK_I32, HCK_F32 } hck_type; /* F32: where elements only move */
+typedef enum { HCK_U8, HCK_I8, HCK_U16, HCK_I16, HCK_I32, HCK_F32 } hck_type; /* F32: moves, pools */
 
 HCK_INLINE size_t hck_size(hck_type type) {
     return type >= HCK_I32 ? 4 : type >= HCK_U16 ? 2 : 1;
@@ -186,6 +186,7 @@ typedef struct {
     hck_type x_type, y_type; /* the same for maxima */
     uint32_t in_h, in_w, channels, out_h, out_w;
     uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+    uint32_t count; /* of a mean of floats: what sums are divided by; 0: the window's pixels inside the picture */
 } hck_pool;
 
 /* The maximum or the sum of each window, of which only what lies inside the picture counts (no window is outside). */

@@ -92,14 +92,8 @@ float hck_f32_exp(float x);
 
 /* --- pooling and moving --------------------------------------------------------------------------------------- */
 
-typedef struct {
-    uint32_t in_h, in_w, channels, out_h, out_w;
-    uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
-    uint32_t count; /* of a mean: what sums are divided by; 0: the window's pixels inside the picture */
-} hck_f32_pool;
-
-void hck_f32_max_pool(const hck_f32_pool *p, const float *x, float *y, size_t y_stride);
-void hck_f32_mean_pool(const hck_f32_pool *p, const float *x, float *y, size_t y_stride);
+void hck_f32_max_pool(const hck_pool *p, const float *x, float *y, size_t y_stride);
+void hck_f32_mean_pool(const hck_pool *p, const float *x, float *y, size_t y_stride);
 
 /* (H, W, C) into the middle of zeros of out_h x out_w x out_c. */
 typedef struct {

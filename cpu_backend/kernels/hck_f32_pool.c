@@ -1,41 +1,23 @@
 /* Float32 maxima and means of windows, zeros around a picture, pixels behind each other; lanes are channels. */
 #include "hck_f32.h"
+#include "hck_pool.h"
 
 #if defined(__riscv_vector)
 #include <riscv_vector.h>
 #endif
 
-/* A window's first pixel inside the picture, and how much of the window lies there. */
-typedef struct {
-    size_t pixel, rows, columns;
-} window;
-
-static size_t inside(size_t at, uint32_t pad, uint32_t kernel, uint32_t extent, size_t *first) {
-    *first = at > pad ? at - pad : 0;
-    return HCK_MIN(at + kernel - pad, extent) - *first; /* pad < kernel */
-}
-
-static window window_at(const hck_f32_pool *p, size_t oy, size_t ox) {
-    size_t row, column;
-    window w;
-    w.rows = inside(oy * p->stride_h, p->pad_top, p->kernel_h, p->in_h, &row);
-    w.columns = inside(ox * p->stride_w, p->pad_left, p->kernel_w, p->in_w, &column);
-    w.pixel = row * p->in_w + column;
-    return w;
-}
-
 #if defined(__riscv_vector)
-#define WINDOW(NAME, COMBINE)                                                                                 \
-    static void NAME(const hck_f32_pool *p, window w, float factor, const float *x, float *y) {               \
-        const float *corner = x + w.pixel * p->channels;                                                      \
-        for (size_t c = 0, vl; c < p->channels; c += vl) {                                                    \
-            vl = __riscv_vsetvl_e32m4(p->channels - c);                                                       \
-            vfloat32m4_t all = __riscv_vle32_v_f32m4(corner + c, vl);                                         \
-            for (size_t ky = 0; ky < w.rows; ky++)                                                            \
-                for (size_t kx = ky == 0; kx < w.columns; kx++)                                               \
+#define WINDOW(NAME, COMBINE)                                                                                          \
+    static void NAME(const hck_pool *p, hck_window w, float factor, const float *x, float *y) {                        \
+        const float *corner = x + w.pixel * p->channels;                                                               \
+        for (size_t c = 0, vl; c < p->channels; c += vl) {                                                             \
+            vl = __riscv_vsetvl_e32m4(p->channels - c);                                                                \
+            vfloat32m4_t all = __riscv_vle32_v_f32m4(corner + c, vl);                                                  \
+            for (size_t ky = 0; ky < w.rows; ky++)                                                                     \
+                for (size_t kx = ky == 0; kx < w.columns; kx++)                                                        \
                     all = COMBINE(all, __riscv_vle32_v_f32m4(corner + (ky * p->in_w + kx) * p->channels + c, vl), vl); \
-            __riscv_vse32(y + c, factor == 1.0f ? all : __riscv_vfmul(all, factor, vl), vl);                  \
-        }                                                                                                     \
+            __riscv_vse32(y + c, factor == 1.0f ? all : __riscv_vfmul(all, factor, vl), vl);                           \
+        }                                                                                                              \
     }
 WINDOW(largest, __riscv_vfmax)
 WINDOW(sum, __riscv_vfadd)
@@ -56,16 +38,16 @@ static void copy(float *y, const float *x, size_t n) {
 #else
 #define LARGEST(a, b) ((a) > (b) ? (a) : (b))
 #define SUM(a, b) ((a) + (b))
-#define WINDOW(NAME, COMBINE)                                                                                 \
-    static void NAME(const hck_f32_pool *p, window w, float factor, const float *x, float *y) {               \
-        const float *corner = x + w.pixel * p->channels;                                                      \
-        memcpy(y, corner, p->channels * sizeof *y);                                                           \
-        for (size_t ky = 0; ky < w.rows; ky++)                                                                \
-            for (size_t kx = ky == 0; kx < w.columns; kx++) {                                                 \
-                const float *at = corner + (ky * p->in_w + kx) * p->channels;                                 \
-                for (size_t c = 0; c < p->channels; c++) y[c] = COMBINE(y[c], at[c]);                         \
-            }                                                                                                 \
-        for (size_t c = 0; c < p->channels; c++) y[c] *= factor;                                              \
+#define WINDOW(NAME, COMBINE)                                                                   \
+    static void NAME(const hck_pool *p, hck_window w, float factor, const float *x, float *y) { \
+        const float *corner = x + w.pixel * p->channels;                                        \
+        memcpy(y, corner, p->channels * sizeof *y);                                             \
+        for (size_t ky = 0; ky < w.rows; ky++)                                                  \
+            for (size_t kx = ky == 0; kx < w.columns; kx++) {                                   \
+                const float *at = corner + (ky * p->in_w + kx) * p->channels;                   \
+                for (size_t c = 0; c < p->channels; c++) y[c] = COMBINE(y[c], at[c]);           \
+            }                                                                                   \
+        for (size_t c = 0; c < p->channels; c++) y[c] *= factor;                                \
     }
 WINDOW(largest, LARGEST)
 WINDOW(sum, SUM)
@@ -79,16 +61,16 @@ static void copy(float *y, const float *x, size_t n) {
 }
 #endif
 
-void hck_f32_max_pool(const hck_f32_pool *p, const float *x, float *y, size_t y_stride) {
+void hck_f32_max_pool(const hck_pool *p, const float *x, float *y, size_t y_stride) {
     for (size_t oy = 0; oy < p->out_h; oy++)
         for (size_t ox = 0; ox < p->out_w; ox++)
-            largest(p, window_at(p, oy, ox), 1.0f, x, y + (oy * p->out_w + ox) * y_stride);
+            largest(p, hck_window_at(p, oy, ox), 1.0f, x, y + (oy * p->out_w + ox) * y_stride);
 }
 
-void hck_f32_mean_pool(const hck_f32_pool *p, const float *x, float *y, size_t y_stride) {
+void hck_f32_mean_pool(const hck_pool *p, const float *x, float *y, size_t y_stride) {
     for (size_t oy = 0; oy < p->out_h; oy++)
         for (size_t ox = 0; ox < p->out_w; ox++) {
-            const window w = window_at(p, oy, ox);
+            const hck_window w = hck_window_at(p, oy, ox);
             const size_t count = p->count ? p->count : w.rows * w.columns;
             sum(p, w, 1.0f / (float)count, x, y + (oy * p->out_w + ox) * y_stride);
         }

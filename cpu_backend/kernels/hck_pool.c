@@ -1,41 +1,22 @@
 /* Maxima and sums of windows; lanes are channels. */
-#include "hck.h"
 #include "hck_element.h"
-
-/* A window's first pixel inside the picture, and how much of the window lies there. */
-typedef struct {
-    size_t pixel, rows, columns;
-} window;
-
-static size_t inside(size_t at, uint32_t pad, uint32_t kernel, uint32_t extent, size_t *first) {
-    *first = at > pad ? at - pad : 0;
-    return HCK_MIN(at + kernel - pad, extent) - *first; /* pad < kernel */
-}
-
-static window window_at(const hck_pool *p, size_t oy, size_t ox) {
-    size_t row, column;
-    window w;
-    w.rows = inside(oy * p->stride_h, p->pad_top, p->kernel_h, p->in_h, &row);
-    w.columns = inside(ox * p->stride_w, p->pad_left, p->kernel_w, p->in_w, &column);
-    w.pixel = row * p->in_w + column;
-    return w;
-}
+#include "hck_pool.h"
 
 #if defined(__riscv_vector)
-#define MAXIMUM(TYPE, SUFFIX, WIDTH, MAX)                                                                            \
-    static void max_##SUFFIX(const hck_pool *p, window w, const void *x, void *y) {                                  \
-        const SUFFIX##_t *corner = (const SUFFIX##_t *)x + w.pixel * p->channels;                                    \
-        size_t vl;                                                                                                   \
-        for (size_t c = 0; c < p->channels; c += vl) {                                                               \
-            vl = __riscv_vsetvl_e##WIDTH##m4(p->channels - c);                                                       \
-            v##SUFFIX##m4_t most = __riscv_vle##WIDTH##_v_##TYPE##m4(corner + c, vl);                                \
-            for (size_t ky = 0; ky < w.rows; ky++)                                                                   \
-                for (size_t kx = 0; kx < w.columns; kx++) {                                                          \
-                    const SUFFIX##_t *at = corner + (ky * p->in_w + kx) * p->channels + c;                           \
-                    most = MAX(most, __riscv_vle##WIDTH##_v_##TYPE##m4(at, vl), vl);                                 \
-                }                                                                                                    \
-            __riscv_vse##WIDTH((SUFFIX##_t *)y + c, most, vl);                                                       \
-        }                                                                                                            \
+#define MAXIMUM(TYPE, SUFFIX, WIDTH, MAX)                                                  \
+    static void max_##SUFFIX(const hck_pool *p, hck_window w, const void *x, void *y) {    \
+        const SUFFIX##_t *corner = (const SUFFIX##_t *)x + w.pixel * p->channels;          \
+        size_t vl;                                                                         \
+        for (size_t c = 0; c < p->channels; c += vl) {                                     \
+            vl = __riscv_vsetvl_e##WIDTH##m4(p->channels - c);                             \
+            v##SUFFIX##m4_t most = __riscv_vle##WIDTH##_v_##TYPE##m4(corner + c, vl);      \
+            for (size_t ky = 0; ky < w.rows; ky++)                                         \
+                for (size_t kx = 0; kx < w.columns; kx++) {                                \
+                    const SUFFIX##_t *at = corner + (ky * p->in_w + kx) * p->channels + c; \
+                    most = MAX(most, __riscv_vle##WIDTH##_v_##TYPE##m4(at, vl), vl);       \
+                }                                                                          \
+            __riscv_vse##WIDTH((SUFFIX##_t *)y + c, most, vl);                             \
+        }                                                                                  \
     }
 MAXIMUM(u8, uint8, 8, __riscv_vmaxu)
 MAXIMUM(i8, int8, 8, __riscv_vmax)
@@ -43,7 +24,7 @@ MAXIMUM(u16, uint16, 16, __riscv_vmaxu)
 MAXIMUM(i16, int16, 16, __riscv_vmax)
 MAXIMUM(i32, int32, 32, __riscv_vmax)
 
-HCK_INLINE void sum_of(hck_type type, const hck_pool *p, window w, const void *x, void *y) {
+HCK_INLINE void sum_of(hck_type type, const hck_pool *p, hck_window w, const void *x, void *y) {
     size_t vl;
     for (size_t c = 0; c < p->channels; c += vl) {
         vl = __riscv_vsetvl_e32m4(p->channels - c);
@@ -56,7 +37,7 @@ HCK_INLINE void sum_of(hck_type type, const hck_pool *p, window w, const void *x
 }
 #else
 #define MAXIMUM(SUFFIX)                                                                               \
-    static void max_##SUFFIX(const hck_pool *p, window w, const void *x, void *y) {                   \
+    static void max_##SUFFIX(const hck_pool *p, hck_window w, const void *x, void *y) {               \
         const SUFFIX##_t *corner = (const SUFFIX##_t *)x + w.pixel * p->channels;                     \
         SUFFIX##_t *most = (SUFFIX##_t *)y;                                                           \
         memcpy(most, corner, p->channels * sizeof *most);                                             \
@@ -74,7 +55,7 @@ MAXIMUM(int32)
 
 enum { CHUNK = 16 }; /* channels whose sums stay in registers */
 
-HCK_INLINE void sum_of(hck_type type, const hck_pool *p, window w, const void *x, void *y) {
+HCK_INLINE void sum_of(hck_type type, const hck_pool *p, hck_window w, const void *x, void *y) {
     for (size_t c = 0, n; c < p->channels; c += n) {
         int32_t sum[CHUNK] = {0};
         n = HCK_MIN(p->channels - c, (size_t)CHUNK);
@@ -87,9 +68,9 @@ HCK_INLINE void sum_of(hck_type type, const hck_pool *p, window w, const void *x
 }
 #endif
 
-#define SUM(SUFFIX, TYPE)                                                           \
-    static void sum_##SUFFIX(const hck_pool *p, window w, const void *x, void *y) { \
-        sum_of(TYPE, p, w, x, y);                                                   \
+#define SUM(SUFFIX, TYPE)                                                               \
+    static void sum_##SUFFIX(const hck_pool *p, hck_window w, const void *x, void *y) { \
+        sum_of(TYPE, p, w, x, y);                                                       \
     }
 SUM(uint8, HCK_U8)
 SUM(int8, HCK_I8)
@@ -97,13 +78,13 @@ SUM(uint16, HCK_U16)
 SUM(int16, HCK_I16)
 SUM(int32, HCK_I32)
 
-typedef void (*pool_fn)(const hck_pool *p, window w, const void *x, void *y);
+typedef void (*pool_fn)(const hck_pool *p, hck_window w, const void *x, void *y);
 
 static void pool(const hck_pool *p, pool_fn each, const void *x, void *y, size_t y_stride) {
     const size_t pixel_bytes = y_stride * hck_size(p->y_type);
     for (size_t oy = 0; oy < p->out_h; oy++)
         for (size_t ox = 0; ox < p->out_w; ox++)
-            each(p, window_at(p, oy, ox), x, (uint8_t *)y + (oy * p->out_w + ox) * pixel_bytes);
+            each(p, hck_window_at(p, oy, ox), x, (uint8_t *)y + (oy * p->out_w + ox) * pixel_bytes);
 }
 
 void hck_max_pool(const hck_pool *p, const void *x, void *y, size_t y_stride) {

@@ -89,9 +89,19 @@ static void compare_sums(const hck_requantise *q, const int32_t *x, size_t x_str
                          size_t rows) {
     const int32_t *const table = q->table;
     const size_t channels = q->channels;
-    const uint8_t below = (uint8_t)q->offset, above = (uint8_t)(q->offset + q->step);
-    for (size_t r = 0; r < rows; r++, x += x_stride, y += y_stride)
-        for (size_t c = 0; c < channels; c++) y[c] = x[c] >= table[c] ? above : below;
+    const int32_t below = q->offset, step = q->step;
+    for (size_t r = 0; r < rows; r++, x += x_stride, y += y_stride) {
+        size_t c = 0;
+        for (; c + 4 <= channels; c += 4) { /* all four before the first store, which might reach x */
+            const int a = x[c] >= table[c], b = x[c + 1] >= table[c + 1];
+            const int d = x[c + 2] >= table[c + 2], e = x[c + 3] >= table[c + 3];
+            y[c] = (uint8_t)(below + (-a & step));
+            y[c + 1] = (uint8_t)(below + (-b & step));
+            y[c + 2] = (uint8_t)(below + (-d & step));
+            y[c + 3] = (uint8_t)(below + (-e & step));
+        }
+        for (; c < channels; c++) y[c] = (uint8_t)(below + (-(x[c] >= table[c]) & step));
+    }
 }
 
 HCK_INLINE void rows_of(hck_type type, const hck_requantise *q, const void *x, size_t x_stride, void *y,

@@ -106,7 +106,10 @@ HCK_INLINE const uint8_t *hck_interleave(hck_type type, size_t mr, const hck_con
  */
 typedef struct {
     hck_conv conv;       /* of x as it comes; its weights are not read */
-    /* [out_c / 2][HCK_XNOR_FILTER][2] words: two filters, each [kernel_h][kernel_w][HCK_XNOR_WORDS]; what is left is 0 */
+    /*
+     * [out_c / 2][HCK_XNOR_FILTER][2] words: two filters, each [kernel_h][kernel_w][HCK_XNOR_WORDS]; what is left is 0.
+     * Both words of a pair are stored exclusive-or the words that stand before the pair in its part of HCK_XNOR_PART.
+     */
     const void *weights;
     const int32_t *base; /* [out_c]: the sum where no bit differs */
     /* [kernel_h * kernel_w][out_c]: added where that tap lies beside the picture, since 0 is no -1; NULL: 0 is a bit */
@@ -114,16 +117,21 @@ typedef struct {
     uint32_t shift;
 } hck_xnor;
 
+/* Words of a filter that are counted together. */
+#define HCK_XNOR_PART 28u
+
 /* Words of `bits` bits for the elements of a pixel; for a filter, an even number. */
 #define HCK_XNOR_WORDS(bits, in_c) (((in_c) + (bits) - 1u) / (bits))
 #define HCK_XNOR_FILTER(bits, kernel_h, kernel_w, in_c)                                                                \
     (((kernel_h) * (kernel_w) * HCK_XNOR_WORDS(bits, in_c) + 1u) / 2u * 2u)
 
+#define HCK_XNOR_BLOCK 16u /* most pixels that are worked on at a time: the filters come from memory for each block */
+
 /* Bytes of scratch memory, 8-byte aligned: pointers, the picture in bits, the windows of a block, sums. */
 #define HCK_XNOR_SCRATCH(bits, in_h, in_w, in_c, kernel_h, kernel_w, out_c)                                            \
-    (((in_h) * (in_w) * HCK_XNOR_WORDS(bits, in_c) + HCK_BLOCK * HCK_XNOR_FILTER(bits, kernel_h, kernel_w, in_c)) *    \
+    (((in_h) * (in_w) * HCK_XNOR_WORDS(bits, in_c) + HCK_XNOR_BLOCK * HCK_XNOR_FILTER(bits, kernel_h, kernel_w, in_c)) * \
          ((bits) / 8u) +                                                                                               \
-     HCK_CONV_SCRATCH(kernel_h, kernel_w, out_c))
+     HCK_XNOR_BLOCK * (8u * (kernel_h) * (kernel_w) + 4u * (out_c)))
 
 void hck_conv2d_xnor32(const hck_xnor *n, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch);

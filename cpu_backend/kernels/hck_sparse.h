@@ -30,7 +30,7 @@ typedef enum {
 } hck_sums;
 
 typedef struct {
-    hck_type x_type, plane_type; /* unused where sums are float */
+    hck_type x_type, plane_type;
     hck_layout x_layout, y_layout;
     hck_sums sums;
     uint32_t in_h, in_w, in_c;

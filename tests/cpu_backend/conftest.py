@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cpu_programs import Programs
+from cpu_programs import FLOATS, Programs
 
 from cpu_backend import toolchain
 from ir.target import Cpu, SharedMemory, Target
@@ -23,6 +23,12 @@ def riscv_tools() -> None:
 def driver_programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Programs:
     """driver.c for every kind of machine."""
     return Programs(tmp_path_factory.mktemp("driver"))
+
+
+@pytest.fixture(scope="session")
+def float_programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """driver_f32.c for every kind of machine."""
+    return Programs(tmp_path_factory.mktemp("driver_f32"), FLOATS)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from cpu_encode import FILL, TYPES
 
 from cpu_backend.emit.base import pixels_of
 from cpu_backend.emit.convolution import BLOCK, is_depthwise
-from cpu_backend.emit.floats import bias_of, conv_fields, pack_weights, pad_fields, pair_fields, pool_fields, weights_of
+from cpu_backend.emit.floats import bias_of, conv_fields, pack_weights, pad_fields, pair_fields, weights_of
+from cpu_backend.emit.pooling import pool_fields
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from ir.executor import execute
@@ -310,7 +311,7 @@ def _encode_pair(layer: Layer, stride: int) -> Encoded:
 
 def _encode_pool(layer: Layer, stride: int) -> Encoded:
     operator = MAX_POOL if isinstance(layer.first.op, MaxPool2d) else MEAN_POOL
-    return operator, tuple(pool_fields(layer).values()), (b"", b"", b"", b"")
+    return operator, tuple(n for n in pool_fields(layer).values() if isinstance(n, int)), (b"", b"", b"", b"")
 
 
 def _encode_pad(layer: Layer, stride: int) -> Encoded:

@@ -73,6 +73,20 @@ def cases(types: str, word: int, count: int, seed: int) -> list[Case]:
     return made
 
 
+def filters_of_every_length(word: int) -> list[Case]:
+    """Bits: 8 to 60 words a filter (fewer take other kernels), counted in up to three parts; all or few differ."""
+    rng = np.random.default_rng(word)
+    made: list[Case] = []
+    for words in range(8, 61):
+        channels = words * word - int(rng.integers(0, word))
+        x = TensorType.of_dtype((channels, 1, 2), DType.parse("bipolar"))
+        w = rng.choice([-1, 1], (3, channels, 1, 1))
+        one = Graph("case", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": w}).verify()
+        data = np.stack([-w[0, :, 0], np.where(rng.integers(9, size=(channels, 1)), w[1, :, 0], -w[1, :, 0])], axis=2)
+        made.append(scalar_case(one, build(one, rng, {"x": data}), word))
+    return made
+
+
 def scalar_case(one: Graph, plain: Case, word: int) -> Case:
     """The same data and expectation for the kernel of a core with these words."""
     (layer,) = layers_of(one)

@@ -137,10 +137,10 @@ static hck_pair pair_of(const int64_t *p) {
 }
 
 static hck_pool pool_of(const int64_t *p) {
-    uint32_t u[13];
-    for (int i = 2; i < 13; i++) u[i] = (uint32_t)p[i];
+    uint32_t u[14];
+    for (int i = 2; i < 14; i++) u[i] = (uint32_t)p[i];
     hck_pool pool = {(hck_type)p[0], (hck_type)p[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
-                     u[12]};
+                     u[12], u[13]};
     return pool;
 }
 
@@ -173,7 +173,7 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         case MAX_POOL:
         case SUM_POOL: {
             const hck_pool pool = pool_of(p);
-            (operator == MAX_POOL ? hck_max_pool : hck_sum_pool)(&pool, b[0], y, (size_t)p[13]);
+            (operator == MAX_POOL ? hck_max_pool : hck_sum_pool)(&pool, b[0], y, (size_t)p[14]);
             break;
         }
         case SPACE_TO_DEPTH:

@@ -37,7 +37,8 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         }
         case F32_MAX_POOL:
         case F32_MEAN_POOL: {
-            const hck_f32_pool pool = {u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11]};
+            const hck_pool pool = {HCK_F32, HCK_F32, u[0], u[1], u[2], u[3], u[4], u[5],
+                                   u[6],    u[7],    u[8], u[9], u[10], u[11]};
             (operator == F32_MAX_POOL ? hck_f32_max_pool : hck_f32_mean_pool)(&pool, x, y, stride);
             return;
         }

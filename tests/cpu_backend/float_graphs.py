@@ -86,9 +86,10 @@ def bypass(seed: int) -> Graph:
         ("large", Upsample(2), ("few",)),
         ("shuffled", DepthToSpace(2, "crd"), ("few",)),
         ("smooth", AveragePool2d((3, 3), (2, 2), (1, 1, 1, 1), False), ("large",)),
+        ("soft", Sigmoid(), ("few",)),
         ("wide", Conv2d((2, 1), (2, 2, 2, 2), groups=c), ("depth.relu", "w5")),
     ]
-    outputs = ("dense", "again", "smooth", "shuffled", "wide")
+    outputs = ("dense", "again", "smooth", "shuffled", "wide", "soft")
     return _graph("bypass", {"x": TensorType((c, 8, 12), FLOAT32)}, steps, outputs, constants)
 
 
@@ -104,6 +105,15 @@ def _graph(
     name: str, inputs: dict[str, TensorType], steps: list[Step], outputs: tuple[str, ...], constants: dict[str, Array]
 ) -> Graph:
     return Graph(name, inputs, tuple(Node(*step) for step in steps), outputs, constants).verify()
+
+
+def frame_of(graph: Graph, rng: np.random.Generator) -> dict[str, Array]:
+    return {
+        name: rng.integers(type_.lo, type_.hi + 1, type_.shape)
+        if type_.dtype.is_integer
+        else rng.standard_normal(type_.shape).astype(np.float32)
+        for name, type_ in graph.inputs.items()
+    }
 
 
 NETWORKS: Mapping[str, Callable[[int], Graph]] = {"residual": residual, "bypass": bypass}

@@ -9,7 +9,7 @@ import cpu_bits
 import cpu_cases
 import numpy as np
 import pytest
-from cpu_programs import Programs, results
+from cpu_programs import Programs
 
 from cpu_backend import runner, toolchain
 from cpu_backend.engine import CpuEngine
@@ -32,8 +32,7 @@ def run_cases(machine: str, cases: list[cpu_cases.Case], programs: Programs, fol
     zvbb, vlen = machine.startswith("zvbb"), MACHINES[machine]
     if zvbb:
         needs_zvbb()
-    program = programs.with_zvbb() if zvbb else programs.program(vlen)
-    cpu_cases.check(cases, results(program, cases, vlen, folder, zvbb))
+    programs.check(cases, vlen, folder, zvbb)
 
 
 @pytest.fixture(scope="module", params=cpu_bits.TYPES)

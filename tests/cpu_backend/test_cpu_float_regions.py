@@ -21,7 +21,7 @@ from ir.graph import Graph, Node
 from ir.ops import Clip, Conv2d, MaxPool2d
 from ir.target import Target
 from ir.tolerance import tolerances
-from ir.types import Array, TensorType
+from ir.types import TensorType
 
 Machine = tuple[toolchain.Feature | None, int | None]
 EMULATED: list[Machine] = [
@@ -32,19 +32,10 @@ EMULATED: list[Machine] = [
 ]
 
 
-def frame_of(graph: Graph, rng: np.random.Generator) -> dict[str, Array]:
-    return {
-        name: rng.integers(type_.lo, type_.hi + 1, type_.shape)
-        if type_.dtype.is_integer
-        else rng.standard_normal(type_.shape).astype(np.float32)
-        for name, type_ in graph.inputs.items()
-    }
-
-
 def check_on(graph: Graph, board: Target, folder: Path, machines: list[Machine]) -> None:
     """Three frames through the lowered region on each machine."""
     rng = np.random.default_rng(3)
-    frames = [frame_of(graph, rng) for _ in range(3)]
+    frames = [float_graphs.frame_of(graph, rng) for _ in range(3)]
     references = [execute(graph, frame) for frame in frames]
     artifact = CpuEngine().lower(graph, {}, board)
     programs = {

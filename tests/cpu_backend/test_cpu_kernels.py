@@ -11,7 +11,7 @@ import cpu_encode
 import cpu_full
 import cpu_sketches
 import pytest
-from cpu_programs import Programs, results
+from cpu_programs import MACHINES, Programs
 
 SEED = 20240607
 OPERATORS = [kind for kind in cpu_sketches.GRAPHS if kind not in ("conv", "low_bits", "map", "spatial")]
@@ -36,16 +36,6 @@ FULL_COUNTS = {
     "copy": 200,
     **dict.fromkeys(OPERATORS, 150),
 }
-MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512}
-
-
-@pytest.fixture(scope="module")
-def programs(driver_programs: Programs) -> dict[str, Path]:
-    return {name: driver_programs.program(vlen) for name, vlen in MACHINES.items()}
-
-
-def run_cases(program: Path, cases: list[cpu_cases.Case], vlen: int | None, folder: Path) -> None:
-    cpu_cases.check(cases, results(program, cases, vlen, folder))
 
 
 @pytest.fixture(scope="module", params=COUNTS)
@@ -55,9 +45,9 @@ def sample(request: pytest.FixtureRequest) -> list[cpu_cases.Case]:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_equals_the_reference(
-    machine: str, sample: list[cpu_cases.Case], programs: dict[str, Path], tmp_path: Path
+    machine: str, sample: list[cpu_cases.Case], driver_programs: Programs, tmp_path: Path
 ) -> None:
-    run_cases(programs[machine], sample, MACHINES[machine], tmp_path)
+    driver_programs.check(sample, MACHINES[machine], tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +57,16 @@ def fully_connected() -> list[cpu_cases.Case]:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_fully_connected(
-    machine: str, fully_connected: list[cpu_cases.Case], programs: dict[str, Path], tmp_path: Path
+    machine: str, fully_connected: list[cpu_cases.Case], driver_programs: Programs, tmp_path: Path
 ) -> None:
-    run_cases(programs[machine], fully_connected, MACHINES[machine], tmp_path)
+    driver_programs.check(fully_connected, MACHINES[machine], tmp_path)
 
 
 @pytest.mark.full
-def test_fully_connected_on_many(programs: dict[str, Path], tmp_path: Path) -> None:
+def test_fully_connected_on_many(driver_programs: Programs, tmp_path: Path) -> None:
     cases = cpu_full.cases(3000, SEED + 1)
-    for machine, program in programs.items():
-        run_cases(program, cases, MACHINES[machine], tmp_path)
+    for vlen in MACHINES.values():
+        driver_programs.check(cases, vlen, tmp_path)
 
 
 def test_sample_of_fully_connected_layers(fully_connected: list[cpu_cases.Case]) -> None:
@@ -89,10 +79,10 @@ def test_sample_of_fully_connected_layers(fully_connected: list[cpu_cases.Case])
 
 @pytest.mark.full
 @pytest.mark.parametrize("kind", FULL_COUNTS)
-def test_equals_the_reference_on_many(kind: str, programs: dict[str, Path], tmp_path: Path) -> None:
+def test_equals_the_reference_on_many(kind: str, driver_programs: Programs, tmp_path: Path) -> None:
     cases = cpu_sketches.cases(kind, FULL_COUNTS[kind], SEED + 1, GRAPHS)
-    for machine, vlen in MACHINES.items():
-        run_cases(programs[machine], cases, vlen, tmp_path)
+    for vlen in MACHINES.values():
+        driver_programs.check(cases, vlen, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +92,11 @@ def extremes() -> list[cpu_cases.Case]:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_narrow_sums_at_their_ends(
-    machine: str, extremes: list[cpu_cases.Case], programs: dict[str, Path], tmp_path: Path
+    machine: str, extremes: list[cpu_cases.Case], driver_programs: Programs, tmp_path: Path
 ) -> None:
     for part in ("into i16", "into i32", "i16 accumulator, flush every"):
         assert any(part in case.label for case in extremes), part
-    run_cases(programs[machine], extremes, MACHINES[machine], tmp_path)
+    driver_programs.check(extremes, MACHINES[machine], tmp_path)
 
 
 def test_sample_covers_every_kernel() -> None:
@@ -149,11 +139,11 @@ def test_samples_reach_every_kernel_of_few_pixels_and_of_channels(counts: dict[s
     assert len(fused) == 3 * 2 and min(fused.values()) >= 1, fused
 
 
-def test_driver_sees_a_wrong_byte(programs: dict[str, Path], tmp_path: Path) -> None:
+def test_driver_sees_a_wrong_byte(driver_programs: Programs, tmp_path: Path) -> None:
     """The comparison itself can fail."""
     case = cpu_sketches.cases("map", 1, SEED)[0]
     wrong = cpu_cases.Case(
         case.operator, case.parameters, case.blobs, bytes([case.expected[0] ^ 1]) + case.expected[1:], ""
     )
     with pytest.raises(AssertionError, match="byte 0"):
-        run_cases(programs["x86-asan"], [wrong], None, tmp_path)
+        driver_programs.check([wrong], None, tmp_path)

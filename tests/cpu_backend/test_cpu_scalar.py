@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -10,59 +11,64 @@ import cpu_cases
 import cpu_scalar
 import numpy as np
 import pytest
+from cpu_programs import INTEGERS, Programs
 
 from cpu_backend import toolchain
 from cpu_backend.scalar import Scheme, chunk, scheme
 from ir.types import Array, DType, TensorType
 
-HERE = Path(__file__).parent
-SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 MACHINES = ("x86-asan", "rv64", pytest.param("rv32", marks=pytest.mark.slow))  # slow once: a C library is built
 SEED = 20240611
 LINUX32 = ("-target", "riscv32-linux-musl", "-mcpu=generic_rv32+m+a", "-O3", "-static")
+Check = Callable[[list[cpu_cases.Case]], None]
 
 
-def build(machine: str, folder: Path) -> list[str | Path]:
-    """The command that runs driver.c there; skips where a tool is missing."""
-    include = [HERE, toolchain.KERNELS]
-    if machine == "x86-asan":
-        return [toolchain.build_native(SOURCES, folder / "native", include, toolchain.SANITIZE)]
-    if machine == "rv64":
-        program = toolchain.build_riscv(SOURCES, folder / "rv64", toolchain.SCALAR, include)
-        return toolchain.emulated(program)
+def soft_core(folder: Path) -> list[str | Path]:
+    """The command that runs the driver as rv32im with a Linux around it; skips where a tool is missing."""
     emulator = shutil.which("qemu-riscv32")
     if emulator is None:
         pytest.skip("qemu-riscv32 is missing (Debian and Ubuntu: apt-get install qemu-user)")
     program = folder / "rv32"
-    flags = [*toolchain.SOFT_CORE.flags, *toolchain.WARNINGS, *(f"-I{path}" for path in include)]
-    toolchain.run([*toolchain.riscv_compiler(), *LINUX32, *flags, *SOURCES, "-o", program], what="building for rv32")
+    flags = [*toolchain.SOFT_CORE.flags, *toolchain.WARNINGS, f"-I{toolchain.KERNELS}"]
+    command = [*toolchain.riscv_compiler(), *LINUX32, *flags, *INTEGERS, "-o", program]
+    toolchain.run(command, what="building for rv32")
     return [emulator, program]
 
 
 @pytest.fixture(scope="module", params=MACHINES)
-def driver(
-    request: pytest.FixtureRequest, riscv_tools: None, tmp_path_factory: pytest.TempPathFactory
-) -> list[str | Path]:
-    return build(request.param, tmp_path_factory.mktemp("scalar"))
+def check(request: pytest.FixtureRequest, driver_programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Check:
+    """Asserts that the kernels on this machine leave what cases expect."""
+    folder = tmp_path_factory.mktemp("scalar")
+    if request.param != "rv32":
+        return lambda cases: driver_programs.check(cases, None if request.param == "x86-asan" else 0, folder)
+    command = soft_core(folder)
 
+    def run(cases: list[cpu_cases.Case]) -> None:
+        (folder / "cases").write_bytes(cpu_cases.encode(cases))
+        toolchain.run([*command, folder / "cases", folder / "results"])
+        cpu_cases.check(cases, (folder / "results").read_bytes())
 
-def run_cases(driver: list[str | Path], cases: list[cpu_cases.Case], folder: Path) -> None:
-    (folder / "cases").write_bytes(cpu_cases.encode(cases))
-    toolchain.run([*driver, folder / "cases", folder / "results"])
-    cpu_cases.check(cases, (folder / "results").read_bytes())
+    return run
 
 
 @pytest.mark.parametrize("types", cpu_scalar.TYPES)
-def test_equals_the_reference(types: str, driver: list[str | Path], tmp_path: Path) -> None:
+def test_equals_the_reference(types: str, check: Check) -> None:
     cases = [case for word in (32, 64) for case in cpu_scalar.cases(types, word, 15, SEED)]
-    run_cases(driver, cases, tmp_path)
+    check(cases)
+
+
+@pytest.mark.parametrize("word", [32, 64])
+def test_filters_of_every_length(word: int, check: Check) -> None:
+    cases = cpu_scalar.filters_of_every_length(word)
+    assert all(f"bits, {word} products a word" in case.label for case in cases)
+    check(cases)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("types", cpu_scalar.TYPES)
-def test_equals_the_reference_on_many(types: str, driver: list[str | Path], tmp_path: Path) -> None:
+def test_equals_the_reference_on_many(types: str, check: Check) -> None:
     cases = [case for word in (32, 64) for case in cpu_scalar.cases(types, word, 150, SEED + 1)]
-    run_cases(driver, cases, tmp_path)
+    check(cases)
 
 
 def test_sample_covers_every_kernel() -> None:

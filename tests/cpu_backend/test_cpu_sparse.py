@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cpu_cases
+import cpu_programs
 import cpu_sparse
 import numpy as np
 import pytest
-from cpu_programs import Programs, results
+from cpu_programs import Programs
 
 SEED = 20261128
 SAMPLE, MATRIX = 15, 120
-MACHINES = {"x86-asan": None, "no-v": 0, "vlen128": 128, "vlen256": 256, "vlen512": 512, "vlen1024": 1024}
-
-
-@pytest.fixture(scope="module")
-def programs(driver_programs: Programs) -> dict[str, Path]:
-    return {name: driver_programs.program(vlen) for name, vlen in MACHINES.items()}
+MACHINES = {**cpu_programs.MACHINES, "vlen1024": 1024}
 
 
 def check_floats(cases: list[cpu_sparse.FloatCase], data: bytes) -> None:
@@ -33,30 +28,30 @@ def check_floats(cases: list[cpu_sparse.FloatCase], data: bytes) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_integers_equal_the_reference(machine: str, programs: dict[str, Path], tmp_path: Path) -> None:
+def test_integers_equal_the_reference(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
     cases = [case for types in cpu_sparse.INTEGERS for case in cpu_sparse.integer_cases(types, SAMPLE, SEED)]
-    cpu_cases.check(cases, results(programs[machine], cases, MACHINES[machine], tmp_path))
+    driver_programs.check(cases, MACHINES[machine], tmp_path)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_floats_equal_numpy(machine: str, programs: dict[str, Path], tmp_path: Path) -> None:
+def test_floats_equal_numpy(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
     cases = cpu_sparse.float_cases(SAMPLE, SEED)
-    check_floats(cases, results(programs[machine], [c.case for c in cases], MACHINES[machine], tmp_path))
+    check_floats(cases, driver_programs.results([c.case for c in cases], MACHINES[machine], tmp_path))
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("types", cpu_sparse.INTEGERS)
-def test_integers_equal_the_reference_on_many(types: str, programs: dict[str, Path], tmp_path: Path) -> None:
+def test_integers_equal_the_reference_on_many(types: str, driver_programs: Programs, tmp_path: Path) -> None:
     cases = cpu_sparse.integer_cases(types, MATRIX, SEED + 1)
-    for machine, vlen in MACHINES.items():
-        cpu_cases.check(cases, results(programs[machine], cases, vlen, tmp_path))
+    for vlen in MACHINES.values():
+        driver_programs.check(cases, vlen, tmp_path)
 
 
 @pytest.mark.full
-def test_floats_equal_numpy_on_many(programs: dict[str, Path], tmp_path: Path) -> None:
+def test_floats_equal_numpy_on_many(driver_programs: Programs, tmp_path: Path) -> None:
     cases = cpu_sparse.float_cases(MATRIX, SEED + 1)
-    for machine, vlen in MACHINES.items():
-        check_floats(cases, results(programs[machine], [c.case for c in cases], vlen, tmp_path))
+    for vlen in MACHINES.values():
+        check_floats(cases, driver_programs.results([c.case for c in cases], vlen, tmp_path))
 
 
 def test_sample_covers_every_sum_layout_and_block() -> None:

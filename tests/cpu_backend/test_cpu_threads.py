@@ -9,21 +9,25 @@ from pathlib import Path
 import cpu_cases
 import cpu_graphs
 import cpu_networks
+import float_graphs
 import numpy as np
 import pytest
+from cpu_floats import FLOAT32
 from cpu_graphs import Sketch
 
-from cpu_backend import runner, toolchain
+from cpu_backend import runner, tiles, toolchain
 from cpu_backend.codegen import RegionCode, generate
 from cpu_backend.cost import layer_cycles, shared
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.tiles import Tiles, channel_tiles, row_tiles, tiles_of
+from frontend.training.columns import prune_columns
 from ir.engine import Artifact, Port
 from ir.executor import execute
-from ir.graph import Graph
+from ir.graph import Graph, Node
 from ir.layouts import Plain
-from ir.ops import Conv2d, MaxPool2d, Thresholds
+from ir.ops import Clip, Conv2d, MaxPool2d, Thresholds
 from ir.target import Cpu
+from ir.tolerance import tolerances
 from ir.types import DType, TensorType
 
 THREADS = (1, 2, 3, 4, 7)
@@ -113,6 +117,58 @@ def test_any_number_of_threads_gives_the_same_integers(network: str, tmp_path: P
     check(program, artifact, graph, 4, None, *THREADS)
 
 
+def pruned_floats(seed: int) -> Graph:
+    """Three quarters of the columns pruned away, in tiles of seven channels; a bound and a pool."""
+    rng = np.random.default_rng(seed)
+    w = prune_columns(rng.standard_normal((28, 16, 3, 3)).astype(np.float32), 1, 4, 7).astype(np.float32)
+    steps = (
+        Node("conv", Conv2d(padding=(1, 1, 1, 1)), ("x", "w")),
+        Node("relu", Clip(0.0, 6.0), ("conv",)),
+        Node("pool", MaxPool2d(), ("relu",)),
+    )
+    return Graph("floats", {"x": TensorType((16, 20, 12), FLOAT32)}, steps, ("pool",), {"w": w}).verify()
+
+
+FLOATS: dict[str, Callable[[int], Graph]] = {**float_graphs.NETWORKS, "pruned_floats": pruned_floats}
+
+
+def check_floats(program: Path, artifact: Artifact, graph: Graph, vlen: int | None, *threads: int) -> None:
+    """Within the tolerance of the reference, and the same bits whatever the number of threads."""
+    rng = np.random.default_rng(6)
+    frames = [float_graphs.frame_of(graph, rng) for _ in range(2)]
+    references = [execute(graph, frame) for frame in frames]
+    first = runner.run_region(program, artifact, graph, frames, vlen, threads[0])
+    for reference, result in zip(references, first, strict=True):
+        allowed = tolerances(graph, reference)
+        for name in graph.outputs:
+            assert (np.abs(result[name] - reference[name]) <= allowed[name]).all(), name
+    for count in threads[1:]:
+        for one, other in zip(first, runner.run_region(program, artifact, graph, frames, vlen, count), strict=True):
+            for name in graph.outputs:
+                assert one[name].tobytes() == other[name].tobytes(), (count, name)
+
+
+@pytest.mark.parametrize("network", FLOATS)
+@pytest.mark.parametrize("flags", [toolchain.SANITIZE, THREAD_SANITIZER], ids=["addresses", "races"])
+def test_floats(network: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    graph = FLOATS[network](0)
+    artifact = in_tiles(graph, max(THREADS), pruned=network == "pruned_floats")
+    text = artifact.files[artifact.sources[0]]
+    shared = {kernel for kernel in SHARED_FLOATS[network] if f"{kernel}(&part" in text}
+    assert shared == SHARED_FLOATS[network]
+    assert ("part0_of_layer_excited" in text) == (network == "bypass")  # one row: tiles of channels
+    program = runner.build_region(artifact, graph, tmp_path, None, flags, threaded=True)
+    check_floats(program, artifact, graph, None, *THREADS)
+
+
+SHARED_FLOATS = {
+    "residual": {"hck_f32_conv2d", "hck_f32_map_rows", "hck_f32_max_pool", "hck_f32_pad_zeros", "hck_f32_add"},
+    "bypass": {"hck_f32_conv2d", "hck_f32_mean_pool", "hck_f32_max_pool", "hck_f32_multiply"},
+    "pruned_floats": {"hck_sparse_conv2d_float"},
+}
+"""Kernels that are called for tiles of rows."""
+
+
 @pytest.mark.parametrize("word", [32, pytest.param(64, marks=pytest.mark.full)])
 def test_kernels_for_cores_without_vectors(word: int, tmp_path: Path) -> None:
     graph = bits_and_bytes(word)
@@ -130,6 +186,19 @@ def test_kernel_for_pruned_columns(tmp_path: Path) -> None:
     assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
     program = runner.build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
     check(program, artifact, graph, 1, None, 1, 2, 4)
+
+
+def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread has strips of rows whose planes fit a cache: the most that divide the layer's rows."""
+    (layer,) = (replace(each, pruned=True) for each in layers_of(big()))
+    assert row_tiles(layer) == Tiles(56, 8, 1)  # 64 channels by 8 + 2 rows of 58, two bytes each: 74 kB; 14 are 119
+    monkeypatch.setattr(tiles, "STRIP_BYTES", 3000)
+    monkeypatch.setattr(tiles, "STRIP_PIXELS", 20)
+    graph = pruned(2)
+    artifact = in_tiles(graph, 1, pruned=True)
+    assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
+    program = runner.build_region(artifact, graph, tmp_path, None, ("-O1",))
+    check(program, artifact, graph, 2, None, 0)
 
 
 @pytest.mark.slow

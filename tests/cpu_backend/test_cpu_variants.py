@@ -10,24 +10,16 @@ import cpu_cases
 import cpu_sketches
 import cpu_variants
 import pytest
+from cpu_programs import Programs
 
-from cpu_backend import toolchain
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.variants import DEPTHWISE_PIXELS, SHAPES, Fields, Variant, legal
 
-HERE = Path(__file__).parent
-SOURCES = [HERE / "driver.c", *sorted(toolchain.KERNELS.glob("*.c"))]
 SEED = 20240608
 SKETCHES = {"conv": 250, "low_bits": 120, "few": 150, "depthwise": 80}
 GRAPHS = {**cpu_sketches.GRAPHS, **cpu_blocks.GRAPHS}
 VLENS = (128, 256, 512)
 EACH, EACH_FULL = 8, 150
-
-
-@pytest.fixture(scope="module")
-def program(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("variants")
-    return toolchain.build_riscv(SOURCES, folder / "vector", toolchain.VECTOR, [toolchain.KERNELS])
 
 
 def cases(times: int = 1) -> list[cpu_cases.Case]:
@@ -45,26 +37,20 @@ def everything() -> set[Variant]:
     return blocks | few | {Variant("depthwise", pixels=n) for n in DEPTHWISE_PIXELS}
 
 
-def compare(program: Path, pairs: list[tuple[Variant, cpu_cases.Case]], vlen: int, folder: Path) -> None:
-    mine = [case for _, case in pairs]
-    (folder / "cases").write_bytes(cpu_cases.encode(mine))
-    toolchain.run_riscv(program, [folder / "cases", folder / "results"], vlen)
-    cpu_cases.check(mine, (folder / "results").read_bytes())
-
-
 @pytest.mark.parametrize("vlen", VLENS)
-def test_equals_the_reference(vlen: int, program: Path, tmp_path: Path) -> None:
+def test_equals_the_reference(vlen: int, driver_programs: Programs, tmp_path: Path) -> None:
     """Every variant is reached at every VLEN, on extreme and random values."""
     pairs = cpu_variants.sampled(cases(), vlen, EACH, SEED)
     found = Counter(variant for variant, _ in pairs)
     assert set(found) == everything() and min(found.values()) >= 4, found
-    compare(program, pairs, vlen, tmp_path)
+    driver_programs.check([case for _, case in pairs], vlen, tmp_path)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("vlen", VLENS)
-def test_equals_the_reference_on_many(vlen: int, program: Path, tmp_path: Path) -> None:
-    compare(program, cpu_variants.sampled(cases(10), vlen, EACH_FULL, SEED + 1), vlen, tmp_path)
+def test_equals_the_reference_on_many(vlen: int, driver_programs: Programs, tmp_path: Path) -> None:
+    pairs = cpu_variants.sampled(cases(10), vlen, EACH_FULL, SEED + 1)
+    driver_programs.check([case for _, case in pairs], vlen, tmp_path)
 
 
 def fields(**other: int | str) -> Fields:

@@ -6,24 +6,18 @@ import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import pytest
+from small_package import lowered, manifest, written
 
 from cpu_backend import toolchain
 from cpu_backend.engine import CpuEngine
-from cpu_backend.tuning.database import SHIPPED, Database, read_entry
+from cpu_backend.tuning.database import SHIPPED, read_entry
 from cpu_backend.tuning.measure import Measurement
 from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import Variant
 from hetero_compile import tune, tune_command
-from hetero_compile.board import load_board
 from hetero_compile.flow import engines
 from hetero_compile.tune_command import run
-from host.manifest import Board, Manifest, Region, Stage, Tensor
-from host.package import write_package
-from ir.graph import Graph, Node
-from ir.ops import Conv2d, MultiplyShift
-from ir.types import DType, TensorType
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ultranet_4w4a.pt"
 BOARDS = ["zu3eg-rvv", "bananapi-f3"]
@@ -86,23 +80,8 @@ class Counting:
 
 
 def package(folder: Path) -> Path:
-    """conv + requantisation, then a head of 32-bit sums, all on the CPU of a board."""
-    rng = np.random.default_rng(5)
-    constants = {"w": rng.integers(-7, 8, (16, 3, 3, 3)), "m": np.full(16, 60), "a": rng.integers(-50, 50, 16)}
-    constants["v"] = np.full((4, 16, 1, 1), 2)
-    nodes = (
-        Node("conv", Conv2d(padding=(1, 1, 1, 1)), ("x", "w")),
-        Node("act", MultiplyShift(8, 0, 15), ("conv", "m", "a")),
-        Node("head", Conv2d(), ("act", "v")),
-    )
-    x = TensorType.of_dtype((3, 8, 8), DType("uint", 4))
-    graph = Graph("cpu0", {"x": x}, nodes, ("head",), constants).verify()
-    artifact = CpuEngine(database=Database(())).lower(graph, {}, load_board("bananapi-f3"))
-    stages = tuple(Stage(s.name, s.cycles, s.note) for s in artifact.stages)
-    region = Region("cpu0", "cpu", artifact.inputs, artifact.outputs, artifact.sources, stages, 1600.0)
-    tensors = (Tensor.of("x", x), Tensor.of("head", graph.types["head"]))
-    board = Board("bananapi-f3", "rv64gcv", 256, "host", True, 64, 1 << 20)
-    return write_package(folder, Manifest("small", board, tensors, ("x",), ("head",), (region,)), artifact.files).root
+    artifact = lowered()
+    return written(folder, artifact, manifest(artifact))
 
 
 def test_a_package_is_tuned(
@@ -111,7 +90,7 @@ def test_a_package_is_tuned(
     """By the signatures that it carries; nothing is measured twice."""
     on = Counting()
     monkeypatch.setattr(tune_command, "measurer", lambda *_: nullcontext(on))
-    arguments = [str(package(tmp_path / "package")), "--board", "zu3eg-rvv", "--db", str(tmp_path / "db"), "--top", "2"]
+    arguments = [str(package(tmp_path)), "--board", "zu3eg-rvv", "--db", str(tmp_path / "db"), "--top", "2"]
     for _ in range(2):
         assert run(arguments) == 0
         lines = capsys.readouterr().out.splitlines()
@@ -142,7 +121,7 @@ def test_a_board_that_is_not_there(
 ) -> None:
     """It is reached for before anything is compiled."""
     monkeypatch.setattr(tune, "build_program", refuse_to_build)
-    arguments = [str(package(tmp_path / "package")), "--board", "bananapi-f3", "--on", "ssh://127.0.0.1:1"]
+    arguments = [str(package(tmp_path)), "--board", "bananapi-f3", "--on", "ssh://127.0.0.1:1"]
     assert run([*arguments, "--db", str(tmp_path / "db")]) == 2
     assert capsys.readouterr().err == (
         "hetero-tune: 127.0.0.1: ssh: connect to host 127.0.0.1 port 1: Connection refused\n"
