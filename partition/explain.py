@@ -28,7 +28,7 @@ def explained(problem: Problem, solution: Solution) -> Explanation:
     wanted = solution.regions and problem.target.objective != "area"
     larger = _larger(problem, solution, latency, effort) if wanted else ()
     scope = "one accelerator region" if solution.rounds == 1 else f"up to {solution.rounds} accelerator regions"
-    if solution.rounds < MOST_ROUNDS and problem.target.objective != "area":
+    if solution.rounds < MOST_ROUNDS and solution.wider is not None:
         scope += f", {solution.wider:.2%} with up to {MOST_ROUNDS}"
     return Explanation(
         problem.target.objective, solution.gap, scope, bottleneck(problem, solution, latency),

@@ -90,10 +90,8 @@ class Search:
         return Found(best, self.problem.outcome(best), bound)
 
     def least(self, best: Regions) -> int:
-        """Ticks that no placement beats, with however many accelerator regions; ``best`` is one."""
+        """Ticks that no placement beats, with however many accelerator regions; ``best`` is one. Not for latency."""
         high, low = self.ticks(best), self.floor
-        if self.latency:
-            return self._by_pace(best, True)[1]
         middle = int(high / WINDOW)  # whether much is to be gained comes first
         while self.effort.left > 0 and high > max(low * WINDOW, low + 1):
             found, _, proven = self._ask("any", middle, None, 1, loose=True)
@@ -118,12 +116,6 @@ class Search:
                 return None
             least = int(answer.bound) if answer.regions is not None else limit
             return Found(best, self.problem.outcome(best), min(least, self.ticks(best)))
-        best, bound = self._by_pace(best, False)
-        return None if best is None else Found(best, self.problem.outcome(best), bound)
-
-    def _by_pace(self, best: Regions | None, loose: bool) -> tuple[Regions | None, int]:
-        """The best placement, and the ticks that no other one beats: of one accelerator region, or where ``loose`` of
-        any number of them, among which none is looked for."""
         paces = self._paces
         ranges = [(0, 0, len(paces) - 1, 0)]  # bound, first pace, last pace, CPU time at the last
         narrow: list[int] = []  # bounds of single paces
@@ -131,8 +123,8 @@ class Search:
         def light(index: int) -> int | None:
             """The least CPU time at a pace of at most this."""
             nonlocal best
-            found, cpu, proven = self._ask("light", self._most, None, 1, pace=paces[index], loose=loose)
-            if found is not None and not loose and (best is None or self.ticks(found) < self.ticks(best)):
+            found, cpu, proven = self._ask("light", self._most, None, 1, pace=paces[index])
+            if found is not None and (best is None or self.ticks(found) < self.ticks(best)):
                 best = found
             return None if found is None and proven else cpu
 
@@ -149,9 +141,11 @@ class Search:
                 before = paces[first - 1] + 1 if first else 0
                 heappush(ranges, (before + there, first, middle, there))
             heappush(ranges, (paces[middle] + 1 + cpu, middle + 1, last, cpu))
-        known = [] if best is None else [self.ticks(best)]
-        slower = paces[-1] + 1  # several regions together, or one that memory makes slower than any candidate
-        return best, min([*known, *narrow, *(r[0] for r in ranges), slower])
+        if best is None:
+            return None
+        slower = paces[-1] + 1  # a region that memory makes slower than any candidate
+        bound = min([self.ticks(best), *narrow, *(r[0] for r in ranges), slower])
+        return Found(best, self.problem.outcome(best), bound)
 
     def within(self, limit: int, hint: Regions | None, rounds: int = 1) -> tuple[Regions | None, bool]:
         """Any placement of at most ``limit`` ticks, and whether the answer is certain."""

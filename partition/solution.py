@@ -28,9 +28,9 @@ class Solution:
     """The chosen accelerator regions and what they come to.
 
     ``gap``: by what share of its time, or of its area where that is the objective, another placement with up to
-    ``rounds`` accelerator regions of each engine may be better at most; ``wider``: one with `MOST_ROUNDS` of them, as
-    far as the time is the objective. ``alone``: by engine name the fastest placement of all nodes on it, if there is
-    one.
+    ``rounds`` accelerator regions of each engine may be better at most; ``wider``: one with `MOST_ROUNDS` of them, None
+    where that is not known (for the latency). ``alone``: by engine name the fastest placement of all nodes on it, if
+    there is one.
     """
 
     regions: Regions
@@ -39,7 +39,7 @@ class Solution:
     rounds: int
     alone: Mapping[str, Outcome]
     effort: float
-    wider: float = 0.0
+    wider: float | None = None
 
 
 def best(problem: Problem, effort: float = EFFORT) -> Solution:
@@ -80,9 +80,10 @@ class _Solver:
                 f"(the fastest placement found gives {rate:.1f})"
             )
         regions, gap = self.spared(found, limit, rounds)
-        scope, wider = rounds if problem.target.objective == "area" else scope, 0.0
+        scope, wider = rounds if problem.target.objective == "area" else scope, None
         if problem.target.objective != "area":
-            gap, wider = self.gap(found, found.bound), self.gap(found, least)
+            gap = self.gap(found, found.bound)
+            wider = None if self.latency and scope < MOST_ROUNDS else self.gap(found, least)
         together = {name: f.outcome for name, f in whole.items()}
         return Solution(regions, problem.outcome(regions), gap, scope, together, self.effort.spent, wider)
 
@@ -124,12 +125,14 @@ class _Solver:
         rounds its bound holds, and the ticks that no placement of `MOST_ROUNDS` beats."""
         problem, search = self.problem, self.search
         least = search.floor
-        if rounds < MOST_ROUNDS and problem.devices and search.ticks(found.regions) > search.floor:
+        bounded = rounds < MOST_ROUNDS and problem.devices and not self.latency
+        if bounded and search.ticks(found.regions) > search.floor:
             share = Effort(min(BOUNDING, self.effort.left / 2))
             least = replace(search, effort=share).least(found.regions)
             self.effort.take(share.spent)
             if search.ticks(found.regions) <= least * CLOSE:
-                return replace(found, bound=min(found.bound, least)), rounds, MOST_ROUNDS, least
+                return replace(found, bound=least), rounds, MOST_ROUNDS, least
+            found = replace(found, bound=max(found.bound, least))
         for tried in range(rounds + 1, MOST_ROUNDS + 1):
             placed = {name for region in found.regions for name in region.choices}
             idle = any(problem.taken(e, n) for e in problem.devices for n in problem.names if n not in placed)
@@ -138,7 +141,7 @@ class _Solver:
             wanted = int(search.ticks(found.regions) / WINDOW)
             regions, proven = search.within(wanted, found.regions, tried)
             if not proven:
-                return found, rounds, tried - 1, min(least, found.bound)
+                return found, rounds, tried - 1, least
             known = 0 if regions is not None else wanted + 1
             better = search.fastest([found.regions if regions is None else regions], tried, known)
             assert better is not None, "a seed is a placement"
