@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ir.ops.convolution import weight_sums
 from ir.types import Array
 
 I8 = (-128, 127)
@@ -63,10 +64,9 @@ class Accumulator:
 
 def partial_sums(weights: Array, lo: int, hi: int) -> tuple[int, int]:
     """Bounds of every partial sum of ``w * x`` with x in lo..hi, over all output channels; weights (O, ...)."""
-    flat = weights.reshape(weights.shape[0], -1).astype(object if weights.dtype.itemsize > 4 else np.int64)
-    least = np.minimum(flat * min(lo, 0), flat * max(hi, 0))
-    most = np.maximum(flat * min(lo, 0), flat * max(hi, 0))
-    return int(least.sum(1).min()), int(most.sum(1).max())
+    least, most = min(lo, 0), max(hi, 0)
+    sums = weight_sums(weights)
+    return min(n * most + p * least for n, p in sums), max(n * least + p * most for n, p in sums)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +81,9 @@ class Products:
 
     @staticmethod
     def of(weights: Array, lo: int, hi: int) -> Products:
-        """For weights (O, I, KH, KW) and elements in lo..hi."""
-        ordered = weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1).astype(np.int64)
-        ends = ordered * min(lo, 0), ordered * max(hi, 0)
+        """For weights (O, I, KH, KW) and elements in lo..hi, whose sums fit 32 bits."""
+        ordered = weights.astype(np.int32).transpose(0, 2, 3, 1).reshape(weights.shape[0], -1)
+        ends = ordered * np.int32(min(lo, 0)), ordered * np.int32(max(hi, 0))
         return Products(np.minimum(*ends), np.maximum(*ends))
 
     @property
@@ -105,7 +105,7 @@ class Products:
 
 def flush_period(weights: Array, lo: int, hi: int) -> int:
     """How many products any 16-bit running sum holds: floor(32767 / max |w * x|); WHOLE_SUM if all are zero."""
-    largest = int(np.abs(weights.astype(np.int64)).max(initial=0)) * max(abs(lo), abs(hi))
+    largest = max(-int(weights.min(initial=0)), int(weights.max(initial=0))) * max(abs(lo), abs(hi))
     return I16[1] // largest if largest else WHOLE_SUM
 
 

@@ -188,14 +188,22 @@ def _runs(tile: Tile, columns: Array, sums: Sums, lo: int, hi: int, first: bool)
         return (here.shape[1],) if here.size or first else ()
     wide = here.astype(np.int64)
     ends = np.stack([wide * min(lo, 0), wide * max(hi, 0)])
-    lowest, highest = np.cumsum(ends.min(0), axis=1), np.cumsum(ends.max(0), axis=1)
+    falls, rises = -sums.run[0], sums.run[1]
+    reach = np.minimum(_reach(-ends.min(0), falls), _reach(ends.max(0), rises)).tolist()
     lengths: list[int] = []
-    start, low, high = 0, np.zeros(here.shape[0], np.int64), np.zeros(here.shape[0], np.int64)
+    start = 0
     while start < here.shape[1]:
-        inside = (lowest[:, start:] - low[:, None] >= sums.run[0]) & (highest[:, start:] - high[:, None] <= sums.run[1])
-        leaving = np.flatnonzero((~inside).any(axis=0))
-        length = int(leaving[0]) if leaving.size else inside.shape[1]
-        lengths.append(length)
-        start += length
-        low, high = lowest[:, start - 1], highest[:, start - 1]
+        lengths.append(reach[start] - start)
+        start = reach[start]
     return tuple(lengths)
+
+
+def _reach(grown: Array, limit: int) -> Array:
+    """For every column the first behind it up to which what it and those between add is more than ``limit`` in some
+    channel; ``grown`` (channels, columns) are not negative."""
+    channels, columns = grown.shape
+    before = np.concatenate([np.zeros((channels, 1), np.int64), np.cumsum(grown, axis=1)], axis=1)
+    apart = (np.arange(channels) * (int(before.max()) + limit + 1))[:, None]  # one ascending row after another
+    found = np.searchsorted((before + apart).ravel(), (before[:, :-1] + apart + limit).ravel(), side="right")
+    each = found.reshape(channels, columns) - 1 - np.arange(channels)[:, None] * (columns + 1)
+    return np.asarray(each.min(0))

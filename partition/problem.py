@@ -69,6 +69,11 @@ class Problem:
     cuts: tuple[Cut, ...] = ()
 
     @cached_property
+    def smallest(self) -> dict[tuple[str, str, int], Candidate]:
+        """By engine, node and pace: the smallest candidates that were looked for (`reasons`)."""
+        return {}
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(node.name for node in self.graph.nodes)
 

@@ -93,7 +93,15 @@ def _moved(
 
 
 def _least(problem: Problem, engine: Engine, node: str, pace: int) -> Candidate:
-    """The candidate that takes the smallest share of the board among those fast enough; else the fastest."""
+    """The candidate that takes the smallest share of the board among those fast enough; else the fastest. Asked about a
+    node for every other that it stands between."""
+    key = engine.name, node, pace
+    if key not in problem.smallest:
+        problem.smallest[key] = _smallest(problem, engine, node, pace)
+    return problem.smallest[key]
+
+
+def _smallest(problem: Problem, engine: Engine, node: str, pace: int) -> Candidate:
     offered = problem.offers[engine.name][node].candidates
     fast = [c for c in offered if problem.device_ticks(engine, c.cycles) <= pace]
     return min(fast, key=lambda c: share(c.resources, problem.budget)) if fast else min(offered, key=lambda c: c.cycles)

@@ -28,6 +28,7 @@ from cpu_backend.ranges import (
     in_bytes,
 )
 from cpu_backend.requantise import kernel_type
+from ir.memo import remembered
 from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
 from ir.types import Array
 
@@ -114,13 +115,16 @@ def operand_rows(layer: Layer) -> int:
     return int(min(layer.x.shape[1], reached + weights_of(layer).shape[2]))
 
 
+_accumulator, _flush_period, _fits_int8 = remembered(accumulator), remembered(flush_period), remembered(fits_int8)
+
+
 def weights_of(layer: Layer) -> Array:
-    return layer.first.operands[1].constant.astype(np.int64)
+    return layer.first.operands[1].constant.astype(np.int64, copy=False)
 
 
 def is_narrow(layer: Layer) -> bool:
     """Whether the vectorised kernels take the layer: 8-bit weights, elements of up to 16 bits."""
-    return fits_int8(weights_of(layer)) and kernel_type(layer.x) != "HCK_I32"
+    return _fits_int8(layer.first.operands[1].constant) and kernel_type(layer.x) != "HCK_I32"
 
 
 def conv_fields(layer: Layer, proof: Accumulator | None = None) -> dict[str, int | str]:
@@ -155,10 +159,10 @@ def conv_accumulator(layer: Layer) -> Accumulator:
     gated = isinstance(view.op, GatedConv2d)
     if gated:
         # What is summed are -1 and +1, but the gate's result of up to three per product takes the place of the sums.
-        proof = accumulator(w, -3, 3)
+        proof = _accumulator(w, -3, 3)
         proof = in_bytes(proof, Products.of(w, -1, 1)) if proof.bits <= 16 else proof
     else:
-        proof = accumulator(w, x.lo, x.hi, 8 * x.dtype.container.itemsize)
+        proof = _accumulator(w, x.lo, x.hi, 8 * x.dtype.container.itemsize)
     if proof.bits > 32:
         raise OperatorError(f"sums lie in {proof.lowest}..{proof.highest}, which leaves 32 bits")
     if is_depthwise(layer):  # too few products to flush any
@@ -173,7 +177,7 @@ def short_period(layer: Layer) -> int:
         return 0
     gated = isinstance(layer.first.op, GatedConv2d)
     lo, hi = (-3, 3) if gated else (layer.x.lo, layer.x.hi)
-    return flush_period(weights_of(layer), lo, hi)
+    return _flush_period(layer.first.operands[1].constant, lo, hi)
 
 
 def gate_thresholds(layer: Layer) -> Array:

@@ -22,6 +22,7 @@ from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.requantise import kernel_type
 from cpu_backend.sparse import FLOAT, RUN32_SUM32, Pruned, has_columns, prune
+from ir.memo import remembered
 from ir.ops import Conv2d, MaxPool2d
 from ir.types import Array
 
@@ -42,14 +43,24 @@ def has_pruned_columns(layer: Layer) -> bool:
     of 8 bits, elements of at most 16."""
     op = layer.first.op
     plain = isinstance(op, Conv2d) and op.groups == 1 and is_narrow(layer)
-    return plain and has_columns(as_columns(weights_of(layer)))
+    return plain and has_weight_columns(layer.first.operands[1].constant)
+
+
+@remembered
+def has_weight_columns(weights: Array) -> bool:
+    """`has_columns` of weights (O, I, KH, KW)."""
+    return has_columns(as_columns(weights))
 
 
 def pruned_weights(layer: Layer) -> Pruned | None:
     """The weights by columns with their proof, of a layer that the kernel takes; None where nothing is proven."""
     x = layer.x
-    columns = as_columns(weights_of(layer)).astype(np.int32)
-    return prune(columns, x.lo, x.hi, 8 * x.dtype.container.itemsize)
+    return _pruned(layer.first.operands[1].constant, x.lo, x.hi, 8 * x.dtype.container.itemsize)
+
+
+@remembered
+def _pruned(weights: Array, lo: int, hi: int, element_bits: int) -> Pruned | None:
+    return prune(as_columns(weights).astype(np.int32), lo, hi, element_bits)
 
 
 def as_columns(weights: Array) -> Array:

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from cpu_backend.emit import pruned_weights
 from cpu_backend.emit.convolution import conv_accumulator, conv_fields, is_narrow
-from cpu_backend.emit.sparse import as_columns
+from cpu_backend.emit.sparse import has_weight_columns
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.requantise import kernel_type, requantisation
-from cpu_backend.sparse import LARGEST_TILE, Pruned, has_columns, rows_of_block
+from cpu_backend.sparse import LARGEST_TILE, Pruned, rows_of_block
 from cpu_backend.variants import Fields, products
 from ir.ops import Conv2d, GatedConv2d
 
@@ -102,7 +102,7 @@ def _columns(layer: Layer) -> dict[str, Any] | None:
         return None
     tiles = [(tile.channels, int(tile.columns.size)) for tile in pruned.tiles]
     rows, block_rows = int(pruned.rows.size), pruned.block_rows
-    if not has_columns(as_columns(weights)):
+    if not has_weight_columns(weights):
         rows = weights[0].size
         filters = weights.shape[0]
         tiles = [(min(LARGEST_TILE, filters - first), rows) for first in range(0, filters, LARGEST_TILE)]

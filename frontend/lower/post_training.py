@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from frontend.errors import ModelError
+from frontend.lower.evaluation import evaluate, single
 from ir.graph import Graph, Node
 from ir.ops import (
     Add,
@@ -55,6 +56,9 @@ INPUT_BITS = 8
 KEPT = 1 << 14
 """Values of a tensor that are kept of each input to choose its range by."""
 
+CACHED = 1 << 15
+"""Values that are worked on at once, so that they stay in a processor's cache."""
+
 SHARES = np.linspace(0.2, 1.0, 81)
 WEIGHT_SHARES = np.linspace(0.5, 1.0, 26)
 """Of the largest magnitude, tried as the range's end."""
@@ -87,7 +91,14 @@ class Grid:
 
     def rounded(self, values: Array) -> Array:
         """The nearest values of the grid."""
-        return np.asarray(np.clip(np.rint(values / self.scale), self.lo, self.hi) * self.scale)
+        steps = values / self.scale
+        np.clip(np.rint(steps, out=steps), self.lo, self.hi, out=steps)
+        return np.multiply(steps, self.scale, out=steps)
+
+    def error(self, values: Array) -> float:
+        """The sum of squares of what rounding takes away, of any number of values."""
+        parts = (values[at : at + CACHED] for at in range(0, len(values), CACHED))
+        return sum(float(np.square(self.rounded(part) - part).sum(dtype=np.float64)) for part in parts)
 
     def within(self, lo: float, hi: float) -> Grid:
         """Those of its values that lie in ``lo..hi``, to the nearest step."""
@@ -134,7 +145,7 @@ def _run(graph: Graph, frame: Mapping[str, Array]) -> Iterator[tuple[str, Array]
     last = {name: users[-1] for name, users in graph.consumers.items()}
     for node in graph.nodes:
         operands = [values[i] if i in values else graph.constants[i] for i in node.inputs]
-        values[node.name] = node.op.evaluate(operands)
+        values[node.name] = evaluate(node.op, operands)
         yield node.name, values[node.name]
         for name in node.inputs:
             if last[name] == node.name:
@@ -228,7 +239,8 @@ def _grid(values: Array, bits: int, recipe: Recipe) -> Grid:
         end = float(np.percentile(np.abs(values), recipe.percentile)) or end
     elif recipe.ranges == "mse" and bits <= 8:
         grids = [Grid(end * share / hi, lo, hi) for share in SHARES]
-        return grids[int(np.argmin([np.square(grid.rounded(values) - values).mean() for grid in grids]))]
+        values = single(values[values != 0])  # zeros are on every grid
+        return grids[int(np.argmin([grid.error(values) for grid in grids]))]
     return Grid(end / hi, lo, hi)
 
 
@@ -289,7 +301,7 @@ class _Sweep:
     def _values(self, node: Node, pool: Mapping[str, list[Array]]) -> list[Array]:
         constants = {**self.graph.constants, **self.constants}
         return [
-            node.op.evaluate([pool[i][n] if i in pool else constants[i] for i in node.inputs])
+            evaluate(node.op, [pool[i][n] if i in pool else constants[i] for i in node.inputs])
             for n in range(len(self.inputs))
         ]
 
@@ -310,11 +322,14 @@ class _Sweep:
         """The bias takes up the mean difference between exact and rounded results of each channel."""
         axes = (1, 2)
         error = np.mean(
-            [(e - r).mean(axis=axes) for e, r in zip(self.exact[node.name], self.rounded[node.name], strict=True)],
+            [
+                (e - r).mean(axis=axes, dtype=np.float64)
+                for e, r in zip(self.exact[node.name], self.rounded[node.name], strict=True)
+            ],
             axis=0,
         )
         self.constants[node.inputs[2]] = self.constants[node.inputs[2]] + error
-        shift = error.reshape(-1, 1, 1)
+        shift = single(error.reshape(-1, 1, 1))
         self.rounded[node.name] = [value + shift for value in self.rounded[node.name]]
 
     def _quantise(self, name: str, source: str, grid: Grid) -> None:
@@ -336,11 +351,20 @@ def quantised_weights(weights: Array, bits: int) -> tuple[Array, Array]:
     rows = weights.reshape(len(weights), -1)
     ends = np.abs(rows).max(axis=1)
     ends[ends == 0] = 1.0
+    best = ends / hi
+    height = max(CACHED // rows.shape[1], 1)
+    for at in range(0, len(rows), height):
+        best[at : at + height] = _scales(rows[at : at + height], ends[at : at + height], hi)
+    integers = np.clip(np.rint(rows / best.reshape(-1, 1)), -hi, hi)
+    return integers.reshape(weights.shape).astype(np.int64), best
+
+
+def _scales(rows: Array, ends: Array, hi: int) -> Array:
+    """Of each row the scale with the least squared error."""
     best, least = ends / hi, np.full(len(rows), np.inf)
     for share in WEIGHT_SHARES:
         scale = (ends * share / hi).reshape(-1, 1)
         errors = np.square(np.clip(np.rint(rows / scale), -hi, hi) * scale - rows).sum(axis=1)
         better = errors < least
         best[better], least[better] = scale[better, 0], errors[better]
-    integers = np.clip(np.rint(rows / best.reshape(-1, 1)), -hi, hi)
-    return integers.reshape(weights.shape).astype(np.int64), best
+    return best

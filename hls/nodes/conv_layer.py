@@ -25,6 +25,7 @@ from hls.packing.rows import TYPICAL_LANES, dense_packings, find_packing, row_ke
 from ir.engine import Configuration
 from ir.graph import NodeView
 from ir.ops import Conv2d
+from ir.ops.convolution import constant_sums
 from ir.types import Ints
 
 FABRIC_PIXELS = (1, 2, 4)
@@ -172,10 +173,8 @@ class Layer:
     @cached_property
     def accumulator_bits(self) -> int:
         """Signed width of every sum of a part of the products."""
-        weights = self.view.operands[1].constant.astype(np.int64).reshape(self.view.type.shape[0], -1)
-        low, high = self.activation.lo, self.activation.hi
-        positive, negative = np.where(weights > 0, weights, 0).sum(1), np.where(weights < 0, weights, 0).sum(1)
-        return signed_bits(int((positive * low + negative * high).min()), int((positive * high + negative * low).max()))
+        sums, (low, high) = constant_sums(self.view.operands[1].constant), (self.activation.lo, self.activation.hi)
+        return signed_bits(min(p * low + n * high for n, p in sums), max(p * high + n * low for n, p in sums))
 
     def multiply(self, folding: Folding) -> Multiply:
         if not folding.channels:

@@ -7,8 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ir.memo import remembered
 from ir.ops.base import Op, Operand, are_floats, float_type, need
 from ir.types import Array, TensorType
+
+
+def weight_sums(weights: Array) -> tuple[tuple[int, int], ...]:
+    """Of every output channel of integer weights (O, ...) the sums of the negative and of the positive ones."""
+    flat = weights.reshape(weights.shape[0], -1)
+    largest = max(-int(flat.min(initial=0)), int(flat.max(initial=0)))
+    flat = flat.astype(np.int64 if largest * flat.shape[1] < 1 << 63 else object, copy=False)
+    negative, positive = np.minimum(flat, 0).sum(1), np.maximum(flat, 0).sum(1)
+    return tuple(zip(negative.tolist(), positive.tolist(), strict=True))
+
+
+constant_sums = remembered(weight_sums)
+"""`weight_sums` of a graph's constant."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +56,12 @@ class Conv2d(Op):
                 need(bias == (w.shape[0],), f"bias has shape {bias}, needs ({w.shape[0]},)")
             return float_type(shape, operands)
         need(len(operands) == 2, "an integer convolution has no bias: it belongs to the requantisation")
-        weights = operands[1].constant.astype(np.int64).reshape(w.shape[0], -1)
         lowest, highest = (min(x.lo, 0), max(x.hi, 0)) if any(self.padding) else (x.lo, x.hi)
-        positive = np.where(weights > 0, weights, 0).sum(1).tolist()  # Python's integers, which do not overflow
-        negative = np.where(weights < 0, weights, 0).sum(1).tolist()
+        sums = constant_sums(operands[1].constant)
         return TensorType.of_range(
             shape,
-            min(p * lowest + n * highest for p, n in zip(positive, negative, strict=True)),
-            max(p * highest + n * lowest for p, n in zip(positive, negative, strict=True)),
+            min(p * lowest + n * highest for n, p in sums),
+            max(p * highest + n * lowest for n, p in sums),
         )
 
     def output_extent(self, extent: tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
