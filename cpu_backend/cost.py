@@ -16,7 +16,6 @@ Where threads share a layer (`tiles`), the busiest one's share counts, at `EFFIC
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from math import prod
 
 from cpu_backend.emit import (
@@ -24,8 +23,6 @@ from cpu_backend.emit import (
     conv_accumulator,
     conv_scheme,
     extent,
-    has_pruned_columns,
-    has_pruned_float_columns,
     plane_shape,
     pruned_float_weights,
     pruned_weights,
@@ -41,7 +38,7 @@ from cpu_backend.layers import Layer
 from cpu_backend.ranges import I16, WHOLE_SUM
 from cpu_backend.scalar import word_of
 from cpu_backend.sparse import Pruned
-from cpu_backend.tiles import row_tiles, threads_of, tiles_of
+from cpu_backend.tiles import row_tiles, tiles_of
 from ir.graph import NodeView
 from ir.ops import (
     Add,
@@ -184,37 +181,6 @@ TURN_CYCLES = 8000
 """Waking threads and waiting for the last: some microseconds. An assumption."""
 STRIDED = 5
 """How much dearer than whole parts single elements are to move."""
-
-
-def cheapest(layer: Layer, cpu: Cpu) -> Layer:
-    """The layer, executed by that of the kernels which take it that is estimated to need the fewest cycles.
-
-    The kernel for column-pruned weights lives from vectors: without them it reads and writes its sums in memory for
-    every product. The one for bits needs Zvbb.
-    """
-    forms = [layer]
-    if layer.is_fallback:
-        return layer
-    if cpu.vlen and _prunable(layer):
-        forms.append(replace(layer, pruned=True))
-    if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
-        forms.append(replace(layer, bits=True))
-    return min(forms, key=lambda form: layer_cycles(form, cpu))
-
-
-def shared(layer: Layer, cpu: Cpu) -> Layer:
-    """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
-    threads = threads_of(cpu)
-    if threads == 1 or layer.is_fallback:  # kernels of the fallback know no tiles
-        return layer
-    split = replace(layer, threads=threads)
-    return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
-
-
-def _prunable(layer: Layer) -> bool:
-    if not layer.y.dtype.is_integer:
-        return has_pruned_float_columns(layer)
-    return has_pruned_columns(layer) and pruned_weights(layer) is not None
 
 
 def layer_cycles(layer: Layer, cpu: Cpu) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cpu_backend.codegen import generate
-from cpu_backend.cost import cheapest, shared
 from cpu_backend.emit import RULES, Destination, emit, identifier, rules_for
+from cpu_backend.forms import cheapest, shared
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import word_of

@@ -33,8 +33,8 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
-    ``pruned``: the kernel for column-pruned weights executes it; ``bits``: that which counts bits (`cost.cheapest`
-    chooses, at most one). ``threads``: how many share it (`cost.shared` decides). ``choice``: the kernel that a tuner
+    ``pruned``: the kernel for column-pruned weights executes it; ``bits``: that which counts bits (`forms.cheapest`
+    chooses, at most one). ``threads``: how many share it (`forms.shared` decides). ``choice``: the kernel that a tuner
     chose; None leaves it to the rules."""
 
     nodes: tuple[NodeView, ...]

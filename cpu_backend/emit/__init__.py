@@ -16,7 +16,7 @@ from cpu_backend.emit.pooling import pool
 from cpu_backend.emit.reals import REAL_RULES
 from cpu_backend.emit.rows import matmul, rms_norm, softmax
 from cpu_backend.emit.scalar import conv, conv_scheme
-from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv
+from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv, takes_columns
 from cpu_backend.emit.spread import CALL, spread
 from cpu_backend.emit.volume import cut, lookup, pad, reshape, transpose
 from cpu_backend.layers import Layer
@@ -128,5 +128,6 @@ __all__ = [
     "pruned_float_weights",
     "pruned_weights",
     "rules_for",
+    "takes_columns",
     "words_of",
 ]

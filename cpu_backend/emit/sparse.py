@@ -38,12 +38,16 @@ ROW_BYTES, SUM_BYTES = 256, 512
 """HCK_ROW_BYTES and HCK_SUM_BYTES."""
 
 
-def has_pruned_columns(layer: Layer) -> bool:
-    """Whether it is a convolution that the kernel for pruned columns takes, with columns to skip: no groups, weights
-    of 8 bits, elements of at most 16."""
+def takes_columns(layer: Layer) -> bool:
+    """Whether it is a convolution that the kernel for columns takes: no groups, weights of 8 bits, elements of at most
+    16."""
     op = layer.first.op
-    plain = isinstance(op, Conv2d) and op.groups == 1 and is_narrow(layer)
-    return plain and has_weight_columns(layer.first.operands[1].constant)
+    return isinstance(op, Conv2d) and op.groups == 1 and is_narrow(layer)
+
+
+def has_pruned_columns(layer: Layer) -> bool:
+    """Whether the kernel for columns takes it and has some to skip."""
+    return takes_columns(layer) and has_weight_columns(layer.first.operands[1].constant)
 
 
 @remembered
@@ -145,7 +149,8 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     map_, map_record, map_arrays = layer_map(layer, name)
     scratch, check = scratch_of(layer, name, pruned, element)
     share = pruned.products / w.size
-    note = f"columns pruned, {share:.0%} left in {len(pruned.tiles)} tiles, {pruned.sums.name}"
+    kept = f"columns pruned, {share:.0%} left" if share < 1 else "pixels in the lanes, all columns"
+    note = f"{kept} in {len(pruned.tiles)} tiles, {pruned.sums.name}"
     facts = (
         f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}: {note}",
         f"{pruned.rows.size} columns in panels; runs of {_run_lengths(pruned)} columns fit the accumulator",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cpu_backend.cost import cheapest, layer_cycles, shared
+from cpu_backend.cost import layer_cycles
+from cpu_backend.forms import cheapest, shared
 from cpu_backend.layers import Layer
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.tuning.database import Database, DatabaseError, Entry

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cpu_backend.cost import cheapest
+from cpu_backend.forms import cheapest
 from cpu_backend.layers import Layer
 from cpu_backend.meter.machine import Machine
 from cpu_backend.tuning.choice import tunable, variants_of

@@ -17,7 +17,8 @@ from cpu_graphs import Sketch
 
 from cpu_backend import runner, tiles, toolchain
 from cpu_backend.codegen import RegionCode, generate
-from cpu_backend.cost import layer_cycles, shared
+from cpu_backend.cost import layer_cycles
+from cpu_backend.forms import shared
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.tiles import Tiles, channel_tiles, row_tiles, tiles_of
 from frontend.training.columns import prune_columns

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from cpu_backend import codegen, toolchain
-from cpu_backend.cost import cheapest, layer_cycles
+from cpu_backend.cost import layer_cycles
+from cpu_backend.forms import cheapest
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.meter.layers import LayerCost, RegionSources, build_program, measure_region
 from cpu_backend.meter.machine import load_machine

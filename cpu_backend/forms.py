@@ -1,0 +1,70 @@
+"""Which form of a layer is executed: by which kernel, by how many threads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cpu_backend.cost import REFERENCE_VLEN, layer_cycles
+from cpu_backend.emit import (
+    bit_planes,
+    conv_accumulator,
+    has_pruned_columns,
+    has_pruned_float_columns,
+    pruned_weights,
+    takes_columns,
+)
+from cpu_backend.emit.convolution import weights_of
+from cpu_backend.layers import Layer
+from cpu_backend.tiles import threads_of
+from ir.target import Cpu
+
+LEAST_COLUMNS_CYCLES = {8: 1 / 16, 16: 1 / 8, 32: 1 / 8}
+COLUMNS_SHARE = 0.9
+"""Dense weights are multiplied column by column where that takes at most this share of the other kernels' cycles: its
+price is scratch memory for planes and panels."""
+
+
+def cheapest(layer: Layer, cpu: Cpu) -> Layer:
+    """The layer, executed by that of the kernels which take it that is estimated to need the fewest cycles.
+
+    The kernel for columns lives from vectors: without them it reads and writes its sums in memory for every product.
+    The one for bits needs Zvbb.
+    """
+    forms = [layer]
+    if layer.is_fallback:
+        return layer
+    if cpu.vlen and _by_columns(layer, cpu):
+        forms.append(replace(layer, pruned=True))
+    if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
+        forms.append(replace(layer, bits=True))
+    return min(forms, key=lambda form: layer_cycles(form, cpu))
+
+
+def shared(layer: Layer, cpu: Cpu) -> Layer:
+    """The layer, shared by as many threads as the board has cores where that is estimated to take fewer cycles."""
+    threads = threads_of(cpu)
+    if threads == 1 or layer.is_fallback:  # kernels of the fallback know no tiles
+        return layer
+    split = replace(layer, threads=threads)
+    return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
+
+
+def _by_columns(layer: Layer, cpu: Cpu) -> bool:
+    """Whether the kernel with pixels in the lanes takes the layer and may be worth it: there are columns to skip, or so
+    few output channels that the other kernels' lanes are empty."""
+    if not layer.y.dtype.is_integer:
+        return has_pruned_float_columns(layer)
+    if not takes_columns(layer):
+        return False
+    if has_pruned_columns(layer):
+        return pruned_weights(layer) is not None
+    limit = COLUMNS_SHARE * layer_cycles(layer, cpu)
+    if _least_by_columns(layer, cpu) > limit or pruned_weights(layer) is None:
+        return False
+    return layer_cycles(replace(layer, pruned=True), cpu) < limit
+
+
+def _least_by_columns(layer: Layer, cpu: Cpu) -> float:
+    """Cycles of the products alone, so that weights need not be cut into tiles where those are too many."""
+    products = layer.first.type.elements * int(weights_of(layer)[0].size)
+    return products * LEAST_COLUMNS_CYCLES[conv_accumulator(layer).bits] * REFERENCE_VLEN / cpu.vlen
