@@ -62,7 +62,7 @@ def expm1(x: Array) -> Array:
 def log(x: Array) -> Array:
     """The natural logarithm; infinite below 0 at 0, no number for what is negative."""
     tiny = x < 2.0**-1022
-    scaled = np.where(tiny, x * 2.0**54, x)
+    scaled = np.where(tiny, np.where(tiny, x, 1.0) * 2.0**54, x)
     valid = (x > 0) & np.isfinite(x)
     bits = np.where(valid, scaled, 1.0).view(np.int64)
     exponent = (bits >> 52) - 1023
@@ -103,7 +103,7 @@ def erf(x: Array) -> Array:
     for n in range(1, ERF_TERMS):
         term = term * q / (n + 0.5)
         total = total + term
-    value = np.where(z < ERF_END, TWO_BY_SQRT_PI * exp(-q) * total, 1.0)
+    value = np.where(z >= ERF_END, 1.0, TWO_BY_SQRT_PI * exp(-q) * total)
     return np.where(x < 0, -value, value)
 
 

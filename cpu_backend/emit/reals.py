@@ -102,7 +102,9 @@ def couple(layer: Layer, name: str, to: Destination) -> LayerCode:
         sources.append(key if operand.value is None else f"{name}_{key}")
     need(len(arrays) < 2, "computes on constants alone")
     body = record("hck_real_pair", "pair", fields)
-    body.append(f"hck_real_couple({_type(layer.y)}, hck_couple_{op.name}, &pair, {', '.join(sources)}, y, {to.stride});")
+    body.append(
+        f"hck_real_couple({_type(layer.y)}, hck_couple_{op.name}, &pair, {', '.join(sources)}, y, {to.stride});"
+    )
     taken = [f"const void *{key}" for key, o in zip("ab", layer.first.operands, strict=True) if o.value is None]
     return _code(layer, name, body, *arrays, parameters=", ".join([*taken, "void *y"]))
 
@@ -115,10 +117,13 @@ def softmax(layer: Layer, name: str, to: Destination) -> LayerCode:
 def reduce(layer: Layer, name: str, to: Destination) -> LayerCode:
     op = layer.first.op
     assert isinstance(op, Reduce)
-    extents = {axis: n for axis, n in zip("chw", layer.x.shape, strict=True)}
+    extents = dict(zip("chw", layer.x.shape, strict=True))
     kept = {f"kept_{axis}": n for axis, n in zip("chw", layer.y.shape, strict=True)}
     fields: Fields = {**extents, **kept, "largest": int(op.kind == "largest")}
-    body = [*record("hck_real_reduction", "reduction", fields), f"hck_real_reduce({_type(layer.y)}, &reduction, x, y, {to.stride});"]
+    body = [
+        *record("hck_real_reduction", "reduction", fields),
+        f"hck_real_reduce({_type(layer.y)}, &reduction, x, y, {to.stride});",
+    ]
     return _code(layer, name, body)
 
 
@@ -126,16 +131,18 @@ def interpolate(layer: Layer, name: str, to: Destination) -> LayerCode:
     op = layer.first.op
     assert isinstance(op, Interpolate)
     channels, height, width = layer.x.shape
+    fields: dict[str, int | str] = {"in_w": width, "out_h": op.height, "out_w": op.width, "channels": channels}
     arrays = []
-    for key, source, target in (("rows", height, op.height), ("columns", width, op.width)):
-        taps = zip(*(part.tolist() for part in op.taps(source, target)), strict=True)
-        words = ", ".join(f"{{{first}, {second}, {_number(weight)}}}" for first, second, weight in taps)
-        arrays.append(f"static const hck_real_tap {name}_{key}[{target}] = {{{words}}};\n")
-    fields: Fields = {
-        "in_w": width, "out_h": op.height, "out_w": op.width, "channels": channels,
-        "rows": f"{name}_rows", "columns": f"{name}_columns",
-    }  # fmt: skip
-    body = [*record("hck_real_resize", "resize", fields), f"hck_real_interpolate({_type(layer.y)}, &resize, x, y, {to.stride});"]
+    for key, source, target in (("row", height, op.height), ("column", width, op.width)):
+        first, second, weights = op.taps(source, target)
+        pairs = ", ".join(f"{{{a}, {b}}}" for a, b in zip(first.tolist(), second.tolist(), strict=True))
+        arrays.append(f"static const int64_t {name}_{key}s[{target}][2] = {{{pairs}}};\n")
+        arrays.append(_doubles(f"{name}_{key}_weights", weights))
+        fields |= {f"{key}s": f"{name}_{key}s", f"{key}_weights": f"{name}_{key}_weights"}
+    body = [
+        *record("hck_real_resize", "resize", fields),
+        f"hck_real_interpolate({_type(layer.y)}, &resize, x, y, {to.stride});",
+    ]
     return _code(layer, name, body, *arrays)
 
 
@@ -145,7 +152,11 @@ def _copy(layer: Layer, name: str, to: Destination, first: int, steps: tuple[int
     fields: Fields = {
         "h": h, "w": w, "c": c, "x_first": first, "x_h": steps[1], "x_w": steps[2], "x_c": steps[0], "y_w": w
     }  # fmt: skip
-    return _code(layer, name, [*record("hck_real_box", "box", fields), f"hck_real_copy({_type(layer.y)}, &box, x, y, {to.stride});"])
+    return _code(
+        layer,
+        name,
+        [*record("hck_real_box", "box", fields), f"hck_real_copy({_type(layer.y)}, &box, x, y, {to.stride});"],
+    )
 
 
 def _steps(type_: TensorType) -> tuple[int, int, int]:

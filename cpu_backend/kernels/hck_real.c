@@ -90,13 +90,13 @@ static double logistic(double x) {
 }
 
 static double error_function(double x) {
-    const double z = magnitude(x) < 6 ? magnitude(x) : x == x ? 6 : x, q = z * z;
+    const double z = magnitude(x) > 6 ? 6 : magnitude(x), q = z * z;
     double term = z, total = z;
     for (int n = 1; n < 128; n++) {
         term = term * q / (n + 0.5);
         total = total + term;
     }
-    const double value = z < 6 ? 1.1283791670955126 * exponential(-q) * total : 1;
+    const double value = z >= 6 ? 1 : 1.1283791670955126 * exponential(-q) * total;
     return x < 0 ? -value : value;
 }
 
@@ -254,11 +254,11 @@ void hck_real_reduce(hck_real_type type, const hck_real_reduction *r, const void
 void hck_real_interpolate(hck_real_type type, const hck_real_resize *r, const void *x, void *y, size_t y_stride) {
     const size_t row = r->in_w * r->channels;
     for (size_t h = 0; h < r->out_h; h++) {
-        const size_t up = r->rows[h].first * row, down = r->rows[h].second * row;
-        const double lower = r->rows[h].weight;
+        const size_t up = (size_t)r->rows[h][0] * row, down = (size_t)r->rows[h][1] * row;
+        const double lower = r->row_weights[h];
         for (size_t w = 0; w < r->out_w; w++) {
-            const size_t left = r->columns[w].first * r->channels, right = r->columns[w].second * r->channels;
-            const double weight = r->columns[w].weight;
+            const size_t left = (size_t)r->columns[w][0] * r->channels, right = (size_t)r->columns[w][1] * r->channels;
+            const double weight = r->column_weights[w];
             for (size_t c = 0; c < r->channels; c++) {
                 const double top = get(x, type, up + left + c) * (1 - weight) + get(x, type, up + right + c) * weight;
                 const double bottom =

@@ -56,14 +56,11 @@ typedef struct {
 } hck_real_reduction;
 void hck_real_reduce(hck_real_type type, const hck_real_reduction *r, const void *x, void *y, size_t y_stride);
 
-/* Bilinear: source pixels and the weight of the second of them, for each row and column of the result. */
-typedef struct {
-    uint32_t first, second;
-    double weight;
-} hck_real_tap;
+/* Bilinear: two source pixels and the weight of the second of them, for each row and column of the result. */
 typedef struct {
     size_t in_w, out_h, out_w, channels;
-    const hck_real_tap *rows, *columns;
+    const int64_t (*rows)[2], (*columns)[2];
+    const double *row_weights, *column_weights;
 } hck_real_resize;
 void hck_real_interpolate(hck_real_type type, const hck_real_resize *r, const void *x, void *y, size_t y_stride);
 

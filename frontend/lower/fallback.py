@@ -1,7 +1,7 @@
 """What has no integer form, in reals: from the integers of a tensor to reals, through operators of binary64, and back.
 
 A node becomes part of the fallback when freezing has no rule for it. Behind the last quantiser that is how a network
-ends, and always allowed; between quantisers the user has to ask for it (``--fallback``).
+ends (a softmax, a head's arithmetic), and always allowed; elsewhere the user has to ask for it (``--fallback``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from ir.ops import (
     Clip,
     Concat,
     Curve,
-    Dequantize,
     FakeQuantize,
     Interpolate,
     Multiply,
@@ -32,7 +31,6 @@ from ir.ops import (
     Quantize,
     Reduce,
     Reshape,
-    Scaled,
     Sigmoid,
     Slice,
     Softmax,
@@ -52,6 +50,13 @@ def before_quantisers(graph: Graph) -> set[str]:
         if node.name in found or isinstance(node.op, QUANTISERS):
             found.update(node.inputs)
     return found
+
+
+def reads_reals(state: State, node: Node) -> bool:
+    """Whether an operand is computed in reals, or is an activation of integers that no quantiser has rounded."""
+    known = (state.values.get(name) for name in node.inputs)
+    bent = any(value is not None and value.curve for value in known)
+    return bent or any(name in state.reals and name not in state.values for name in node.inputs)
 
 
 def fall_back(state: State, node: Node) -> None:
@@ -170,15 +175,17 @@ def _sigmoid(state: State, node: Node) -> str:
 
 
 def _pool(state: State, node: Node) -> str:
-    """A sum or mean of the whole picture."""
+    """A sum or mean of the whole picture, or of its rows or columns."""
     op, (x,) = node.op, _operands(state, node)
     assert isinstance(op, SumPool2d | AveragePool2d)
     channels, *extents = state.type_of(x).shape
-    if op.kernel != tuple(extents) or any(op.padding):
+    whole = all(k == n or (k == s == 1) for k, s, n in zip(op.kernel, op.stride, extents, strict=True))
+    axes = tuple(axis for axis, k in enumerate(op.kernel, 1) if k > 1) or (1,)
+    if not whole or any(op.padding):
         state.fail(node, f"windows of {op.kernel} have no form in floats between integers (allowed: all of {extents})")
     if isinstance(op, SumPool2d):
-        return _emit(state, node, Reduce("sum", (1, 2)), (x,))
-    total = _emit(state, node, Reduce("sum", (1, 2)), (x,), "sum")
+        return _emit(state, node, Reduce("sum", axes), (x,))
+    total = _emit(state, node, Reduce("sum", axes), (x,), "sum")
     names = [
         state.constant(f"{node.name}.real.{key}", np.full(channels, v))
         for key, v in (("scale", 1 / (op.kernel[0] * op.kernel[1])), ("offset", 0.0))
@@ -223,6 +230,6 @@ def attempt(state: State, node: Node, rule: Callable[[State, Node], None] | None
         try:
             fall_back(state, node)
         except ModelError as hopeless:
-            raise (hopeless if allowed and rule is None else refused) from None
+            raise (hopeless if allowed else refused) from None
         if not allowed:
             raise ModelError(f"{refused} (--fallback computes it in floats on the CPU)") from None

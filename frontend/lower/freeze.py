@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from frontend.lower import real
-from frontend.lower.fallback import attempt, before_quantisers
+from frontend.lower.fallback import attempt, before_quantisers, reads_reals
 from frontend.lower.fallback import real as real_tensor
 from frontend.lower.feeds import feeds, integer_inputs, shaped_like_their_readers
 from frontend.lower.values import State, Value
@@ -49,7 +49,8 @@ def freeze(graph: Graph, fraction_bits: int = 8, fallback: bool = False) -> Froz
     ``T = wb - 1 + ab + fraction_bits`` and has ``mul = rint(steps_out * gain * (2**T / (steps_w * steps_x)))`` and
     ``add = rint(steps_out * offset * 2**T)``: the published integer form of the UltraNet family, for any widths.
 
-    What has no integer form is computed in reals: behind the last quantiser always, before one with ``fallback``.
+    Operators without an integer form are computed in reals: behind the last quantiser always, before one, or where
+    only the operands' scales forbid integers, with ``fallback``.
 
     Raises ModelError naming the node where a value has neither form.
     """
@@ -60,7 +61,9 @@ def freeze(graph: Graph, fraction_bits: int = 8, fallback: bool = False) -> Froz
     state.values |= {name: Value(name, raw=name in records) for name in graph.inputs}
     quantised_later = before_quantisers(graph)
     for node in graph.nodes:
-        attempt(state, node, RULES.get(type(node.op)), fallback or node.name not in quantised_later)
+        rule = RULES.get(type(node.op))
+        ends = node.name not in quantised_later and (rule is None or reads_reals(state, node))
+        attempt(state, node, rule, fallback or ends)
     dequantise: dict[str, Dequantise] = {}
     renamed: dict[str, str] = {}
     for name in graph.outputs:

@@ -1,5 +1,6 @@
 """What networks of integers compute in reals between two quantisers (`ir.kinds.is_fallback`): in binary64, one
-operation after another in a stated order, so that every executor has the same bits and the integers behind are exact."""
+operation after another in a stated order, so that every executor has the same bits and the integers behind it are
+exact."""
 
 from __future__ import annotations
 

@@ -11,20 +11,26 @@ from ir.graph import Graph, Node
 from ir.ops import (
     Add,
     Affine,
+    Arithmetic,
     AveragePool2d,
     Clip,
     Concat,
     Conv2d,
+    Curve,
     DepthToSpace,
+    Interpolate,
     MaxPool2d,
     Multiply,
     Op,
     Pad,
     PRelu,
+    Reduce,
     Reshape,
     Sigmoid,
+    Slice,
     Softmax,
     SpaceToDepth,
+    Transpose,
     Upsample,
 )
 from ir.types import Array, DType, TensorType
@@ -93,6 +99,27 @@ def bypass(seed: int) -> Graph:
     return _graph("bypass", {"x": TensorType((c, 8, 12), FLOAT32)}, steps, outputs, constants)
 
 
+def curved(seed: int) -> Graph:
+    """What reference code computes: curves, functions of two tensors, bilinear resizing, reductions, moves."""
+    rng = np.random.default_rng(seed)
+    c, o = int(rng.integers(2, 7)), int(rng.integers(3, 9))
+    constants = _constants(rng, w0=(o, c, 3, 3), b0=(o,))
+    steps: list[Step] = [
+        ("conv", Conv2d(padding=(1, 1, 1, 1)), ("x", "w0", "b0")),
+        ("bent", Curve("tanh"), ("conv",)),
+        ("large", Interpolate(9, 11, "align_corners"), ("bent",)),
+        ("total", Reduce("sum", (1, 2)), ("large",)),
+        ("peak", Reduce("largest", (0,)), ("large",)),
+        ("share", Arithmetic("subtract"), ("large", "total")),
+        ("swish", Curve("swish", 1.5), ("share",)),
+        ("over", Arithmetic("larger"), ("swish", "peak")),
+        ("turned", Transpose((2, 0, 1)), ("over",)),
+        ("cut", Slice((1, 0, 0), (2, 1, 1), (5, o, 9)), ("turned",)),
+        ("shaped", Reshape((9, 5, o)), ("cut",)),
+    ]
+    return _graph("curved", {"x": TensorType((c, 6, 7), FLOAT32)}, steps, ("shaped", "share"), constants)
+
+
 def _constants(rng: np.random.Generator, **shapes: tuple[int, ...]) -> dict[str, Array]:
     """Weights that keep values at their magnitude."""
     return {
@@ -116,4 +143,4 @@ def frame_of(graph: Graph, rng: np.random.Generator) -> dict[str, Array]:
     }
 
 
-NETWORKS: Mapping[str, Callable[[int], Graph]] = {"residual": residual, "bypass": bypass}
+NETWORKS: Mapping[str, Callable[[int], Graph]] = {"residual": residual, "bypass": bypass, "curved": curved}

@@ -20,6 +20,7 @@ from ir.ops import (
     OPERATORS,
     Add,
     Affine,
+    Arithmetic,
     AveragePool2d,
     BatchNorm,
     Concat,
@@ -27,6 +28,7 @@ from ir.ops import (
     Curve,
     Dequantize,
     FakeQuantize,
+    Interpolate,
     MaxPool2d,
     Multiply,
     MultiplyShift,
@@ -34,18 +36,20 @@ from ir.ops import (
     Op,
     PRelu,
     Quantize,
+    Reduce,
     RPRelu,
     Scaled,
     Sigmoid,
     Softmax,
     SpaceToDepth,
+    ToInteger,
 )
 from ir.target import Target
 from ir.types import Array, DType, TensorType
 
 FLOAT_ONLY = {
-    Affine, AveragePool2d, BatchNorm, Curve, Dequantize, FakeQuantize, MultiThreshold, Quantize, Scaled, Sigmoid,
-    Softmax,
+    Affine, Arithmetic, AveragePool2d, BatchNorm, Curve, Dequantize, FakeQuantize, Interpolate, MultiThreshold,
+    Quantize, Reduce, Scaled, Sigmoid, Softmax, ToInteger,
 }  # fmt: skip
 MACHINES: list[tuple[toolchain.Feature | None, int | None]] = [
     (None, None),

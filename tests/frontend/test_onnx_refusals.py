@@ -131,7 +131,6 @@ CASES: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "absent": (_external("weights.bin"), "'weights.bin' cannot be read (No such file or directory)"),
     "operator": (_add_node("LSTM", hidden_size=3), "node 'last' (LSTM): operator LSTM is not supported (allowed: Abs"),
     "domain": (_add_node("Relu", "ai.unknown"), "operator ai.unknown::Relu is not supported"),
-    "unquantised": (_add_node("Relu"), "an output behind an activation has no integer form: quantise it"),
     "falling": (_add_node("LeakyRelu", alpha=-1.0), "node 'last' (LeakyRelu): leaky falls: a is -1.0"),
     "kernel": (_add_node("MaxPool", kernel_shape=[9, 9]), "window (9, 9) is larger than the input"),
     "strides": (_add_node("MaxPool", kernel_shape=[2, 2], strides=[0, 1]), "need to be positive"),
