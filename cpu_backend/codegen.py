@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cpu_backend.emit import CALL, ELEMENT_BYTES, Destination, LayerCode, emit, identifier
-from cpu_backend.emit.constants import Constant, assembled, external, text
+from cpu_backend.emit.constants import Constant, Written, assembled, external, text
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.memory import Lifetime, Plan, plan
 from cpu_backend.requantise import kernel_type
@@ -106,7 +106,7 @@ def generate(region: Graph, folder: str = "cpu", layers: Sequence[Layer] = (), w
         f"{folder}/{name}.c": _source(region, layers, names, places, codes, memory),
         f"{folder}/{name}_weights.h": _header(region, name, constants),
     }
-    large = [constant for constant in constants if not constant.is_text]
+    large = [constant for constant in constants if isinstance(constant, Constant) and not constant.is_text]
     if large:
         files[f"{folder}/{name}_weights.S"], files[f"{folder}/{name}_weights.bin"] = assembled(large, name)
     headers = (*ALWAYS, *(SHARED if any(code.tiles for code in codes.values()) else ()))
@@ -192,9 +192,9 @@ def _plan(region: Graph, layers: Sequence[Layer], places: Mapping[str, Place], c
     return plan(buffers)
 
 
-def _header(region: Graph, name: str, constants: Sequence[Constant]) -> str:
+def _header(region: Graph, name: str, constants: Sequence[Constant | Written]) -> str:
     guard = f"HC_{name.upper()}_WEIGHTS_H"
-    arrays = [text(constant) if constant.is_text else external(constant, name) for constant in constants]
+    arrays = [text(c) if isinstance(c, Written) or c.is_text else external(c, name) for c in constants]
     return (
         f"/* Constants of region {region.name}, read by {name}.c.\n"
         f" * Weights lie as [groups][kernel_h][kernel_w][in][out], depthwise ones as [kernel_h][kernel_w][in];\n"

@@ -105,9 +105,7 @@ def command(
             raise ModelError("--calibration needs --quantise")
         shown = Calibration.parse(quantise, calibration) if quantise else None
         pruning = Pruning.parse(prune) if prune else None
-        options = Options(
-            arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown, fallback, pruning
-        )
+        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown, fallback, pruning)
         return _compile(model, board, output, options, checks, expected, exports, objective, pareto, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)

@@ -54,8 +54,6 @@ class Written:
     declarator: str
     words: tuple[str, ...]
 
-    is_text = True
-
 
 def text(constant: Constant | Written) -> str:
     """C: a static const array, under its comment if it has a shape."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cpu_backend.emit.base import Destination, Fields, LayerCode, array, comment, function, pixels_of, record
+from cpu_backend.emit.base import Destination, Fields, LayerCode, comment, function, pixels_of, record
+from cpu_backend.emit.constants import Constant, Written
 from cpu_backend.layers import Layer
 from cpu_backend.requantise import kernel_type
 from ir.ops import (
@@ -53,16 +54,17 @@ def _number(value: float) -> str:
     return repr(float(value))
 
 
-def _doubles(name: str, values: Array) -> str:
-    words = ", ".join(_number(float(v)) for v in values.ravel())
-    return f"static const double {name}[{values.size}] = {{{words}}};\n"
+def _doubles(name: str, values: Array) -> Written:
+    return Written(f"double {name}[{values.size}]", tuple(_number(float(v)) for v in values.ravel()))
 
 
 def _type(type_: TensorType) -> str:
     return kernel_type(type_).replace("HCK_", "HCK_OF_")
 
 
-def _code(layer: Layer, name: str, body: list[str], *arrays: str, parameters: str = PARAMETERS) -> LayerCode:
+def _code(
+    layer: Layer, name: str, body: list[str], *arrays: Constant | Written, parameters: str = PARAMETERS
+) -> LayerCode:
     return LayerCode(function(layer, name, parameters, body), arrays, KERNELS, note=NOTE)
 
 
@@ -91,14 +93,14 @@ def couple(layer: Layer, name: str, to: Destination) -> LayerCode:
     op, (c, h, w) = layer.first.op, layer.y.shape
     assert isinstance(op, Arithmetic)
     fields: dict[str, int | str] = {"h": h, "w": w, "c": c}
-    arrays, sources = [], []
+    arrays, sources = list[Constant | Written](), []
     for key, operand in zip("ab", layer.first.operands, strict=True):
         channels, height, width = operand.type.shape
         steps = (("h", height, width * channels), ("w", width, channels), ("c", channels, 1))
         fields |= {f"{key}_{axis}": 0 if extent == 1 else step for axis, extent, step in steps}
         if operand.value is not None:
             values = operand.value.transpose(1, 2, 0)
-            arrays.append((array if operand.type.dtype.bits == 32 else _doubles)(f"{name}_{key}", values))
+            arrays.append((Constant if operand.type.dtype.bits == 32 else _doubles)(f"{name}_{key}", values))
         sources.append(key if operand.value is None else f"{name}_{key}")
     need(len(arrays) < 2, "computes on constants alone")
     body = record("hck_real_pair", "pair", fields)
@@ -135,8 +137,8 @@ def interpolate(layer: Layer, name: str, to: Destination) -> LayerCode:
     arrays = []
     for key, source, target in (("row", height, op.height), ("column", width, op.width)):
         first, second, weights = op.taps(source, target)
-        pairs = ", ".join(f"{{{a}, {b}}}" for a, b in zip(first.tolist(), second.tolist(), strict=True))
-        arrays.append(f"static const int64_t {name}_{key}s[{target}][2] = {{{pairs}}};\n")
+        pairs = tuple(f"{{{a}, {b}}}" for a, b in zip(first.tolist(), second.tolist(), strict=True))
+        arrays.append(Written(f"int64_t {name}_{key}s[{target}][2]", pairs))
         arrays.append(_doubles(f"{name}_{key}_weights", weights))
         fields |= {f"{key}s": f"{name}_{key}s", f"{key}_weights": f"{name}_{key}_weights"}
     body = [
