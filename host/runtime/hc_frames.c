@@ -45,9 +45,13 @@ static void hand_over(hc_frames *f, uint64_t frame, uint32_t buffer, hc_span_kin
     const uint32_t line = f->plan->cache_line;
     const uint32_t bytes = (f->plan->buffers[buffer].bytes + line - 1) / line * line;
     const uint64_t start = f->trace.counts ? hc_now_ns() : 0;
-    const hc_device_ops *ops = f->device->ops;
-    note(f, (way == HC_SPAN_TO_DEVICE ? ops->clean : ops->invalidate)(f->device, hc_pool_offset(f, frame, buffer),
-                                                                      bytes));
+    hc_status status = HC_OK;
+    if (way == HC_SPAN_TO_DEVICE) {
+        status = f->device->ops->clean(f->device, hc_pool_offset(f, frame, buffer), bytes);
+    } else {
+        status = f->device->ops->invalidate(f->device, hc_pool_offset(f, frame, buffer), bytes);
+    }
+    note(f, status);
     if (f->trace.counts) {
         hc_trace_add(&f->trace, hc_place(f, frame), way, buffer, start, hc_now_ns());
     }

@@ -119,13 +119,30 @@ def test_a_device_that_is_always_too_late(package: Package) -> None:
         assert (returned if number % 2 else late) in text
 
 
+def chained(package: Package, *failover: str) -> Manifest:
+    """Both regions on the device."""
+    far, near = package.manifest.regions
+    ports = {"inputs": (Port("y", BYTES),), "outputs": (Port("z", BYTES),)}
+    second = replace(near, side="device", failover=failover, **ports)  # type: ignore[arg-type]
+    return replace(package.manifest, regions=(far, second))
+
+
+def test_what_the_device_has_done_is_kept(package: Package, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The first region's result is in the device's memory alone when the second one is late."""
+    spare = "regions/near_cpu/near.c"
+    files = FILES | {spare: source("near_cpu", SPARE, "x[i] ^ 0x55")}
+    both = build(tmp_path_factory.mktemp("both") / "p", chained(package, spare), files)
+    fed, said = frames(3, 0, 250, 0), list[str]()
+    with Session(both, deadline=0.1, notify=said.append) as session:
+        assert_right(fed, list(session.run_all(fed)))
+        runs = {step.name: step.runs for step in session.times()}
+    assert len(said) == 1 and "the device did not finish before the deadline" in said[0]
+    assert runs == {"far": 3, "near": 3}
+
+
 def test_half_of_the_cpu_code_is_none(package: Package, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Two device regions, and CPU code for the first: the device alone can run them."""
-    far, near = package.manifest.regions
-    second = replace(
-        near, side="device", inputs=(Port("y", BYTES),), outputs=(Port("z", BYTES),)
-    )  # fmt: skip
-    manifest = replace(package.manifest, regions=(far, second))
+    manifest = chained(package)
     assert not manifest.has_failover
     half = build(tmp_path_factory.mktemp("half") / "p", manifest, FILES)
     fed = frames(4, 0, 0, 0)

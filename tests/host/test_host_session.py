@@ -62,7 +62,7 @@ def test_a_forgotten_flush_gives_wrong_results(tmp_path: Path) -> None:
     """What makes the tests above mean something: the simulated memory really is not coherent."""
     package = build(tmp_path / "p", fake.manifest(coherent=False))
     schedule = package.root / "runtime" / "hc_frames.c"
-    flush = "f->device->ops->clean(f->device, hc_pool_offset(f, frame, buffer), bytes);"
+    flush = "status = f->device->ops->clean(f->device, hc_pool_offset(f, frame, buffer), bytes);"
     text = schedule.read_text()
     assert text.count(flush) == 1
     schedule.write_text(text.replace(flush, "(void)bytes;"))
