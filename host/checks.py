@@ -17,8 +17,8 @@ from ir.rounding import ROUNDINGS
 PORTS_MAX = 24
 THREADS_MAX = 256  # HC_THREADS_MAX of runtime/hc_threads.h
 
-# What the package's Makefile has rules for; CPU regions are plain C, compiled for any machine.
-SUFFIXES: Mapping[Side, tuple[str, ...]] = {"cpu": (".c",), "device": (".c", ".cc", ".cpp")}
+# What the package's Makefile has rules for; CPU regions are plain C, compiled for any machine, and bytes.
+SUFFIXES: Mapping[Side, tuple[str, ...]] = {"cpu": (".c", ".S"), "device": (".c", ".cc", ".cpp")}
 
 
 def check(manifest: Manifest) -> None:

@@ -27,7 +27,8 @@ def single(values: Array) -> Array:
 
 
 def _convolution(op: Conv2d, values: Sequence[Array]) -> Array:
-    x, w, bias = (*(torch.from_numpy(single(value)) for value in values), None)[:3]
+    x, w, *rest = (torch.from_numpy(single(value)) for value in values)
+    bias = rest[0] if rest else None
     top, left, bottom, right = op.padding
     if (top, left) == (bottom, right):
         made = functional.conv2d(x[None], w, bias, stride=op.stride, padding=(top, left), groups=op.groups)

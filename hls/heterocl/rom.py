@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects.builtin import (
-    DenseIntElementsAttr,
+    BytesAttr,
     DenseIntOrFPElementsAttr,
     MemRefType,
     StringAttr,
@@ -33,7 +33,8 @@ def rom(name: str, dtype: DType, shape: tuple[int, ...], values: Sequence[int]) 
         if value not in dtype:
             raise DTypeError(f"constant {name} is {dtype}, which does not hold {value}")
     element = to_ir(dtype)
-    dense = DenseIntElementsAttr.from_list(TensorType(element, shape), values)
+    packed = BytesAttr(element.pack(values))  # in range and signed or not: from_list would change none, one by one
+    dense = DenseIntOrFPElementsAttr(TensorType(element, shape), packed)
     return GlobalOp.get(StringAttr(name), MemRefType(element, shape), dense, constant=UnitAttr())
 
 
