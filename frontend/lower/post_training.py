@@ -49,7 +49,7 @@ COMPUTING = (Conv2d, Add, AveragePool2d, Multiply)
 """Operators that compute with integers, and whose results do not lie on a grid yet."""
 
 SCORING = (Sigmoid, Softmax)
-"""Operators that may end a network: they stay real (`frontend.lower.fallback`), their operands are outputs' integers."""
+"""Operators that may end a network: they stay real (`frontend.lower.fallback`) behind the integers of an output."""
 
 BENDING = (Clip, PRelu, Affine)
 """Operators that are applied to results before these are quantised."""
