@@ -78,6 +78,7 @@ class Residual(nn.Module):
         return y
 
 
+@pytest.mark.slow
 @needs_brevitas
 @pytest.mark.parametrize("make", [classifier, zero_points, Residual])
 def test_gives_what_brevitas_gives(make: Callable[[], nn.Module]) -> None:
