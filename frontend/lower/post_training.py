@@ -36,6 +36,8 @@ from ir.ops import (
     PRelu,
     Quantize,
     Reshape,
+    Sigmoid,
+    Softmax,
     SpaceToDepth,
     Upsample,
 )
@@ -46,6 +48,9 @@ CARRYING = (MaxPool2d, Reshape, Pad, SpaceToDepth, DepthToSpace, Upsample, Conca
 
 COMPUTING = (Conv2d, Add, AveragePool2d, Multiply)
 """Operators that compute with integers, and whose results do not lie on a grid yet."""
+
+SCORING = (Sigmoid, Softmax)
+"""Operators that may end a network: they stay real (`frontend.lower.fallback`) behind the integers of an output."""
 
 BENDING = (Clip, PRelu, Affine)
 """Operators that are applied to results before these are quantised."""
@@ -118,7 +123,8 @@ def post_training(graph: Graph, inputs: Sequence[Mapping[str, Array]], recipe: R
     if not inputs:
         raise ModelError(f"{graph.name}: quantisation needs at least one calibration input")
     for node in graph.nodes:
-        if not isinstance(node.op, CARRYING + COMPUTING + BENDING):
+        ends = isinstance(node.op, SCORING) and not graph.consumers.get(node.name)
+        if not ends and not isinstance(node.op, CARRYING + COMPUTING + BENDING):
             raise ModelError(
                 f"{graph.name}: node '{node.name}': {type(node.op).__name__} has no quantised form (what follows the "
                 "last layer belongs to the head)"
@@ -208,8 +214,8 @@ def _aligned(graph: Graph, node: Node, grids: Mapping[str, Grid], recipe: Recipe
 
 def _quantised(graph: Graph) -> list[str]:
     """The tensors that are rounded to a grid: what integer operators read and the graph returns, unless carried."""
-    read = {name for node in graph.nodes if isinstance(node.op, CARRYING + COMPUTING) for name in node.inputs}
-    made = [node.name for node in graph.nodes if not isinstance(node.op, CARRYING)]
+    read = {name for node in graph.nodes if isinstance(node.op, CARRYING + COMPUTING + SCORING) for name in node.inputs}
+    made = [node.name for node in graph.nodes if not isinstance(node.op, CARRYING + SCORING)]
     reals = [name for name, type_ in graph.inputs.items() if not type_.dtype.is_integer]
     return [name for name in (*reals, *made) if name in read or name in graph.outputs]
 
@@ -226,7 +232,7 @@ def _is_sum(graph: Graph, name: str) -> bool:
     """Whether a result that is not clipped is only added to something else, or returned."""
     users = [graph.by_name[user].op for user in graph.consumers.get(name, ())]
     bare = name in graph.by_name and not isinstance(graph.by_name[name].op, Clip)
-    return bare and all(isinstance(op, Add) for op in users)
+    return bare and all(isinstance(op, (Add, *SCORING)) for op in users)
 
 
 def _grid(values: Array, bits: int, recipe: Recipe) -> Grid:

@@ -79,7 +79,7 @@ def operators() -> Graph:
     types = {"x": TensorType.of_range((2, 4, 6), -300, 300), "y": TensorType.of_range((2, 4, 6), 0, 200)}
     read = {name for step in steps for name in step[2]}
     outputs = tuple(step[0] for step in steps if step[0] not in read)
-    return Graph("operators", types, tuple(Node(*s) for s in steps), (*outputs, "rows", "soft"), constants).verify()
+    return Graph("operators", types, tuple(Node(*s) for s in steps), (*outputs, "soft"), constants).verify()
 
 
 def check(graph: Graph, board: Target, folder: Path, feature: toolchain.Feature | None, vlen: int | None) -> None:

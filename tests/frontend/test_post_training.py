@@ -17,6 +17,7 @@ from frontend.zoo import ENTRIES
 from hetero_compile.quantise import Calibration
 from ir.executor import execute
 from ir.graph import Graph, Node
+from ir.kinds import kind_of
 from ir.ops import Add, Affine, AveragePool2d, Clip, Concat, Conv2d, MaxPool2d, PRelu, Softmax
 from ir.types import Array, DType, TensorType
 
@@ -171,13 +172,27 @@ def test_biases_take_up_the_mean_error() -> None:
 
 def test_what_has_no_quantised_form_is_named() -> None:
     graph = block(np.random.default_rng(1))
-    ended = graph.with_nodes((*graph.nodes, Node("p", Softmax(), ("y",))), outputs=("p",))
+    behind = (Node("p", Softmax(), ("y",)), Node("q", Clip(0.0, 0.5), ("p",)))
+    ended = graph.with_nodes((*graph.nodes, *behind), outputs=("q",))
     with pytest.raises(ModelError, match="node 'p': Softmax has no quantised form"):
         post_training(ended, [{"x": np.zeros((3, 8, 8))}], Recipe())
     with pytest.raises(ModelError, match="at least one calibration input"):
         post_training(graph, [], Recipe())
     with pytest.raises(ModelError, match="weight bits must be 2 to 8, is 9"):
         Recipe(9, 8)
+
+
+def test_scores_at_the_end_stay_real() -> None:
+    """The softmax is computed in floats behind integers, and errs by what their 12 bits err."""
+    graph, rng = block(np.random.default_rng(1)), np.random.default_rng(2)
+    ended = graph.with_nodes((*graph.nodes, Node("p", Softmax(), ("y",))), outputs=("p",))
+    inputs = [rng.normal(0, 1, (3, 8, 8)) for _ in range(12)]
+    frozen = freeze(post_training(ended, [{"x": x} for x in inputs[:6]], Recipe()))
+    assert kind_of(frozen.graph) == "integer" and not frozen.dequantise
+    for x in inputs[6:]:
+        got = execute(frozen.graph, {"x": frozen.quantise["x"].integers(x)})["p"]
+        assert got.sum() == pytest.approx(1.0)
+        assert np.abs(got - execute(ended, {"x": x})["p"]).max() < 0.05
 
 
 def test_widths_and_inputs_of_the_command(tmp_path: Path) -> None:
