@@ -62,14 +62,15 @@ def assert_halves(state: State, model: Model, picture: Array, blocks: Sequence[s
         return torch.from_numpy((values[name] + origin) / steps[name].reshape(-1, 1, 1))[None]
 
     def close(name: str, before: Array, gain: Array, expected: Tensor) -> None:
-        """Steps by what the multipliers are; ``before``: those of their operand."""
+        """Steps by what the multipliers are; ``before``: those of their operand. Errors grow with the gain."""
         view = model.graph.view(name)
         assert isinstance(view.op, MultiplyShift)
         steps[name] = before * view.operands[1].constant / 2.0**view.op.shift / gain.astype(np.float64)
         assert np.abs(steps[name] / STREAM.steps - 1).max() < 2**-14
         limit = 2.0 ** (STREAM_BITS - 1) / STREAM.steps - 0.01
         error = (real(name).clamp(-limit, limit) - expected.clamp(-limit, limit)).abs()
-        assert error.max() < 2**-13 and error.mean() < 2**-18, (name, float(error.max()), float(error.mean()))
+        error /= torch.from_numpy(np.maximum(np.abs(gain.astype(np.float64)), 1)).reshape(-1, 1, 1)
+        assert error.max() < 2**-13 and error.mean() < 2**-17, (name, float(error.max()), float(error.mean()))
 
     w = torch.from_numpy(np.sign(state["conv1_weight"]).astype(np.float64))
     gain, offset = (
