@@ -232,10 +232,11 @@ def _entry_of_file(arch: str) -> ZooEntry:
         raise ModelError(f"--arch {arch}: '{name}' failed: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
         raise ModelError(f"--arch {arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
-    twin = next((e for e in ENTRIES.values() if not _differences(e.shapes(), made.state_dict())), None)
-    picture = getattr(made, "picture", twin.picture if twin else None)
-    head = getattr(made, "head_record", twin.head if twin else None)
-    plain = getattr(made, "input_shape", twin.input_shape if twin and not twin.picture else None)
+    picture, head, plain = (getattr(made, name, None) for name in ("picture", "head_record", "input_shape"))
+    if plain is None and (picture is None or head is None):
+        twin = next((e for e in ENTRIES.values() if not _differences(e.shapes(), made.state_dict())), None)
+        picture, head = picture or (twin and twin.picture), head or (twin and twin.head)
+        plain = twin.input_shape if twin and not twin.picture else None
     if picture is None and isinstance(plain, tuple) and isinstance(head, Head | None):
         return ZooEntry(name, lambda: made, plain, None, head, f"from {path.name}")
     if not isinstance(picture, Picture) or not isinstance(head, Head):

@@ -14,7 +14,7 @@ from PIL import Image
 from host.errors import InputError
 from host.inputs import load_arrays
 from host.manifest import Manifest
-from host.vision.heads import Findings
+from host.vision.heads import Classification, Findings
 from host.vision.picture import check_photo, load_photo
 from ir.records import ClassifierHead
 
@@ -122,7 +122,7 @@ class Accuracy:
 
     def add(self, findings: Findings, label: str) -> bool:
         """Counts one picture; whether its class came first."""
-        names = [finding.label for finding in findings]
+        names = [finding.label for finding in findings if isinstance(finding, Classification)]
         self.seen += 1
         self.first += names[0] == label
         self.named += label in names

@@ -29,12 +29,16 @@ class InvertedResidual(nn.Module):
         projected = (nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.conv = nn.Sequential(*expanded, Block(hidden, hidden, 3, stride, hidden), *projected)
         added = stride == 1 and inputs == outputs
-        self.sum, self.end = (Sum(), None) if added else (None, Signed())
+        self.sum: nn.Module | None = Sum() if added else None
+        self.end: nn.Module | None = None if added else Signed()
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv(x)
-        z: Tensor = self.sum(y, x) if self.sum is not None else self.end(y)
-        return z
+        if self.sum is not None:
+            y = self.sum(y, x)
+        if self.end is not None:
+            y = self.end(y)
+        return y
 
 
 class MobileNetV2(nn.Module):

@@ -153,7 +153,7 @@ def test_inputs_have_to_be_one_picture_of_the_right_size() -> None:
     assert "has shape (1, 3, 5, 8), needs (1, C, 6, 8)" in refusal(nn.MaxPool2d(2), (1, 3, 5, 8))
     assert "has shape (2, 3, 6, 8)" in refusal(nn.MaxPool2d(2), (2, 3, 6, 8))
     two = Functional(lambda m, x, y: torch.cat((x, y), 1))
-    assert "one picture input is supported, this is a second" in refusal(two, (1, 3, 6, 8), (1, 3, 6, 8))
+    assert "one input is supported, this is a second" in refusal(two, (1, 3, 6, 8), (1, 3, 6, 8))
 
 
 def test_batch_norm_in_training_mode_is_refused() -> None:

@@ -32,8 +32,8 @@ def test_digits(shared_data: Path) -> None:
 def test_keyword(shared_data: Path) -> None:
     """As an independent evaluation gives. Divided by the first quantiser's scale the published vector is of the
     published class, and so it is multiplied by anything from 1.2 to 2.4; as it stands both evaluations give class 0
-    (3.62 against 3.09 for class 3), in float32 too. So the vector was made for a network that is told it in the
-    quantiser's steps; nothing in the file says so."""
+    (3.62 against 3.09 for class 3), in float32 too. So the vector seems to be told in other units than the file's
+    own quantiser expects; nothing in the file says which."""
     path = shared_data / "qonnx/kwsmlp_w3a3.onnx"
     imported, frozen = integers_of(path)
     x = np.load(shared_data / "qonnx/kwsmlp_w3a3_input.npy")
