@@ -55,7 +55,7 @@ def placement(compiled: Compiled) -> str:
     lines = [
         f"{compiled.graph.name} on {compiled.target.name}",
         f"regions: {regions}",
-        f"accelerator {plan.device_ms:.4f} ms, CPU {plan.cpu_ms:.4f} ms a frame; {used or 'no fabric'}",
+        f"accelerator {plan.device_ms:.4f} ms, CPU {plan.cpu_ms:.4f} ms a frame; {used or 'no resources'}",
         "",
     ]
     choices = {name: choice for region in plan.regions for name, choice in region.choices.items()}
