@@ -93,7 +93,9 @@ class Product(Stage):
 
     @property
     def hints(self) -> Hints:
-        """A product of several multiplier blocks is left to the tool."""
+        """A product of several multiplier blocks is left to the tool; one of two signs is no multiplication."""
+        if all(source.bipolar for source in self.sources):
+            return Hints()
         kinds: dict[int, Literal["dsp", "fabric"]] = {0: "fabric", 1: "dsp"}
         return Hints(kinds.get(self.each.dsp))
 

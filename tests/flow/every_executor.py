@@ -87,7 +87,7 @@ def differences(graphs: Sequence[Graph], executor: Executor, folder: Path) -> li
             return [Difference(0, executor.__name__, f"{type(error).__name__}: {error}")]
         found = []
         for number, each in enumerate(graphs):
-            found += [replace(d, number=number) for d in differences([each], executor, folder)]
+            found += [replace(d, number=number) for d in differences([each], executor, folder / f"{number}")]
         return found or [Difference(0, executor.__name__, f"only together: {type(error).__name__}: {error}")]
     found = []
     for name, frames in results.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "hls" / "layers"))
 
@@ -56,7 +57,7 @@ def check(seed: int, executor: Executor, size: int, folder: Path, keep_in: Path 
         good = [*graphs[:start], *(graph for number, graph in enumerate(some) if number not in bad)]
 
         def fails(graph: Graph) -> bool:
-            return bool(differences([graph], executor, folder / "shrunk"))
+            return bool(differences([graph], executor, Path(mkdtemp(dir=folder))))
 
         small = shrunk(seed, {to_json(graph) for graph in good}, some[min(bad)], fails)
         file = keep(small, executor.__name__, keep_in)

@@ -18,6 +18,7 @@ from hls.design import build_design
 from hls.engine import DataflowEngine
 from hls.heterocl.errors import StageError
 from hls.heterocl.lower import lower
+from hls.heterocl.printers import print_vitis
 from hls.layers.elementwise import Product, Sum
 from hls.layers.movement import Fork
 from hls.layers.requantise import RequantiseStage
@@ -25,10 +26,11 @@ from hls.layers.stage import Stage
 from hls.program import Design, schedule
 from hls.sizing import with_depths, with_sized_streams
 from hls.timing import least_depth, network_of
+from hls.vendor.defaults import vendor_text
 from ir.engine import Reason
 from ir.graph import Graph, Node
 from ir.ops import Add, Clip, Multiply, Op, PRelu
-from ir.types import Array, TensorType
+from ir.types import Array, DType, TensorType
 from partition import PlanError, partition
 
 STAGE_OF: Mapping[str, type[Stage]] = {
@@ -186,3 +188,16 @@ def test_either_side_takes_a_sum() -> None:
     assert isinstance(reason, Reason) and "integers of up to 32 bits" in reason.text and "\n" not in reason.text
     with pytest.raises(PlanError, match="integers of up to 32 bits"):
         partition(wide, engines, replace(TARGET, fabric=None))
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_product_of_two_signs_is_no_multiplication(lanes: int) -> None:
+    """It is bound to no kind of multiplier: the text has none. One of a sign and an integer is."""
+    x, y = (TensorType.of_dtype((2, 2, 3), DType(*kind)) for kind in (("bipolar", 1), ("int", 4)))
+    nodes = (Node("signs", Multiply(), ("x", "x")), Node("mixed", Multiply(), ("x", "y")))
+    graph = Graph("products", {"x": x, "y": y}, nodes, ("signs", "mixed"), {}).verify()
+    design = build_design(graph, {"x": {"lanes": lanes}, "y": {"lanes": lanes}, "signs": {}, "mixed": {}}, DSP)
+    text = vendor_text(print_vitis(lower(schedule(design))), design, DSP)
+    assert text.count("bind_op") == 1
+    inputs = random_inputs(graph, np.random.default_rng(1))
+    assert_equal(simulated(graph, design)(inputs), reference(graph, inputs))
