@@ -147,9 +147,11 @@ def _real(value: float) -> str:
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
-def layer_map(layer: Layer, name: str) -> tuple[Requantisation, list[str], list[str]]:
-    """The map at the layer's end: its proof, the lines of its record ``map``, its arrays."""
-    map_ = requantisation(layer.map)
+def layer_map(
+    layer: Layer, name: str, other: Requantisation | None = None
+) -> tuple[Requantisation, list[str], list[str]]:
+    """The map at the layer's end, or another in its place: its proof, the lines of its record ``map``, its arrays."""
+    map_ = other or requantisation(layer.map)
     _, channels = pixels_of(layer.y)
     fields: dict[str, int | str] = {**map_.fields, "y_type": kernel_type(layer.y), "channels": channels}
     fields |= {key: f"{name}_{key}" for key in map_.arrays}
