@@ -82,23 +82,41 @@ def full(total: int) -> Array:
     return w.reshape(1, 3, 3)
 
 
-@pytest.fixture(scope="module")
-def programs(driver_programs: Programs) -> dict[str, Path]:
-    return {name: driver_programs.program(vlen) for name, vlen in MACHINES.items()}
-
-
-@pytest.mark.parametrize("machine", MACHINES)
-def test_sums_at_the_end_of_16_bits(machine: str, programs: dict[str, Path], tmp_path: Path) -> None:
-    """Elements of five bits, 31 times weights of 1057 are 32767, of 1058 are not: 32-bit sums then."""
+def sums_at_the_end_of_16_bits() -> list[cpu_cases.Case]:
+    """Elements of five bits: 31 times weights of 1057 are 32767, which leaves no room for an addend; of 1058 they leave
+    16 bits."""
     cases = []
-    for total, kind in ((1057, "halves"), (1058, "pairs")):
+    for total, further, kind in ((1057, 0, "halves"), (1057, 128, "whole"), (1058, 0, "pairs")):
         for sign in (1, -1):
             for value in (31, 30):
                 w = sign * np.stack([full(total), full(1017), full(1016)])
-                shift = np.array([1, 1, 1]), np.array([0, 0, 0]), 8, (-128, 127)
-                case = build(
-                    graph(w, DType("uint", 5), *shift), np.random.default_rng(0), {"x": np.full((3, 3, 4), value)}
-                )
-                assert [key[0] for key in fused_depthwise_kernels(case)] == [kind], case.label
-                cases.append(case)
-    cpu_cases.check(cases, results(programs[machine], cases, MACHINES[machine], tmp_path))
+                add = np.full(3, sign * further - 128)  # with the rounding half nothing is added
+                layer = graph(w, DType("uint", 5), np.array([1, 1, 1]), add, 8, (-128, 127))
+                cases.append(of_kind(kind, layer, value))
+    return cases
+
+
+def unsigned_pairs() -> list[cpu_cases.Case]:
+    """All weights and all elements at their ends, of which two products less 128 still fit 16 bits; with -128 they do
+    not."""
+    cases = []
+    for weight, kind in ((127, "pairs"), (-127, "pairs"), (-128, "")):
+        for value in (255, 128, 0):
+            w = np.full((20, 1, 3, 3), weight)
+            layer = graph(w, DType("uint", 8), np.arange(1, 21), np.arange(-10, 10) << 16, 16, (-128, 127))
+            cases.append(of_kind(kind, layer, value))
+    return cases
+
+
+def of_kind(kind: str, layer: Graph, value: int) -> cpu_cases.Case:
+    shape = layer.inputs["x"].shape
+    case = build(layer, np.random.default_rng(0), {"x": np.full(shape, value)})
+    assert [key[0] for key in fused_depthwise_kernels(case)] == ([kind] if kind else []), case.label
+    return case
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_at_the_ends_of_16_bits(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
+    cases = [*sums_at_the_end_of_16_bits(), *unsigned_pairs()]
+    program = driver_programs.program(MACHINES[machine])
+    cpu_cases.check(cases, results(program, cases, MACHINES[machine], tmp_path))
