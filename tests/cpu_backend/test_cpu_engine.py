@@ -83,7 +83,7 @@ def test_vetoes_multipliers_beyond_32_bits(board: Target) -> None:
 
 
 def test_notes_tell_the_accumulator(board: Target) -> None:
-    prepared = ENGINE.prepare(conv(np.full((1, 400, 1, 1), -8)).view("c"), board)
+    prepared = ENGINE.prepare(conv(np.full((64, 400, 1, 1), -8)).view("c"), board)
     assert isinstance(prepared, Prepared)
     assert prepared.note == "i16 accumulator, flush every 273"
 
