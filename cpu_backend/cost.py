@@ -35,7 +35,7 @@ from cpu_backend.emit.full import full_scheme
 from cpu_backend.emit.reals import real_cycles
 from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
-from cpu_backend.ranges import I16, WHOLE_SUM
+from cpu_backend.ranges import I8, I16, WHOLE_SUM
 from cpu_backend.scalar import word_of
 from cpu_backend.sparse import Pruned
 from cpu_backend.tiles import row_tiles, tiles_of
@@ -291,11 +291,13 @@ def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int
 
 
 def _is_fused(layer: Layer, bits: int) -> bool:
-    """As hck_depthwise3_rvv decides, but for multipliers beyond 16 bits."""
+    """As hck_depthwise3_rvv decides, but for multipliers beyond 16 bits; what 16-bit maps save is left out, since their
+    proof takes long."""
     map_ = layer.map
     if map_ is None or not isinstance(map_.op, MultiplyShift) or element_bytes(layer.y) > 1:
         return False
-    sums = bits == 16 or (layer.x.lo < 0 and short_period(layer) >= 2)
+    pairs = short_period(layer) >= 2 if layer.x.lo < 0 else int(weights_of(layer).min()) > I8[0]
+    sums = bits == 16 or pairs
     return weights_of(layer).shape[2:] == (3, 3) and sums
 
 

@@ -128,9 +128,11 @@ def record(type_: str, name: str, fields: Fields) -> list[str]:
     return [f"static const {type_} {name} = {{", *(f"    {line}" for line in lines), "};"]
 
 
-def layer_map(layer: Layer, name: str) -> tuple[Requantisation, list[str], list[Constant]]:
-    """The map at the layer's end: its proof, the lines of its record ``map``, its arrays."""
-    map_ = requantisation(layer.map)
+def layer_map(
+    layer: Layer, name: str, other: Requantisation | None = None
+) -> tuple[Requantisation, list[str], list[Constant]]:
+    """The map at the layer's end, or another in its place: its proof, the lines of its record ``map``, its arrays."""
+    map_ = other or requantisation(layer.map)
     _, channels = pixels_of(layer.y)
     fields: dict[str, int | str] = {**map_.fields, "y_type": kernel_type(layer.y), "channels": channels}
     fields |= {key: f"{name}_{key}" for key in map_.arrays}

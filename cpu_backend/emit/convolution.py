@@ -15,9 +15,11 @@ from cpu_backend.emit.base import (
     record,
 )
 from cpu_backend.emit.constants import Constant
+from cpu_backend.halves import Halves, in_halves
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.ranges import (
+    I8,
     I32,
     WHOLE_SUM,
     Accumulator,
@@ -27,9 +29,9 @@ from cpu_backend.ranges import (
     flush_period,
     in_bytes,
 )
-from cpu_backend.requantise import kernel_type
+from cpu_backend.requantise import kernel_type, requantisation
 from ir.memo import remembered
-from ir.ops import Conv2d, GatedConv2d, MaxPool2d, OperatorError
+from ir.ops import Conv2d, GatedConv2d, MaxPool2d, MultiplyShift, OperatorError
 from ir.types import Array
 
 BLOCK = 8
@@ -46,16 +48,18 @@ KERNELS = (
 
 def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     w, x, proof = weights_of(layer), layer.x, conv_accumulator(layer)
+    halves = None if to.word else depthwise_halves(layer)
     narrow = is_narrow(layer)
     kh, kw = w.shape[2:]
+    packed = pack_weights(halves.weights if halves else w, _convolution(layer).groups, narrow)
     fields = {
         **conv_fields(layer, proof),
         "weights": f"{name}_weights" if narrow else "NULL",
         "zeros": "zeros",
         **kernel_field(layer),
     }
-    map_, map_record, map_arrays = layer_map(layer, name)
-    conv, part = Rows.of(layer).part("hck_conv", "conv")
+    map_, map_record, map_arrays = layer_map(layer, name, halves.map if halves else None)
+    conv, part = conv_rows(Rows.of(layer))
     call = f"hck_conv2d({conv}, &map, x, y, {to.stride}, scratch);"
     if not narrow:
         call = f"hck_conv2d_wide({conv}, {name}_weights, &map, x, y, {to.stride}, scratch);"
@@ -68,7 +72,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             [*record("hck_conv", "conv", fields), *map_record, *part, call],
             (*facts(layer, proof), map_.note),
         ),
-        (Constant(f"{name}_weights", pack_weights(w, _convolution(layer).groups, narrow)), *map_arrays),
+        (Constant(f"{name}_weights", packed), *map_arrays),
         KERNELS,
         aligned(scratch),
         kw * x.shape[0] * element_bytes(x),
@@ -169,6 +173,22 @@ def conv_accumulator(layer: Layer) -> Accumulator:
         fits = proof.bits <= 16 and proof.flush == WHOLE_SUM
         return Accumulator(16 if fits else 32, WHOLE_SUM, proof.lowest, proof.highest)
     return proof
+
+
+def depthwise_halves(layer: Layer) -> Halves | None:
+    """The weights and the map with which hck_depthwise3_rvv.c requantises in 16 bits, where they are proven to give the
+    same results; None for other layers."""
+    op, map_ = layer.first.op, layer.map
+    if not isinstance(op, Conv2d) or map_ is None or not isinstance(map_.op, MultiplyShift):
+        return None
+    if not is_depthwise(layer) or not is_narrow(layer) or element_bytes(layer.x) > 1 or layer.find(MaxPool2d):
+        return None
+    w, requantised = weights_of(layer), requantisation(map_)
+    lo, hi = int(requantised.fields["lo"]), int(requantised.fields["hi"])
+    narrow = {"HCK_U8": lo >= 0 and hi <= 255, "HCK_I8": lo >= I8[0] and hi <= I8[1]}.get(kernel_type(layer.y), False)
+    if w.shape[2:] != (3, 3) or op.stride[1] > 2 or not narrow or "add" not in requantised.arrays:
+        return None
+    return in_halves(w, layer.x.lo, layer.x.hi, requantised)
 
 
 def short_period(layer: Layer) -> int:

@@ -50,6 +50,9 @@ typedef struct {
     uint32_t levels;
     int32_t offset, step;
     const int32_t *after;
+    /* in a multiply-shift whose x + before[c] fits 16 bits: add[c] = before[c] * mul[c], mul[c] 1 to 32767, shift 15 to
+     * 30, lo and hi shifted by shift - 15 fit 16 bits; else NULL */
+    const int16_t *before;
 } hck_requantise;
 
 /*
@@ -148,8 +151,9 @@ hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows); /* of at most four pi
 /* A depthwise hck_conv2d, if there is a kernel for it (the result says so); scratch for HCK_BLOCK rows of sums. */
 int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                       void *scratch);
-/* Likewise for 3x3 with 8-bit results of a 32-bit multiply-shift; without scratch memory. */
-int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride);
+/* Likewise for 3x3 with 8-bit results of a 32-bit multiply-shift; scratch for out_c sums. */
+int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
+                       void *scratch);
 #endif
 
 /*

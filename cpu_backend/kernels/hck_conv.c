@@ -180,7 +180,7 @@ static void blocks(const hck_conv *c, const hck_tile *only, const hck_requantise
 
 void hck_conv2d(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
 #if defined(__riscv_vector)
-    if (is_depthwise(c) && hck_depthwise3_rvv(c, q, x, y, y_stride)) return;
+    if (is_depthwise(c) && hck_depthwise3_rvv(c, q, x, y, y_stride, scratch)) return;
     if (is_depthwise(c) && hck_depthwise_rvv(c, q, x, y, y_stride, scratch)) return;
 #endif
     blocks(c, NULL, q, x, y, y_stride, scratch);

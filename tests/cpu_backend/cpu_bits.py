@@ -8,7 +8,7 @@ import cpu_scalar
 import numpy as np
 from cpu_blocks import MAP_PARAMETERS
 from cpu_cases import Case
-from cpu_encode import BITS, GATED_BITS, build
+from cpu_encode import BITS, GATED_BITS, OPERANDS, build
 from cpu_encode import TYPES as TYPES_OF_KERNELS
 from cpu_sketches import gated_graph
 
@@ -53,10 +53,10 @@ def bits_case(one: Graph, plain: Case) -> Case:
     )
     parameters = [*plain.parameters, planes, shift]
     if not isinstance(layer.first.op, GatedConv2d):
-        return replace(plain, operator=BITS, parameters=tuple(parameters), blobs=(*plain.blobs[:7], *blobs))
+        return replace(plain, operator=BITS, parameters=tuple(parameters), blobs=(*plain.blobs[:OPERANDS], *blobs))
     parameters[MAP_PARAMETERS] = TYPES_OF_KERNELS.index(kernel_type(layer.x))
     blobs = (*blobs, gate_thresholds(layer).tobytes())
-    return replace(plain, operator=GATED_BITS, parameters=tuple(parameters), blobs=(*plain.blobs[:7], *blobs))
+    return replace(plain, operator=GATED_BITS, parameters=tuple(parameters), blobs=(*plain.blobs[:OPERANDS], *blobs))
 
 
 def network(seed: int) -> Graph:

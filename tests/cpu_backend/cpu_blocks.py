@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from cpu_cases import Case, operand, values
-from cpu_encode import CONV
+from cpu_encode import CONV, MAP_ARRAYS, OPERANDS
 from cpu_sketches import with_map
 
 from ir.graph import Graph, Node
@@ -79,6 +79,26 @@ def requantised(
     return Graph("case", {"x": x}, tuple(nodes), ("map",), {**constants, "mul": mul, "add": add}).verify()
 
 
+def halves_graph(rng: np.random.Generator) -> Graph:
+    """Depthwise 3x3 with rising multipliers and results of up to 8 bits, sums within 16 bits for the most part."""
+    channels = int(rng.choice([2, 3, 15, 16, 17, 33, 64, 100]))
+    padding = tuple(int(rng.integers(0, 3)) for _ in range(4))
+    h, w = (max(int(rng.integers(1, 10)), 3 - padding[i] - padding[i + 2]) for i in range(2))
+    x = operand(rng, (channels, h, w), ["uint2", "uint3", "uint4", "uint4", "uint8", "int3", "int4", "int8"])
+    bits = int(rng.choice([2, 3, 4, 4, 5, 8]))
+    weights = rng.integers(-(1 << bits - 1) + 1, 1 << bits - 1, (channels, 1, 3, 3))
+    conv = Node("conv", Conv2d((int(rng.integers(1, 3)), int(rng.integers(1, 3))), padding, channels), ("x", "w"))
+    sums = Graph("case", {"x": x}, (conv,), ("conv",), {"w": weights}).verify().types["conv"]
+    lo, hi = [(0, 15), (0, 3), (-8, 7), (0, 127), (-128, 127), (0, 255), (3, 200)][rng.integers(7)]
+    steep = float(rng.choice([0.3, 1, 4])) * (hi - lo) / max(sums.hi - sums.lo, 1)
+    mul = rng.integers(1 << int(rng.integers(1, 14)), 1 << 14, channels)
+    shift = max(round(np.log2((1 << 13) / steep)), 1)
+    add = np.round(rng.uniform(lo, hi, channels) * 2.0**shift - mul * (sums.lo + sums.hi) / 2).astype(np.int64)
+    last = Node("map", MultiplyShift(shift, lo, hi), ("conv", "mul", "add"))
+    constants = {"w": weights, "mul": mul, "add": add}
+    return Graph("case", {"x": x}, (conv, last), ("map",), constants).verify()
+
+
 def few_kernels(case: Case) -> list[tuple[str, int]]:
     """What of hck_few_rvv.c a case reaches: the kind of sums with the type of elements, and the last block's pixels."""
     c = _fields(case)
@@ -110,8 +130,10 @@ def fused_depthwise_kernels(case: Case) -> list[tuple[str, int, int]]:
     if not depthwise_kernels(case) or (c["kernel_h"], c["kernel_w"]) != (3, 3) or not narrow:
         return []
     if c["flush"] >= 9 and np.abs(mul.astype(np.int64)).max() < 1 << 15:
-        return [("whole", c["x_type"], c["stride_w"])]
-    return [("pairs", c["x_type"], c["stride_w"])] if c["x_type"] == 1 and c["run16"] >= 2 else []
+        return [("halves" if case.blobs[BEFORE] else "whole", c["x_type"], c["stride_w"])]
+    weights = np.frombuffer(case.blobs[WEIGHTS], np.int8)
+    pairs = c["run16"] >= 2 if c["x_type"] == 1 else weights.min() > -128
+    return [("pairs", c["x_type"], c["stride_w"])] if pairs else []
 
 
 def _fields(case: Case) -> dict[str, int]:
@@ -124,5 +146,10 @@ FIELDS = (
     *("pad_top", "pad_left", "groups", "flush", "flush8", "run16", "pool"),
 )
 MAP_PARAMETERS = 10
+BEFORE, WEIGHTS = MAP_ARRAYS.index("before"), OPERANDS
 
-GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {"few": few_graph, "depthwise": depthwise_graph}
+GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {
+    "few": few_graph,
+    "depthwise": depthwise_graph,
+    "halves": halves_graph,
+}

@@ -9,12 +9,19 @@ import numpy as np
 from cpu_cases import Case, values
 
 from cpu_backend.emit.base import element_bytes, pixels_of
-from cpu_backend.emit.convolution import conv_accumulator, conv_fields, gate_thresholds, is_narrow, pack_weights
+from cpu_backend.emit.convolution import (
+    conv_accumulator,
+    conv_fields,
+    depthwise_halves,
+    gate_thresholds,
+    is_narrow,
+    pack_weights,
+)
 from cpu_backend.emit.elementwise import constant, pair_fields
 from cpu_backend.emit.movement import resize_fields, resize_tables
 from cpu_backend.emit.pooling import pool_fields
 from cpu_backend.layers import MAPS, Layer, is_map, layers_of
-from cpu_backend.requantise import kernel_type, requantisation
+from cpu_backend.requantise import Requantisation, kernel_type, requantisation
 from ir.executor import execute
 from ir.graph import Graph
 from ir.layouts import Plain, pixels_first
@@ -44,7 +51,9 @@ MAP_NAMES = (
     "HCK_RPRELU",
 )
 MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step")
-MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after")
+MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after", "before")
+OPERANDS = len(MAP_ARRAYS) + 1
+"""Blobs of a map and the operand."""
 CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL = range(8)
 SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR, DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY = range(8, 14)
 TILE, XNOR, BITS, CHOSEN, FULL, GATED_BITS = range(16, 22)
@@ -94,8 +103,8 @@ def _numbers(fields: Mapping[str, int | str]) -> tuple[int, ...]:
     return tuple(TYPES.index(word) if word in TYPES else int(word.rstrip("u")) for word in words)
 
 
-def map_of(layer: Layer, stride: int) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
-    map_ = requantisation(layer.map)
+def map_of(layer: Layer, stride: int, other: Requantisation | None = None) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
+    map_ = other or requantisation(layer.map)
     assert map_.fields.keys() <= {"map", *MAP_NUMBERS} and map_.arrays.keys() <= set(MAP_ARRAYS)
     numbers = [int(map_.fields.get(key, 0)) for key in MAP_NUMBERS]
     kind, type_ = MAP_NAMES.index(str(map_.fields["map"])), TYPES.index(kernel_type(layer.y))
@@ -115,7 +124,9 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     assert isinstance(op, (Conv2d, GatedConv2d))
     gated = isinstance(op, GatedConv2d)
     narrow = is_narrow(layer)
-    parameters, arrays = map_of(layer, stride)
+    halves = depthwise_halves(layer)
+    w = halves.weights if halves else w
+    parameters, arrays = map_of(layer, stride, halves.map if halves else None)
     zeros = w.shape[3] * layer.x.shape[0] * (1 if gated else element_bytes(layer.x))
     numbers = (
         *parameters,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from cpu_cases import Case, values
-from cpu_encode import TILE, XNOR, build
+from cpu_encode import OPERANDS, TILE, XNOR, build
 from cpu_sketches import random_map
 
 from cpu_backend.emit import conv_scheme
@@ -92,7 +92,7 @@ def scalar_case(one: Graph, plain: Case, word: int) -> Case:
     (layer,) = layers_of(one)
     scheme = conv_scheme(layer, word)
     assert scheme is not None
-    w, blobs = weights_of(layer), plain.blobs[:7]
+    w, blobs = weights_of(layer), plain.blobs[:OPERANDS]
     label = f"{plain.label} {scheme.note}"
     if scheme.kind == "xnor":
         shift, base, beside = bit_sums(layer)

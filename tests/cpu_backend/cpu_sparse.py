@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 from cpu_cases import Case, operand, values
-from cpu_encode import FILL, TYPES, map_of, strided
+from cpu_encode import FILL, OPERANDS, TYPES, map_of, strided
 from cpu_sketches import with_map
 
 from cpu_backend.emit.sparse import as_columns, offsets, plane_bytes, plane_shape, sparse_fields
@@ -149,7 +149,7 @@ def float_case(rng: np.random.Generator) -> FloatCase:
     stride = y.shape[0] if y_layout == "HCK_HWC" else prod(y.shape[1:])
     expected = y if y_layout == "HCK_CHW" else y.transpose(1, 2, 0)
     constants_ = np.concatenate([[lo, hi], bias]).astype(np.float32).tobytes()
-    blobs = (constants_, *[b""] * 5, data, *_weights(layer, pruned))
+    blobs = (constants_, *[b""] * (OPERANDS - 2), data, *_weights(layer, pruned))
     numbers = (*[0] * 9, stride, *_numbers(layer, pruned, x_layout, y_layout))
     label = f"float {x.shape} {w.shape} {op} pool {pool} {x_layout} {y_layout} {pruned.block_rows}"
     return FloatCase(Case(SPARSE_FLOAT, numbers, blobs, bytes(4 * y.size), label), expected)

@@ -1,0 +1,122 @@
+"""Depthwise maps in 16 bits: what is proven holds for every sum; at the bounds of 16 bits and just beyond them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cpu_cases
+import numpy as np
+import pytest
+from cpu_blocks import fused_depthwise_kernels, halves_graph
+from cpu_encode import build
+from cpu_programs import Programs, results
+
+from cpu_backend.emit.convolution import depthwise_halves
+from cpu_backend.layers import Layer, layers_of
+from ir.graph import Graph, Node
+from ir.ops import Conv2d, MultiplyShift, OperatorError
+from ir.types import Array, DType, TensorType
+
+MACHINES = {"x86-asan": None, "vlen128": 128, "vlen256": 256}
+
+
+def both(layer: Layer) -> tuple[Array, Array] | None:
+    """Every sum of every channel requantised by the operator's formula and by the kernel's, both (sums, C); None where
+    nothing is proven."""
+    halves, op = depthwise_halves(layer), layer.nodes[-1].op
+    assert isinstance(op, MultiplyShift)
+    if halves is None:
+        return None
+    w, (_, mul, add) = layer.first.operands[1].constant, layer.nodes[-1].operands
+    ends = np.stack([w * min(layer.x.lo, 0), w * max(layer.x.hi, 0)]).reshape(2, len(w), -1)
+    least, most = ends.min(0).sum(1), ends.max(0).sum(1)
+    sums = np.clip(np.arange(least.min(), most.max() + 1)[:, None], least, most)
+    expected = (sums * mul.constant + add.constant + (1 << op.shift - 1)) >> op.shift
+    inside = (sums << halves.scale) + halves.map.arrays["before"].astype(np.int64)
+    assert inside.min() >= -(1 << 15) and inside.max() < 1 << 15
+    assert np.array_equal(halves.weights, w << halves.scale) and np.abs(halves.weights).max() < 128
+    half = inside * halves.map.arrays["mul"] >> 15
+    got = half >> int(halves.map.fields["shift"]) - 15
+    return np.clip(expected, op.lo, op.hi), np.clip(got, op.lo, op.hi)
+
+
+def test_what_is_proven_holds_for_every_sum() -> None:
+    proven = 0
+    for seed in range(60):
+        try:
+            (layer,) = layers_of(halves_graph(np.random.default_rng(seed)))
+            found = both(layer)
+        except OperatorError:
+            continue
+        if found:
+            proven += 1
+            np.testing.assert_array_equal(*found)
+    assert proven >= 20
+
+
+def test_results_of_four_bits_from_weights_of_four_bits() -> None:
+    """The whole of the results' range is used, as quantisers leave it; most such layers are proven."""
+    rng, proven = np.random.default_rng(5), 0
+    for _ in range(20):
+        w, mul = rng.integers(-7, 8, (64, 1, 3, 3)), rng.integers(1 << 13, 1 << 14, 64)
+        (layer,) = layers_of(graph(w, DType("uint", 4), mul, rng.integers(-(1 << 17), 1 << 18, 64), 18, (0, 15)))
+        found = both(layer)
+        if found:
+            proven += 1
+            assert found[0].max() == 15
+            np.testing.assert_array_equal(*found)
+    assert proven >= 10
+
+
+def graph(w: Array, x: DType, mul: Array, add: Array, shift: int, bounds: tuple[int, int]) -> Graph:
+    conv = Node("conv", Conv2d((1, 1), (1, 1, 1, 1), len(w)), ("x", "w"))
+    last = Node("map", MultiplyShift(shift, *bounds), ("conv", "mul", "add"))
+    constants = {"w": w, "mul": mul, "add": add}
+    return Graph("case", {"x": TensorType.of_dtype((len(w), 3, 4), x)}, (conv, last), ("map",), constants).verify()
+
+
+def full(total: int) -> Array:
+    """Nine weights of this sum, of which the largest is 127."""
+    w = np.full(9, 127)
+    w[-1] = total - 8 * 127
+    return w.reshape(1, 3, 3)
+
+
+def sums_at_the_end_of_16_bits() -> list[cpu_cases.Case]:
+    """Elements of five bits: 31 times weights of 1057 are 32767, which leaves no room for an addend; of 1058 they leave
+    16 bits."""
+    cases = []
+    for total, further, kind in ((1057, 0, "halves"), (1057, 128, "whole"), (1058, 0, "pairs")):
+        for sign in (1, -1):
+            for value in (31, 30):
+                w = sign * np.stack([full(total), full(1017), full(1016)])
+                add = np.full(3, sign * further - 128)  # with the rounding half nothing is added
+                layer = graph(w, DType("uint", 5), np.array([1, 1, 1]), add, 8, (-128, 127))
+                cases.append(of_kind(kind, layer, value))
+    return cases
+
+
+def unsigned_pairs() -> list[cpu_cases.Case]:
+    """All weights and all elements at their ends, of which two products less 128 still fit 16 bits; with -128 they do
+    not."""
+    cases = []
+    for weight, kind in ((127, "pairs"), (-127, "pairs"), (-128, "")):
+        for value in (255, 128, 0):
+            w = np.full((20, 1, 3, 3), weight)
+            layer = graph(w, DType("uint", 8), np.arange(1, 21), np.arange(-10, 10) << 16, 16, (-128, 127))
+            cases.append(of_kind(kind, layer, value))
+    return cases
+
+
+def of_kind(kind: str, layer: Graph, value: int) -> cpu_cases.Case:
+    shape = layer.inputs["x"].shape
+    case = build(layer, np.random.default_rng(0), {"x": np.full(shape, value)})
+    assert [key[0] for key in fused_depthwise_kernels(case)] == ([kind] if kind else []), case.label
+    return case
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_at_the_ends_of_16_bits(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
+    cases = [*sums_at_the_end_of_16_bits(), *unsigned_pairs()]
+    program = driver_programs.program(MACHINES[machine])
+    cpu_cases.check(cases, results(program, cases, MACHINES[machine], tmp_path))
