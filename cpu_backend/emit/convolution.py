@@ -59,7 +59,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         **kernel_field(layer),
     }
     map_, map_record, map_arrays = layer_map(layer, name, halves.map if halves else None)
-    conv, part = conv_rows(Rows.of(layer))
+    conv, part = Rows.of(layer).part("hck_conv", "conv")
     call = f"hck_conv2d({conv}, &map, x, y, {to.stride}, scratch);"
     if not narrow:
         call = f"hck_conv2d_wide({conv}, {name}_weights, &map, x, y, {to.stride}, scratch);"
