@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cpu_backend.codegen import generate
-from cpu_backend.emit import RULES, Destination, emit, identifier, rules_for
+from cpu_backend.emit import REAL_RULES, RULES, Destination, emit, identifier, rules_for
 from cpu_backend.forms import cheapest, shared
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
@@ -43,7 +43,8 @@ class CpuEngine:
         rules = rules_for(node)
         if type(node.op) not in rules:
             known = ", ".join(sorted(op.__name__ for op in rules))
-            return Reason(f"{type(node.op).__name__} has no CPU kernel (there are kernels for {known})")
+            of = " of float64" if rules is REAL_RULES else ""
+            return Reason(f"{type(node.op).__name__} has no CPU kernel{of} (there are kernels{of} for {known})")
         if rules is not RULES and target.cpu.isa == "rv32im":
             return Reason("computing with floats needs a processor with floating point, which rv32im has not")
         run_time = [operand.type for operand in node.operands if operand.value is None]

@@ -112,6 +112,7 @@ __all__ = [
     "CALL",
     "ELEMENT_BYTES",
     "FLOAT_RULES",
+    "REAL_RULES",
     "RULES",
     "Destination",
     "LayerCode",

@@ -17,7 +17,7 @@ that a product costs one block. CPUs compute them in 64 bits."""
 SUM_BITS = 47
 """Products with what is added to them stay below two to this power: the block's accumulator."""
 LIMIT = 1 << 29
-"""Of corners, so that sums with them keep to signed 32 bits."""
+"""Where nothing else bounds them, results saturate here, so that sums of a few of them keep to signed 32 bits."""
 POOLED = 1 << 30
 """Sums of pixels stay below: an accelerator's pooling takes 31 bits."""
 
@@ -32,14 +32,14 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """What integers stand for: n is the real number ``(n + origin) / steps``; either may differ by channel.
+    """What integers stand for: n is the real number ``(n + origin) / steps``; the steps may differ by channel.
 
     An origin of 1/2 makes rounding down what rounding to the nearest is with 0: no real number changes sides of a
     multiple of ``1 / steps``, which a threshold may be.
     """
 
     steps: float | Array = 1.0
-    origin: float | Array = 0.0
+    origin: float = 0.0
 
     def of_sum(self, count: int) -> Grid:
         """That of sums of ``count`` such integers, which stand for their mean."""
@@ -47,12 +47,7 @@ class Grid:
 
     def twice(self) -> Grid:
         """That of channels next to a copy of themselves."""
-        steps, origin = (v if np.ndim(v) == 0 else np.tile(v, 2) for v in (self.steps, self.origin))
-        return Grid(steps, origin)
-
-    def plus(self, other: Grid) -> Grid:
-        """That of sums with integers on ``other``, which has the same steps."""
-        return Grid(self.steps, self.origin + other.origin)
+        return Grid(np.tile(self.steps, 2), self.origin)
 
 
 def signed(bits: int) -> tuple[int, int]:
@@ -60,7 +55,9 @@ def signed(bits: int) -> tuple[int, int]:
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
-def scaled(b: Builder, name: str, x: str, map_: Affine, grids: tuple[Grid, Grid], ends: tuple[int, int]) -> str:
+def scaled(
+    b: Builder, name: str, x: str, map_: Affine, grids: tuple[Grid, Grid], ends: tuple[int, int] | None = None
+) -> str:
     """The affine map as a multiply-shift; ``grids`` are those of x and of the result, which saturates at ``ends``.
 
     The shift is the largest that `PORTS` and `SUM_BITS` allow, so the multipliers are as exact as they can be. Raises
@@ -69,7 +66,8 @@ def scaled(b: Builder, name: str, x: str, map_: Affine, grids: tuple[Grid, Grid]
     gain, offset = _integer_map(map_, grids)
     shift = _shift(name, b.types[x], map_, gain, offset)
     mul, add = (np.rint(v * 2.0**shift).astype(np.int64) for v in (gain, offset))
-    return b.add(name, MultiplyShift(shift, *ends), x, mul=mul, add=add)
+    op = MultiplyShift(shift, *(ends or _reached(gain, offset, b.types[x])))
+    return b.add(name, op, x, mul=mul, add=add)
 
 
 def carried(
@@ -92,37 +90,31 @@ def carried(
 
 
 def bent(
-    b: Builder,
-    name: str,
-    x: str,
-    map_: Affine,
-    slopes: tuple[Array, Array],
-    after: Array,
-    grids: tuple[Grid, Grid],
-    ends: tuple[int, int],
-) -> tuple[str, Grid]:
+    b: Builder, name: str, x: str, map_: Affine, slopes: tuple[Array, Array], after: Array, grids: tuple[Grid, Grid]
+) -> str:
     """``t * slope + after`` with ``t = x * gain + offset``, the slope by t's sign: (below zero, from zero on).
 
-    PReLU has slopes (a, 1), RPReLU and DPReLU have shifts on either side. It is a line, t times the steeper slope,
-    which saturates at ``ends``, plus a corner, what the other slope differs by on its side of zero; clipping cuts off
-    the other side. Neither product is wider than its operand and multiplier are, where a PReLU of a wide t needs more
-    than 32 bits. A corner below zero is moved up to the clip's other end, and the grid that is returned down.
+    PReLU has slopes (a, 1), RPReLU and DPReLU have shifts on either side. It is a line, t times the first slope, plus a
+    corner, t times what the slope grows by, which clipping cuts off below zero: two products, neither wider than x
+    and its multiplier are, where a PReLU of a wide t has to be wider than 32 bits. Where a slope falls instead, the
+    corner is negative: clipping cuts the other side, and the line is moved by the clip's upper end.
     """
-    target = grids[1]
+    source, target = grids
     below, above = slopes
-    steep = np.where(np.abs(above) >= np.abs(below), above, below)
-    other = np.where(np.abs(above) >= np.abs(below), below, above)
-    ratio = np.where(steep != 0, (other - steep) / np.where(steep != 0, steep, 1), 0)
-    line = scaled(b, f"{name}_line", x, Affine(steep * map_.gain, steep * map_.offset + after), grids, ends)
-    corner, own = Affine(ratio, -ratio * after), Grid(target.steps)
-    gain, offset = _integer_map(corner, (target, own))
-    falls = above < below
-    reach = np.max([np.where(falls, -1, 1) * (gain * end + offset) for end in (b.types[line].lo, b.types[line].hi)])
+    turn = above - below
+    corner = Affine(turn * map_.gain, turn * map_.offset)
+    gain, offset = _integer_map(corner, (source, Grid(target.steps)))
+    type_ = b.types[x]
+    reach = np.max([np.sign(turn) * (gain * end + offset) for end in (type_.lo, type_.hi)])
     high = int(np.clip(np.ceil(reach), 1, LIMIT))
-    moved = np.where(falls, float(high), 0.0)
-    corner = Affine(ratio, corner.offset + moved / target.steps)
-    cut = scaled(b, f"{name}_corner", line, corner, (target, own), (0, high))
-    return b.add(name, Add(), line, cut), target.plus(Grid(target.steps, -moved))
+    moved = np.where(turn < 0, high / target.steps, 0.0)
+    line = Affine(below * map_.gain, below * map_.offset + after - moved)
+    corner = Affine(corner.gain, corner.offset + moved)
+    parts = (
+        scaled(b, f"{name}_line", x, line, (source, target)),
+        scaled(b, f"{name}_corner", x, corner, (source, Grid(target.steps)), (0, high)),
+    )
+    return b.add(name, Add(), *parts)
 
 
 def mean(b: Builder, name: str, x: str, grids: tuple[Grid, Grid], ends: tuple[int, int]) -> str:
@@ -160,3 +152,10 @@ def _integer_map(map_: Affine, grids: tuple[Grid, Grid]) -> tuple[Array, Array]:
     source, target = grids
     gain = map_.gain * (target.steps / source.steps)
     return gain, map_.offset * target.steps + gain * source.origin - target.origin
+
+
+def _reached(gain: Array, offset: Array, x: TensorType) -> tuple[int, int]:
+    """Ends that no result passes, unless it passes `LIMIT`."""
+    results = [gain * end + offset for end in (x.lo, x.hi)]
+    low, high = np.floor(np.min(results)) - 1, np.ceil(np.max(results)) + 1
+    return int(np.clip(low, -LIMIT, LIMIT - 1)), int(np.clip(high, 1 - LIMIT, LIMIT))

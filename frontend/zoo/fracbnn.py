@@ -12,8 +12,7 @@ up (`fixed_point.carried`). A half of a block is
 
     level = Thresholds(x)                                    to -1, -1/3, 1/3, 1
     sums  = GatedConv2d(level)
-    t     = MultiplyShift(sums)                              batch norm and RPReLU's first shift
-    y     = t + MultiplyShift(t)                             RPReLU's other slope (`fixed_point.bent`)
+    y     = MultiplyShift(sums) + MultiplyShift(sums)        batch norm and RPReLU (`fixed_point.bent`)
     x     = MultiplyShift(y + x)                             batch norm
 
 A pooled shortcut is a sum of four pixels: the y that meets it has two more bits.
@@ -35,9 +34,9 @@ from ir.types import Array, DType, TensorType
 SIDE = 32
 SAME = (1, 1, 1, 1)
 
-STREAM = Grid(3 * 2.0**17, 0.5)
+STREAM = Grid(3 * 2.0**18, 0.5)
 """But for what `carried` changes."""
-STREAM_BITS = 25
+STREAM_BITS = 26
 """They hold +-42: normalised activations lie far inside."""
 
 THIRDS = Grid(3.0)
@@ -98,11 +97,11 @@ def gated(b: Builder, name: str, level: str, part: Gated, stride: int) -> str:
     return b.add(name, conv, level, weights=part.weights, threshold=gate)
 
 
-def activation(b: Builder, name: str, sums: str, part: Gated, grid: Grid, bits: int) -> tuple[str, Grid]:
-    """Batch norm and RPReLU of gated sums, with their grid, which has the steps of ``grid``."""
+def activation(b: Builder, name: str, sums: str, part: Gated, grid: Grid) -> str:
+    """Batch norm and RPReLU of gated sums."""
     norm = Affine(part.norm.gain, part.norm.offset + part.shift_x)
     slopes = part.slope, np.ones(len(part.slope))
-    return bent(b, name, sums, norm, slopes, part.shift_y, (THIRDS, grid), signed(bits))
+    return bent(b, name, sums, norm, slopes, part.shift_y, (THIRDS, grid))
 
 
 def classifier(b: Builder, x: str, grid: Grid, weights: Array, bias: Array) -> tuple[str, Dequantise]:
@@ -111,7 +110,7 @@ def classifier(b: Builder, x: str, grid: Grid, weights: Array, bias: Array) -> t
     largest = np.abs(weights).max(axis=1)
     steps = signed(WEIGHT_BITS)[1] / np.where(largest > 0, largest, 1)
     x = b.add("linear", Conv2d(), x, weights=np.rint(weights * steps[:, None]).astype(np.int64)[:, :, None, None])
-    return x, Dequantise(float(1 / MEAN.steps), tuple(map(float, bias)), tuple(map(float, 1 / steps)))
+    return x, Dequantise(1 / MEAN.steps, tuple(map(float, bias)), tuple(map(float, 1 / steps)))
 
 
 def _half(b: Builder, name: str, x: str, grid: Grid, part: Gated) -> tuple[str, Grid]:
@@ -124,10 +123,9 @@ def _half(b: Builder, name: str, x: str, grid: Grid, part: Gated) -> tuple[str, 
     if stride == 2:
         x, grid = b.add(f"{name}_pool", SumPool2d(), x), grid.of_sum(4).twice()
         x = b.add(f"{name}_doubled", Concat(), x, x)
-    bits = STREAM_BITS + (2 if stride == 2 else 0)
-    y, moved = activation(b, f"{name}_act", sums, part, Grid(grid.steps), bits)
+    y = activation(b, f"{name}_act", sums, part, Grid(grid.steps))
     total = b.add(f"{name}_add", Add(), y, x)
-    return carried(b, f"{name}_out", total, part.after, (grid.plus(moved), STREAM), signed(STREAM_BITS))
+    return carried(b, f"{name}_out", total, part.after, (grid, STREAM), signed(STREAM_BITS))
 
 
 FAMILY = IntegerFamily("fracbnn", matches, build, "conv1, layer1.0.conv1 with a threshold, ..., linear")

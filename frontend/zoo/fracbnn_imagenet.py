@@ -11,8 +11,7 @@ block alone doubles at stride 1. Names are those of `frontend.zoo.fracbnn_state`
 
     level = Thresholds(x)                                    x: 0..15 for -1, -13/15, ..., 1; to -1, -1/3, 1/3, 1
     sums  = GatedConv2d(level)
-    t     = MultiplyShift(sums)                              batch norm and RPReLU's first shift
-    y     = t + MultiplyShift(t)                             RPReLU's other slope (`fixed_point.bent`)
+    y     = MultiplyShift(sums) + MultiplyShift(sums)        batch norm and RPReLU (`fixed_point.bent`)
     x     = MultiplyShift(y + x * 2^k)                       batch norm and 4-bit quantiser
 
 Only the last one keeps `fracbnn.STREAM`, for the mean.
@@ -44,8 +43,7 @@ KEPT_ENDS = (0, 15)
 EDGES = (3, 8, 13)
 """Of the 4-bit levels, where the 2-bit ones begin."""
 SUMMED = Grid(7.5 * 2.0**13)
-SUMMED_BITS = 23
-"""Of an activation and a shortcut: +-68."""
+"""Of an activation and a shortcut."""
 
 
 def matches(state: Arrays) -> bool:
@@ -117,15 +115,15 @@ def _half(b: Builder, name: str, x: str, part: Gated, stride: int, to: tuple[Gri
     table = np.tile(np.array(EDGES), (channels, 1))
     level = b.add(f"{name}_level", Thresholds(), x, table=table, rising=np.ones(channels, np.int64))
     sums = gated(b, f"{name}_conv", level, part, stride)
-    y, summed = activation(b, f"{name}_act", sums, part, SUMMED, SUMMED_BITS)
+    y = activation(b, f"{name}_act", sums, part, SUMMED)
     if stride == 2:
         x, grid = b.add(f"{name}_pool", SumPool2d(), x), KEPT.of_sum(4)
     if len(part.weights) > channels:
         x = b.add(f"{name}_doubled", Concat(), x, x)
     same = Affine(np.ones(len(part.weights)), np.zeros(len(part.weights)))
-    shortcut = scaled(b, f"{name}_shortcut", x, same, (grid, SUMMED), signed(SUMMED_BITS))
+    shortcut = scaled(b, f"{name}_shortcut", x, same, (grid, SUMMED))
     total = b.add(f"{name}_add", Add(), y, shortcut)
-    return scaled(b, f"{name}_out", total, part.after, (summed, to[0]), to[1])
+    return scaled(b, f"{name}_out", total, part.after, (SUMMED, to[0]), to[1])
 
 
 FAMILY = IntegerFamily("fracbnn_imagenet", matches, build, "model.0.0, model.1.conv3x3.0 with a threshold, ..., fc")

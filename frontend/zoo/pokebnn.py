@@ -40,7 +40,7 @@ from frontend.zoo.fixed_point import Affine, Grid, bent, mean, scaled, signed
 from frontend.zoo.fracbnn import classifier
 from frontend.zoo.integers import Arrays, Builder, IntegerFamily, Integers
 from frontend.zoo.state import State
-from ir.ops import Add, Concat, Conv2d, Multiply, Sign, SumPool2d
+from ir.ops import Add, Clip, Concat, Conv2d, Multiply, Sign, SumPool2d
 from ir.records import ClassifierHead, Picture
 from ir.types import Array, DType, Ints, TensorType
 
@@ -142,13 +142,13 @@ def _poke_conv(b: Builder, tensors: State, module: str, x: str, r: str | None, k
     padding = _same(b.types[x].shape[1:], kernel, stride)
     sums = b.add(f"{name}_conv", Conv2d((stride, stride), padding), bits, weights=weights)
     norm, ends = tensors.norm(f"{module}.bn", outputs), signed(STREAM_BITS)
+    t = scaled(b, f"{name}_norm", sums, norm, (Grid(), Grid(STREAM.steps)), ends)
     grid, extent = Grid(STREAM.steps), b.types[sums].shape[1:]
-    t = scaled(b, f"{name}_norm", sums, norm, (Grid(), grid), ends)
     for key, residual in (("local", x), ("block", r)):
         if residual is not None:
             fitted = _fitted(b, f"{name}_{key}", residual, outputs, extent, copies=key == "block")
             t = b.add(f"{name}_{key}_add", Add(), t, fitted)
-            grid = grid.plus(STREAM)
+            grid = Grid(grid.steps, grid.origin + STREAM.origin)
     same = Affine(np.ones(outputs), np.zeros(outputs))
     y = _dprelu(b, name, t, tensors, f"{module}.dprelu", same, (grid, Grid(STREAM.steps)))
     product = b.add(f"{name}_gated", Multiply(), y, _gate(b, tensors, module, x, outputs))
@@ -189,9 +189,8 @@ def _dprelu(b: Builder, name: str, x: str, tensors: State, module: str, norm: Af
     keys = ("bias_x", "bias_y", "neg_slope", "pos_slope")
     bias_x, bias_y, below, above = (tensors.vector(len(norm.gain), module, key) for key in keys)
     map_ = Affine(norm.gain, norm.offset - bias_x)
-    ends, same = signed(STREAM_BITS), Affine(np.ones(len(below)), np.zeros(len(below)))
-    y, moved = bent(b, f"{name}_dprelu", x, map_, (below, above), -bias_y, grids, ends)
-    return scaled(b, f"{name}_act", y, same, (moved, grids[1]), ends)
+    y = bent(b, f"{name}_dprelu", x, map_, (below, above), -bias_y, grids)
+    return b.add(f"{name}_act", Clip(*signed(STREAM_BITS)), y)
 
 
 def _gate(b: Builder, tensors: State, module: str, x: str, outputs: int) -> str:

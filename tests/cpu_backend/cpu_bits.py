@@ -70,7 +70,7 @@ def network(seed: int) -> Graph:
         "w2": rng.choice([-1, 1], (33, 70, 3, 3)),
         "t2": np.sort(rng.integers(-20, 20, (33, 3)), axis=1),
         "r2": np.ones(33, np.int64),
-        "w3": rng.choice([-1, 1], (10, 33, 1, 1)),
+        "w3": rng.choice([-1, 1], (40, 33, 1, 1)),
         "w4": rng.choice([-1, 1], (20, 33, 3, 3)),
         "t4": rng.integers(-40, 40, 20),
     }
