@@ -17,6 +17,7 @@ from ir.ops import (
     MaxPool2d,
     Op,
     Reduce,
+    Reshape,
     Slice,
     Transpose,
     Upsample,
@@ -33,7 +34,7 @@ STRIP_BYTES, STRIP_PIXELS = 100 * 1024, 200
 and result, at least so many results (the last panel of a strip may be filled in part)."""
 
 
-REFERENCE: tuple[type[Op], ...] = (Arithmetic, Curve, Interpolate, Reduce, Slice, Transpose)
+REFERENCE: tuple[type[Op], ...] = (Arithmetic, Curve, Interpolate, Reduce, Reshape, Slice, Transpose)
 """Float layers whose kernel is the fallback's reference code, which computes all of a layer."""
 
 

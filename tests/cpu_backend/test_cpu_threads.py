@@ -165,6 +165,7 @@ def test_floats(network: str, flags: tuple[str, ...], tmp_path: Path) -> None:
 SHARED_FLOATS = {
     "residual": {"hck_f32_conv2d", "hck_f32_map_rows", "hck_f32_max_pool", "hck_f32_pad_zeros", "hck_f32_add"},
     "bypass": {"hck_f32_conv2d", "hck_f32_mean_pool", "hck_f32_max_pool", "hck_f32_multiply"},
+    "curved": {"hck_f32_conv2d"},
     "pruned_floats": {"hck_sparse_conv2d_float"},
 }
 """Kernels that are called for tiles of rows."""

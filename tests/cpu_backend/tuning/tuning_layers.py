@@ -28,7 +28,7 @@ def generic() -> Machine:
 def graph(
     seed: int = 1,
     channels: int = 8,
-    filters: int = 40,
+    filters: int = 64,
     size: int = 8,
     bits: int = 4,
     pool: bool = False,
