@@ -144,7 +144,7 @@ def test_a_soft_core_is_refused(
 ) -> None:
     assert hetero_compile([*user[1], "--board", "ultra96-v2", "-o", str(tmp_path / "package")]) == 2
     error = capsys.readouterr().err
-    assert "float32 needs a processor with floating point, which rv32im has not" in error and error.count("\n") == 1
+    assert "floats needs a processor with floating point, which rv32im has not" in error and error.count("\n") == 1
 
 
 @pytest.mark.slow
