@@ -153,8 +153,8 @@ def test_many_constants_are_left_to_bit_planes() -> None:
     weights = np.ones((12, 12, 3, 3), np.int64)
     assert weights.size > MOST_CONSTANTS
     assert not foldings(layer(weights, 4, False), ConstantMultiply)
-    weights[1:] = 0
-    assert foldings(layer(weights, 4, False), ConstantMultiply)
+    few = weights * (np.arange(12) == 0)[:, None, None, None]
+    assert foldings(layer(few, 4, False), ConstantMultiply)
 
 
 def arranged(multiply: Multiply, lanes: int, outputs: int = 1) -> Array:
