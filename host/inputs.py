@@ -107,12 +107,14 @@ def _tensors(path: Path, given: Mapping[str, Array], manifest: Manifest) -> Item
 
 
 def _integers(path: Path, name: str, values: Array, manifest: Manifest) -> Array:
-    """An input as the network takes it. Where the manifest has the shape of the model's file, that shape is taken too,
-    and so are real values: quantised by the network's own quantiser, else if they hold integers."""
+    """An input as the network takes it.
+
+    Where the manifest has the shape of the model's file, that shape is taken too, with or without a batch of one in
+    front, and so are real values: quantised by the network's own quantiser, else if they hold integers."""
     tensor, shape = manifest.tensor_table.get(name), manifest.shapes.get(name)
     if tensor is None or shape is None:
         return values
-    if values.shape == shape:
+    if values.shape == shape or (1, *values.shape) == shape:
         values = values.reshape(tensor.shape)
     if values.dtype.kind != "f" or values.shape != tensor.shape or not tensor.dtype.is_integer:
         return values
