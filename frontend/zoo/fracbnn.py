@@ -110,7 +110,7 @@ def classifier(b: Builder, x: str, grid: Grid, weights: Array, bias: Array) -> t
     largest = np.abs(weights).max(axis=1)
     steps = signed(WEIGHT_BITS)[1] / np.where(largest > 0, largest, 1)
     x = b.add("linear", Conv2d(), x, weights=np.rint(weights * steps[:, None]).astype(np.int64)[:, :, None, None])
-    return x, Dequantise(1 / MEAN.steps, tuple(map(float, bias)), tuple(map(float, 1 / steps)))
+    return x, Dequantise(float(1 / MEAN.steps), tuple(map(float, bias)), tuple(map(float, 1 / steps)))
 
 
 def _half(b: Builder, name: str, x: str, grid: Grid, part: Gated) -> tuple[str, Grid]:
