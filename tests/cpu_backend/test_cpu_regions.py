@@ -170,7 +170,8 @@ def test_two_regions_share_their_kernels(board: Target) -> None:
     common = first.keys() & second.keys()
     assert {"cpu/kernels/hck_pool.c", "cpu/kernels/hck_requantise.c"} <= common
     assert all(first[path] == second[path] for path in common)
-    assert first.keys() - common == {"cpu/by_pass_0.c", "cpu/by_pass_0_weights.h", "cpu/by_pass_0_tuning.json"}
+    own = {path for path in first.keys() - common if "/kernels/" not in path}  # they may call for others, too
+    assert own == {"cpu/by_pass_0.c", "cpu/by_pass_0_weights.h", "cpu/by_pass_0_tuning.json"}
 
 
 def test_layers_are_fused_and_joined_in_place(board: Target) -> None:
