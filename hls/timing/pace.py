@@ -49,7 +49,7 @@ def paced_depths(
     best = interval_of(runner.run(PROOF_FRAMES, roomy))
     held = _held(network.with_depths(roomy), best, latency)
     enough = {name: min(roomy[name], rounded(max(depth, held[name]))) for name, depth in network.depths.items()}
-    proof = _Search(runner, rounded, PROOF_FRAMES, int(best * (1 + slack)))
+    proof = _Search(runner, Runner(network), rounded, PROOF_FRAMES, int(best * (1 + slack)))
     if not proof.keeps(enough):
         enough = roomy
     bundles: dict[tuple[str, str], list[str]] = {}
@@ -76,7 +76,10 @@ def _slowed(process: Process, period: int) -> Process:
 
 @dataclass(frozen=True)
 class _Search:
+    """``runner``: in time; ``order``: without."""
+
     runner: Runner
+    order: Runner
     rounded: Callable[[int], int]
     frames: int
     pace: int
@@ -85,7 +88,7 @@ class _Search:
         """Whether the network is not slower than ``pace``, and stops neither in time nor in order."""
         outcome = self.runner.run(self.frames, depths)
         on_time = outcome.finished and interval_of(outcome) <= self.pace
-        return on_time and Runner(self.runner.network).run(depths=depths).finished
+        return on_time and self.order.run(depths=depths).finished
 
     def shrunk(self, depths: Depths, bundles: Sequence[Sequence[str]]) -> Depths:
         """The depths, which keep the pace, with those of the bundles as small as it allows."""
