@@ -112,10 +112,10 @@ def test_a_bitstream_is_built_in_order(vendor: Path, tmp_path: Path) -> None:
     assert make(vendor, "clean").returncode == make(other / "vendor", "clean").returncode == 0
     done = make(system, "bit", tools=tools)
     assert done.returncode == 0, done.stderr
-    synthesis = [f"regions/{name}/vendor/work vitis_hls -f ../run_hls.tcl" for name in ("fpga0", "fpga1")]
+    synthesis = [f"regions/{name}/vendor/build vitis_hls -f ../run_hls.tcl" for name in ("fpga0", "fpga1")]
     build = [
-        "hardware/work vivado -mode batch -nojournal -source ../block_design.tcl",
-        "hardware/work vivado -mode batch -nojournal -source ../bitstream.tcl",
+        "hardware/build vivado -mode batch -nojournal -source ../block_design.tcl",
+        "hardware/build vivado -mode batch -nojournal -source ../bitstream.tcl",
     ]
     assert log.read_text().splitlines() == synthesis + build
     log.write_text("")
@@ -126,7 +126,7 @@ def test_a_bitstream_is_built_in_order(vendor: Path, tmp_path: Path) -> None:
     assert make(system, "bit", tools=tools).returncode == 0
     assert log.read_text().splitlines() == synthesis[1:] + build
     assert make(system, "clean").returncode == make(vendor, "clean").returncode == 0
-    assert not any(folder.exists() for folder in (system / "work", system / "out", vendor / "work"))
+    assert not any(folder.exists() for folder in (system / "build", system / "out", vendor / "build"))
 
 
 @pytest.mark.slow
@@ -138,12 +138,12 @@ def test_the_vectors_pass_the_testbench(vendor: Path, artifact: Artifact, tmp_pa
         pytest.skip(str(error))
     done = make(vendor, "vectors")
     assert done.returncode == 0, done.stderr
-    words = np.fromfile(vendor / "work/vectors/input0.bin", np.uint8)
+    words = np.fromfile(vendor / "build/vectors/input0.bin", np.uint8)
     port = artifact.inputs[0].layout
     values = port.unpack(words.tobytes(), region().inputs["input"])
     assert (values.min(), values.max()) == (0, 12)
     program = _compile(artifact, tmp_path)
-    vectors = [str(vendor / f"work/vectors/{name}.bin") for name in ("input0", "output0")]
+    vectors = [str(vendor / f"build/vectors/{name}.bin") for name in ("input0", "output0")]
     passed = subprocess.run([program, *vectors], capture_output=True, text=True, check=False)
     assert (passed.returncode, passed.stdout) == (0, "all words equal\n")
     data = bytearray(Path(vectors[1]).read_bytes())

@@ -28,9 +28,9 @@ def test_several_regions_are_one_design(tmp_path: Path, count: int) -> None:
     """Every region's streams, clocks, interrupts and windows are there; no SmartConnect has more than 16 ports."""
     names = MANY[:count]
     root = written(tmp_path, project(regions=names), names)
-    calls = run_tcl(root / SYSTEM / "block_design.tcl", root / SYSTEM / "work")
+    calls = run_tcl(root / SYSTEM / "block_design.tcl", root / SYSTEM / "build")
     settings = {call[0]: call[1] for call in of(calls, "set_property") if call[0] != "-dict"}
-    ips = [f"{root}/regions/{name}/vendor/work/{name}_hls/solution/impl/ip" for name in names]
+    ips = [f"{root}/regions/{name}/vendor/build/{name}_hls/solution/impl/ip" for name in names]
     assert settings["ip_repo_paths"].split() == ips
     made = {option(call, "-vlnv"): call[-1] for call in of(calls, "create_bd_cell")}
     assert [made[f"hetero:accelerator:{name}:1.0"] for name in names] == list(names)

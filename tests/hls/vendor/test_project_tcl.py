@@ -45,7 +45,7 @@ def system(package: Path) -> Path:
 
 @pytest.fixture
 def blocks(system: Path) -> list[Call]:
-    return run_tcl(system / "block_design.tcl", system / "work")
+    return run_tcl(system / "block_design.tcl", system / "build")
 
 
 # -- high-level synthesis ---------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def blocks(system: Path) -> list[Call]:
     ],
 )
 def test_synthesis_script(vendor: Path, script: str, steps: list[str]) -> None:
-    calls = run_tcl(vendor / script, vendor / "work")
+    calls = run_tcl(vendor / script, vendor / "build")
     assert of(calls, "set_top") == [("net",)]
     sources = [
         ("add_files", f"{vendor.parent}/accelerator.cpp"),
@@ -74,7 +74,7 @@ def test_synthesis_script(vendor: Path, script: str, steps: list[str]) -> None:
     assert order.index("open_project") < order.index("set_top") < order.index("open_solution") < order.index("set_part")
     assert order[-1] == "exit"
     for call in of(calls, "csim_design") + of(calls, "cosim_design"):
-        vectors = [f"{vendor}/work/vectors/{name}.bin" for name in ("input0", "input1", "output0")]
+        vectors = [f"{vendor}/build/vectors/{name}.bin" for name in ("input0", "input1", "output0")]
         assert option(call, "-argv").split() == vectors
     for call in of(calls, "export_design"):
         assert (option(call, "-format"), option(call, "-vendor")) == ("ip_catalog", "hetero")
@@ -84,7 +84,7 @@ def test_interfaces_are_set_where_the_text_has_none(tmp_path: Path) -> None:
     pragmas = "#pragma HLS interface axis port=input\n"
     for text, expected in ((PLAIN, 4), (PLAIN + pragmas, 0)):
         folder = written(tmp_path / str(expected), project(text=text)) / "regions/net/vendor"
-        calls = of(run_tcl(folder / "run_hls.tcl", folder / "work"), "set_directive_interface")
+        calls = of(run_tcl(folder / "run_hls.tcl", folder / "build"), "set_directive_interface")
         assert len(calls) == expected
     folder = tmp_path / "4/regions/net/vendor"
     calls = of(run_tcl(folder / "run_hls.tcl", tmp_path), "set_directive_interface")
@@ -100,7 +100,7 @@ def test_project_part_and_board(blocks: list[Call], vendor: Path, system: Path) 
     assert option(created, "-part") == "xczu3eg-sbva484-1-e"
     settings = {call[0]: call[1] for call in of(blocks, "set_property") if call[0] != "-dict"}
     assert settings["board_part"] == "avnet.com:ultra96v2:part0:1.2"
-    assert settings["ip_repo_paths"] == f"{vendor}/work/net_hls/solution/impl/ip"
+    assert settings["ip_repo_paths"] == f"{vendor}/build/net_hls/solution/impl/ip"
     assert settings["top"] == "system_wrapper"
     assert "hetero:accelerator:net:1.0" in [option(call, "-vlnv") for call in of(blocks, "create_bd_cell")]
     order = [call[0] for call in blocks]
@@ -167,42 +167,42 @@ def test_the_register_page_is_that_of_the_runtime_and_of_hardware_json(blocks: l
 
 
 def test_ports_that_synthesis_renamed_are_found(system: Path) -> None:
-    calls = run_tcl(system / "block_design.tcl", system / "work", absent="net/input")
+    calls = run_tcl(system / "block_design.tcl", system / "build", absent="net/input")
     assert dict(of(calls, "connect_bd_intf_net"))["net_read0/M_AXIS_MM2S"] == "net/input_r"
     with pytest.raises(RuntimeError, match="net/skip: the block design has no such interface"):
-        run_tcl(system / "block_design.tcl", system / "work", absent="net/skip net/skip_r")
+        run_tcl(system / "block_design.tcl", system / "build", absent="net/skip net/skip_r")
 
 
 def test_what_is_missing_is_said(system: Path, vendor: Path) -> None:
     script = system / "block_design.tcl"
     with pytest.raises(RuntimeError, match=r"Vivado 2023\.1 has no MicroBlaze V: 2024\.1 or later is needed"):
-        run_tcl(script, system / "work", tool="2023.1")
+        run_tcl(script, system / "build", tool="2023.1")
     with pytest.raises(RuntimeError, match=r"does not know board avnet\.com:ultra96v2:part0: install its files"):
-        run_tcl(script, system / "work", boards="")
-    assert run_tcl(script, system / "work", tool="2024.1_AR000001", boards="avnet.com:ultra96v2:part0:1.1")
-    (vendor / "work/net_hls/solution/impl/ip").rmdir()
+        run_tcl(script, system / "build", boards="")
+    assert run_tcl(script, system / "build", tool="2024.1_AR000001", boards="avnet.com:ultra96v2:part0:1.1")
+    (vendor / "build/net_hls/solution/impl/ip").rmdir()
     with pytest.raises(RuntimeError, match="net_hls/solution/impl/ip: is missing: run make hls first"):
-        run_tcl(script, system / "work")
+        run_tcl(script, system / "build")
 
 
 # -- the bitstream ----------------------------------------------------------------------------------------------------
 
 
 def test_the_bitstream_is_left_with_its_hand_off(system: Path) -> None:
-    run, handoff = system / "work/runs", system / "work/project/system.gen/sources_1/bd/system/hw_handoff"
+    run, handoff = system / "build/runs", system / "build/project/system.gen/sources_1/bd/system/hw_handoff"
     for folder in (run, handoff):
         folder.mkdir(parents=True)
     (run / "system_wrapper.bit").write_text("bits")
     (handoff / "system.hwh").write_text("<xml/>")
     good = f"PROGRESS 100% STATS.WNS 0.1 STATUS done DIRECTORY {run}"
-    calls = run_tcl(system / "bitstream.tcl", system / "work", properties=good)
+    calls = run_tcl(system / "bitstream.tcl", system / "build", properties=good)
     assert of(calls, "open_project") == [("project/system.xpr",)]
     assert option(of(calls, "launch_runs")[0], "-to_step") == "write_bitstream"
     assert (system / "out/system.bit").read_text() == "bits" and (system / "out/system.hwh").is_file()
     with pytest.raises(RuntimeError, match=r"timing is not met at 250 MHz: slack -0\.2 ns; lower clock_mhz"):
-        run_tcl(system / "bitstream.tcl", system / "work", properties=good.replace("WNS 0.1", "WNS -0.2"))
+        run_tcl(system / "bitstream.tcl", system / "build", properties=good.replace("WNS 0.1", "WNS -0.2"))
     with pytest.raises(RuntimeError, match="implementation failed: done"):
-        run_tcl(system / "bitstream.tcl", system / "work", properties=good.replace("100%", "60%"))
+        run_tcl(system / "bitstream.tcl", system / "build", properties=good.replace("100%", "60%"))
 
 
 # -- boards -----------------------------------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ def project(board: str = "ultra96-v2", text: str = PLAIN, regions: Sequence[str]
 def written(package: Path, files: Mapping[str, str], regions: Sequence[str] = ("net",)) -> Path:
     """The package's folder, in which synthesis has left the regions' IPs."""
     for name in regions:
-        (package / f"regions/{name}/vendor/work/{name}_hls/solution/impl/ip").mkdir(parents=True)
-    (package / SYSTEM / "work").mkdir(parents=True)
+        (package / f"regions/{name}/vendor/build/{name}_hls/solution/impl/ip").mkdir(parents=True)
+    (package / SYSTEM / "build").mkdir(parents=True)
     for name, text in files.items():
         (package / name).write_text(text)
     return package
