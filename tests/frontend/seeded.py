@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from frontend.errors import ModelError
+from frontend.load import load_model
 from ir.types import Array
 
 State = dict[str, Array]
+
+
+def assert_refused(state: State, folder: Path, message: str) -> None:
+    """Loading it says in which file what does not fit."""
+    file = folder / "net.npz"
+    np.savez(file, **state)  # type: ignore[arg-type]
+    with pytest.raises(ModelError) as raised:
+        load_model(file)
+    assert str(raised.value).startswith(f"{file}: ") and message in str(raised.value)
 
 
 def cnv(convs: Sequence[int], dense: Sequence[int], fan_in: int, levels: int, ternary: bool, seed: int = 1) -> State:

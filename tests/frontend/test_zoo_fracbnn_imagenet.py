@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, prelu
 
-from frontend.errors import ModelError
 from frontend.load import load_model
 from frontend.zoo.fracbnn import STREAM
 from ir.executor import execute
 from ir.types import Array
-from tests.frontend.seeded import State, fracbnn_imagenet
+from tests.frontend.seeded import State, assert_refused, fracbnn_imagenet
 
 WIDTHS = (4, 8, 16, 16)
 
@@ -128,8 +127,4 @@ def changed(name: str, value: Array | None) -> State:
     ],
 )
 def test_what_does_not_fit(tmp_path: Path, state: State, message: str) -> None:
-    file = tmp_path / "net.npz"
-    np.savez(file, **state)  # type: ignore[arg-type]
-    with pytest.raises(ModelError) as raised:
-        load_model(file)
-    assert str(raised.value).startswith(f"{file}: ") and message in str(raised.value)
+    assert_refused(state, tmp_path, message)
