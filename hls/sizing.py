@@ -65,9 +65,9 @@ def _choices(
     network: Network, least: Mapping[str, int], bits: Mapping[str, int], latency: int
 ) -> Iterator[dict[str, int]]:
     """Depths that take ever fewer block RAMs, each searched for when it is asked for."""
-    for slack in SLACKS:
-        yield paced_depths(network, memory_words, bits, latency, slack)
-    yield paced_depths(network.with_depths(least), memory_words, bits, latency, ceiling=SHIFT_REGISTER)
+    network = network.with_depths(least)
+    yield from paced_depths(network, memory_words, bits, latency, SLACKS)
+    yield from paced_depths(network, memory_words, bits, latency, ceiling=SHIFT_REGISTER)
 
 
 def _bram18(design: Design, depths: Mapping[str, int]) -> int:

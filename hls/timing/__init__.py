@@ -7,6 +7,7 @@
 | `run`, `network.cpp` | a network run natively, in order alone or with the time of each event |
 | `depths` | depths that no stage stops at; what a deadlock needs |
 | `report` | `measure`: first frame, interval, stalls of stages, peaks of streams |
+| `latest` | when steps happen at the latest where a pace is to be kept |
 | `pace` | depths that do not slow the accelerator down |
 """
 

@@ -35,7 +35,8 @@ def needed_depths(network: Network, growable: Set[str] | None = None) -> dict[st
     Raises:
         DeadlockError: other streams are too shallow, or no depth helps.
     """
-    outcome = Runner(network).run(growable=set(network.streams) if growable is None else growable)
+    grown = network.tokens if growable is None else {name: network.tokens[name] for name in growable}
+    outcome = Runner(network).run(most=grown)
     if not outcome.finished:
         raise stopped(network, outcome)
     return dict(outcome.depths)
@@ -59,7 +60,7 @@ def stopped(network: Network, outcome: Outcome) -> DeadlockError:
     blocked = blocked_streams(to_write, to_read, readers, outcome.depths)
     needs: Mapping[str, int] = {}
     if blocked:
-        grown = Runner(network).run(growable=set(network.streams))
+        grown = Runner(network).run(most=network.tokens)
         needs = {s: n for s, n in grown.depths.items() if grown.finished and n > network.depths[s]}
     starved = next((f"'{stage}' waits for '{s}', that nobody writes" for stage, s in to_read.items()), "")
     return DeadlockError(blocked, needs, network.depths, starved)

@@ -8,26 +8,51 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
 namespace {
 
+using i32 = std::int32_t;
 using i64 = std::int64_t;
 
 struct Run {
     i64 processes, streams, frames, latency;
+    i64 count;                             // whether to count the words that streams hold
+    i64 pace, settled;                     // cycles from a deadline to the next frame's; frames that only deadlines bind
     const i64 *first_step;                 // of each process, and the number of all steps
     const i64 *cycle;                      // of each step
-    const i64 *first_event;                // of each step, and the number of all events
-    const i64 *events;                     // +s writes, -s reads stream s; s from 1
+    const i32 *first_event;                // of each step, and the number of all events
+    const i32 *events;                     // of each step first its reads: -s reads, +s writes stream s; s from 1
     const i64 *period;                     // of each process: cycles per frame
-    const i64 *growable;                   // of each stream: whether it gets another place when it blocks the network
-    const i64 *base, *mask;                // of each stream: its times lie from `base` on, at (number & mask)
-    i64 *depth;                            // of each stream
-    i64 *readable, *writable;              // from when on a word can be read, and its place be written again
-    i64 *written, *taken;                  // of each stream: words so far
+    const i64 *deadline;                   // of each step: when it leaves in the first frame at the latest; or none
+    const i64 *most;                       // of each stream: the depth up to which it grows
+    i64 *depth, *peak;                     // of each stream
     i64 *start, *end, *starved, *blocked;  // of each process and frame
+    i64 *entered, *left;                   // of each step: when it did so in the last frame; or none
     i64 *waits;                            // of each process: the streams it waits to write and to read; 0 = none
+};
+
+// The words numbered from 0 on; times lie at (number & mask).
+struct Stream {
+    i64 depth = 0, most = 0, mask = 0, written = 0, taken = 0;
+    i64 *readable = nullptr, *writable = nullptr;  // from when on a word can be read, and its place be written again
+    i64 counted = 0, gone = 0, peak = 0;           // writes and reads put in the order of their times so far
+
+    bool full() const { return written - taken >= depth; }
+    i64 &readable_at(i64 number) { return readable[number & mask]; }
+    i64 &writable_at(i64 number) { return writable[number & mask]; }
+    // When the place is free that the next word takes.
+    i64 free_at() { return written < depth ? 0 : writable_at(written - depth); }
+
+    // Of writes and reads whose times are known, one of the two is always the next.
+    void count() {
+        while (counted < written && gone < taken)
+            if (readable_at(counted) <= writable_at(gone))
+                peak = std::max(peak, ++counted - gone);
+            else
+                ++gone;
+    }
 };
 
 struct Step {
@@ -41,8 +66,9 @@ struct Cursor {
 
 class Stage {
    public:
-    Stage(const Run &run, i64 number)
+    Stage(const Run &run, std::vector<Stream> &streams, i64 number)
         : r_(run),
+          streams_(streams.data()),
           first_(run.first_step[number]),
           steps_(run.first_step[number + 1] - first_),
           total_(steps_ * run.frames),
@@ -63,14 +89,25 @@ class Stage {
         return before != front_.count + back_.count;
     }
 
-    i64 waits_to_write() const { return back_.count < front_.count ? blocking(back_, 1) : 0; }
-    i64 waits_to_read() const { return front_.count < total_ && has_room() ? blocking(front_, -1) : 0; }
+    i64 waits_to_write() const {
+        if (back_.count == front_.count) return 0;
+        for (const i32 *e = events_end(back_); e-- > events(back_) && *e > 0;)
+            if (stream(*e).full()) return *e;
+        return 0;
+    }
+
+    i64 waits_to_read() const {
+        if (front_.count == total_ || !has_room()) return 0;
+        for (const i32 *e = events(front_); e < events_end(front_) && *e < 0; ++e)
+            if (const Stream &s = stream(*e); s.written == s.taken) return -*e;
+        return 0;
+    }
 
    private:
+    Stream &stream(i32 event) const { return streams_[std::abs(event) - 1]; }
     i64 due(const Cursor &at) const { return r_.cycle[first_ + at.step] + at.offset; }
-    const i64 *events(const Cursor &at) const { return r_.events + r_.first_event[first_ + at.step]; }
-    const i64 *events_end(const Cursor &at) const { return r_.events + r_.first_event[first_ + at.step + 1]; }
-    i64 &time(i64 *times, i64 stream, i64 number) { return times[r_.base[stream] + (number & r_.mask[stream])]; }
+    const i32 *events(const Cursor &at) const { return r_.events + r_.first_event[first_ + at.step]; }
+    const i32 *events_end(const Cursor &at) const { return r_.events + r_.first_event[first_ + at.step + 1]; }
     bool has_room() const { return back_.count == front_.count || due(back_) > due(front_) - r_.latency; }
 
     Step &next(std::size_t &slot) {
@@ -87,54 +124,72 @@ class Stage {
         at.offset += period_;
     }
 
-    // The first stream of a step that cannot be read (sign -1) or written (+1); 0 = none.
-    i64 blocking(const Cursor &at, i64 sign) const {
-        for (const i64 *e = events(at); e < events_end(at); ++e) {
-            const i64 s = *e * sign - 1;
-            if (s < 0) continue;
-            const i64 held = r_.written[s] - r_.taken[s];
-            if (sign < 0 ? held == 0 : held >= r_.depth[s]) return s + 1;
-        }
-        return 0;
-    }
-
     bool enter() {
-        if (!has_room() || blocking(front_, -1)) return false;
+        if (!has_room()) return false;
         const i64 at = due(front_), cell = results_ + front_.frame;
+        const i32 *const first = events(front_), *const end = events_end(front_);
+        i64 ready = 0;
+        const i32 *e = first;
+        for (; e < end && *e < 0; ++e) {
+            Stream &s = stream(*e);
+            if (s.written == s.taken) return false;
+            ready = std::max(ready, s.readable_at(s.taken));
+        }
         i64 lag = enter_lag_;
         for (; retired_ < back_.count && window_[oldest_].due <= at - r_.latency; ++retired_)
             lag = std::max(lag, next(oldest_).leave_lag - r_.latency);
         r_.blocked[cell] += lag - enter_lag_;
-        enter_lag_ = lag;
-        for (const i64 *e = events(front_); e < events_end(front_); ++e)
-            if (const i64 s = -*e - 1; s >= 0) lag = std::max(lag, time(r_.readable, s, r_.taken[s]) - at);
-        r_.starved[cell] += lag - enter_lag_;
-        enter_lag_ = lag;
-        for (const i64 *e = events(front_); e < events_end(front_); ++e)
-            if (const i64 s = -*e - 1; s >= 0) time(r_.writable, s, r_.taken[s]++) = at + lag + 1;
-        if (front_.step == 0) r_.start[cell] = at + lag;
-        next(newest_) = {at, lag, 0};
+        enter_lag_ = std::max(lag, ready - at);
+        r_.starved[cell] += enter_lag_ - lag;
+        while (e-- > first) {
+            Stream &s = stream(*e);
+            s.writable_at(s.taken++) = at + enter_lag_ + 1;
+            if (r_.count) s.count();
+        }
+        if (front_.step == 0) r_.start[cell] = at + enter_lag_;
+        if (r_.entered) r_.entered[first_ + front_.step] = at + enter_lag_;
+        next(newest_) = {at, enter_lag_, 0};
         move(front_);
         return true;
     }
 
     bool leave() {
-        if (blocking(back_, 1)) return false;
-        const i64 frame = back_.frame;
-        Step &step = next(leaving_);
+        const i32 *const first = events(back_), *const end = events_end(back_);
+        const i32 *e = end;
+        while (e > first && e[-1] > 0)
+            if (stream(*--e).full()) return false;
+        Step &step = window_[leaving_];
         i64 lag = std::max(leave_lag_, step.enter_lag + r_.latency);
-        for (const i64 *e = events(back_); e < events_end(back_); ++e)
-            if (const i64 s = *e - 1; s >= 0 && r_.written[s] >= r_.depth[s])
-                lag = std::max(lag, time(r_.writable, s, r_.written[s] - r_.depth[s]) - step.due);
-        for (const i64 *e = events(back_); e < events_end(back_); ++e)
-            if (const i64 s = *e - 1; s >= 0) time(r_.readable, s, r_.written[s]++) = step.due + lag + 1;
+        if (r_.deadline) grow(e, end, std::max(step.due + lag, deadline()));
+        for (const i32 *w = e; w < end; ++w) lag = std::max(lag, stream(*w).free_at() - step.due);
+        for (const i32 *w = e; w < end; ++w) {
+            Stream &s = stream(*w);
+            s.readable_at(s.written++) = step.due + lag + 1;
+            if (r_.count) s.count();
+        }
         leave_lag_ = step.leave_lag = lag;
+        if (r_.left) r_.left[first_ + back_.step] = step.due + lag;
+        next(leaving_);
+        const i64 frame = back_.frame;
         move(back_);
         if (back_.frame > frame) r_.end[results_ + frame] = back_.offset + lag;
         return true;
     }
 
+    // When the next step leaves at the latest; later frames follow the one before at the pace, too.
+    i64 deadline() const {
+        const i64 slot = first_ + back_.step, latest = r_.deadline[slot] + r_.pace * back_.frame;
+        return back_.frame < r_.settled ? latest : std::min(latest, r_.left[slot] + r_.pace);
+    }
+
+    // Gives streams that are to be written the places with which that is not later.
+    void grow(const i32 *writes, const i32 *end, i64 latest) {
+        for (; writes < end; ++writes)
+            for (Stream &s = stream(*writes); s.depth < s.most && s.free_at() > latest;) ++s.depth;
+    }
+
     const Run &r_;
+    Stream *streams_;
     i64 first_, steps_, total_, period_, results_, enter_lag_ = 0, leave_lag_ = 0, retired_ = 0;
     Cursor front_, back_;
     std::vector<Step> window_;  // the steps between front and back, and those that left less than a latency ago
@@ -145,18 +200,24 @@ constexpr std::size_t nobody = static_cast<std::size_t>(-1);
 
 // Gives another place to a full stream that a stage waits for, best to one whose reader waits for a different stream:
 // the others fill up behind it. The stage that now goes on.
-std::size_t grow(const Run &r, const std::vector<Stage> &stages, const std::vector<std::size_t> &reader) {
+std::size_t grow(std::vector<Stream> &streams, const std::vector<Stage> &stages, const std::vector<std::size_t> &reader) {
     std::size_t found = nobody;
     for (std::size_t writer = 0; writer < stages.size(); ++writer) {
-        const i64 full = stages[writer].waits_to_write();
-        if (!full || !r.growable[full - 1]) continue;
-        const std::size_t other = reader[static_cast<std::size_t>(full - 1)];
-        const i64 wanted = other == nobody ? 0 : stages[other].waits_to_read();
+        const auto full = static_cast<std::size_t>(stages[writer].waits_to_write());
+        if (!full || streams[full - 1].depth >= streams[full - 1].most) continue;
+        const std::size_t other = reader[full - 1];
+        const auto wanted = other == nobody ? 0 : static_cast<std::size_t>(stages[other].waits_to_read());
         const bool cause = wanted && wanted != full;
         if (cause || found == nobody) found = writer;
         if (cause) break;
     }
-    if (found != nobody) ++r.depth[stages[found].waits_to_write() - 1];
+    if (found != nobody) ++streams[static_cast<std::size_t>(stages[found].waits_to_write()) - 1].depth;
+    return found;
+}
+
+i64 power_of_two(i64 least) {
+    i64 found = 1;
+    while (found < least) found *= 2;
     return found;
 }
 
@@ -166,16 +227,28 @@ std::size_t grow(const Run &r, const std::vector<Stage> &stages, const std::vect
 extern "C" int run_network(const Run *run) {
     const Run &r = *run;
     const auto count = static_cast<std::size_t>(r.processes);
+    std::vector<Stream> streams(static_cast<std::size_t>(r.streams));
+    std::vector<std::unique_ptr<i64[]>> times;
+    for (std::size_t s = 0; s < streams.size(); ++s) {
+        const i64 room = power_of_two(std::max(r.depth[s], r.most[s]));
+        streams[s].depth = r.depth[s];
+        streams[s].most = r.most[s];
+        streams[s].mask = room - 1;
+        for (i64 **side : {&streams[s].readable, &streams[s].writable}) {
+            times.emplace_back(new i64[static_cast<std::size_t>(room)]);  // memory that is not touched takes no space
+            *side = times.back().get();
+        }
+    }
     std::vector<Stage> stages;
     stages.reserve(count);
-    std::vector<std::size_t> writer(static_cast<std::size_t>(r.streams), nobody), reader(writer);
+    std::vector<std::size_t> writer(streams.size(), nobody), reader(writer);
     for (std::size_t p = 0; p < count; ++p) {
-        stages.emplace_back(r, static_cast<i64>(p));
-        for (i64 e = r.first_event[r.first_step[p]]; e < r.first_event[r.first_step[p + 1]]; ++e)
+        stages.emplace_back(r, streams, static_cast<i64>(p));
+        for (i32 e = r.first_event[r.first_step[p]]; e < r.first_event[r.first_step[p + 1]]; ++e)
             (r.events[e] < 0 ? reader : writer)[static_cast<std::size_t>(std::abs(r.events[e]) - 1)] = p;
     }
     std::vector<std::vector<std::size_t>> neighbours(count);  // who may go on once a stage has
-    for (std::size_t s = 0; s < writer.size(); ++s)
+    for (std::size_t s = 0; s < streams.size(); ++s)
         if (writer[s] != nobody && reader[s] != nobody) {
             neighbours[writer[s]].push_back(reader[s]);
             neighbours[reader[s]].push_back(writer[s]);
@@ -191,13 +264,17 @@ extern "C" int run_network(const Run *run) {
             for (const std::size_t other : neighbours[p]) due[other] = 1;
         }
         if (!moved)
-            if (const std::size_t freed = grow(r, stages, reader); freed != nobody) moved = due[freed] = 1;
+            if (const std::size_t freed = grow(streams, stages, reader); freed != nobody) moved = due[freed] = 1;
     }
     bool finished = true;
     for (std::size_t p = 0; p < stages.size(); ++p) {
         finished = finished && stages[p].finished();
         r.waits[2 * p] = stages[p].waits_to_write();
         r.waits[2 * p + 1] = stages[p].waits_to_read();
+    }
+    for (std::size_t s = 0; s < streams.size(); ++s) {
+        r.depth[s] = streams[s].depth;
+        r.peak[s] = streams[s].peak;
     }
     return finished ? 0 : 1;
 }

@@ -1,26 +1,35 @@
 """Depths at which streams do not slow an accelerator down: the slowest stage alone sets its pace.
 
-1. Give every stream room for a frame, and let the memory ports deliver at the pace of the slowest stage. What the
-   streams hold then is enough: with so many places the same schedule is possible, and ports that deliver sooner only
-   make things happen sooner.
-2. Take places away, where they cost most first, as long as the pace is kept: from many streams at once, halved where
-   one of them needs its places. Streams that join the same two stages are as deep as each other.
+1. With room for a frame in every stream, run it forwards, for the pace and the earliest times of all steps, and
+   backwards, for the latest ones that keep the pace.
+2. Run it once more with shallow streams. A stage that is ahead may wait until its writes are due; where it would
+   have to wait longer, the full stream gets a place. So streams hold what lies between stages, not what fast stages
+   could make in advance.
+3. Take every deep stream's places away again, the dearest first, and give back what it needs now that the memories of
+   the others are rounded up; then take single memories away for as long as the pace is kept. In a large network this
+   ends early: the depths are enough then, if not the least.
+
+Streams that join the same two stages are as deep as each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hls.timing.depths import check
-from hls.timing.network import Network, Process
-from hls.timing.report import interval_of, peak_words
-from hls.timing.run import LATENCY, Runner
+from hls.timing.latest import latest_times, paced_run
+from hls.timing.network import Network
+from hls.timing.report import interval_of
+from hls.timing.run import LATENCY, Deadlines, Runner
 
-SEARCH_FRAMES, PROOF_FRAMES = 3, 12
-"""Frames in a row after which an interval is believed: while searching, and of what was found."""
+GROWTH_FRAMES, TRIAL_FRAMES, PROOF_FRAMES = 4, 3, 12
+"""Frames in a row in which streams grow; after which an interval is believed in the search, and of what was found."""
+
+SEARCH_EVENTS = 500_000_000
+"""Words written and read in trials before the search for less ends: some ten seconds."""
 
 Depths = dict[str, int]
 
@@ -30,92 +39,86 @@ def paced_depths(
     rounded: Callable[[int], int],
     cost: Mapping[str, int],
     latency: int = LATENCY,
-    slack: float = 0.0,
+    slacks: Sequence[float] = (0.0,),
     ceiling: int | None = None,
-) -> Depths:
+) -> Iterator[Depths]:
     """Depths, the network's own or more, at which the interval is that of streams with room for a frame, or for
-    ``ceiling`` words; longer by at most ``slack`` of it.
+    ``ceiling`` words; for each slack those at which it is longer by at most that share of it.
 
     ``rounded``: the words that a memory for so many holds anyway; depths above the network's own are among its values.
     ``cost``: of a word of each stream, to take places away where they cost most.
 
     Raises:
-        DeadlockError: that room is not enough.
+        DeadlockError: the network stops at its own depths.
     """
-    runner = Runner(network, latency)
+    check(network)
     most = {name: words if ceiling is None else min(words, ceiling) for name, words in network.tokens.items()}
     roomy = {name: max(depth, most[name]) for name, depth in network.depths.items()}
-    check(network.with_depths(roomy))
-    best = interval_of(runner.run(PROOF_FRAMES, roomy))
-    held = _held(network.with_depths(roomy), best, latency)
-    enough = {name: min(roomy[name], rounded(max(depth, held[name]))) for name, depth in network.depths.items()}
-    proof = _Search(runner, Runner(network), rounded, PROOF_FRAMES, int(best * (1 + slack)))
-    if not proof.keeps(enough):
-        enough = roomy
-    bundles: dict[tuple[str, str], list[str]] = {}
-    for name, depth in network.depths.items():
-        if enough[name] > depth:
-            bundles.setdefault(network.ends[name], []).append(name)
-    deep = sorted(bundles.values(), key=lambda bundle: -sum(cost[name] * enough[name] for name in bundle))
-    found = replace(proof, frames=SEARCH_FRAMES).shrunk(enough, deep)
-    return found if proof.keeps(found) else proof.shrunk(enough, deep)
-
-
-def _held(network: Network, pace: int, latency: int) -> Mapping[str, int]:
-    """The most words that streams hold when the memory ports deliver one frame in ``pace``."""
-    slow = replace(network, processes=tuple(_slowed(process, pace) for process in network.processes))
-    return peak_words(Runner(slow, latency).run(PROOF_FRAMES // 2, trace=True))
-
-
-def _slowed(process: Process, period: int) -> Process:
-    """A stage that reads no stream, its frame spread over ``period`` cycles."""
-    if np.any(np.asarray(process.events) < 0) or not 0 < process.period < period:
-        return process
-    return replace(process, cycles=np.asarray(process.cycles, np.int64) * period // process.period, period=period)
+    runner = Runner(network, latency)
+    first = paced_run(runner, roomy, max(process.period for process in network.processes))
+    best = interval_of(first)
+    earliest = first.left - (first.end.shape[1] - 1) * best
+    for slack in slacks:
+        pace = int(best * (1 + slack))
+        latest = latest_times(network, latency, roomy, pace)
+        latest += (earliest - latest).max(initial=np.iinfo(np.int64).min)
+        yield _Search(runner, rounded, cost, roomy, pace, latest).depths()
 
 
 @dataclass(frozen=True)
 class _Search:
-    """``runner``: in time; ``order``: without."""
-
     runner: Runner
-    order: Runner
     rounded: Callable[[int], int]
-    frames: int
+    cost: Mapping[str, int]
+    roomy: Depths
     pace: int
+    latest: np.ndarray[tuple[int], np.dtype[np.int64]] = field(repr=False)
 
-    def keeps(self, depths: Mapping[str, int]) -> bool:
-        """Whether the network is not slower than ``pace``, and stops neither in time nor in order."""
-        outcome = self.runner.run(self.frames, depths)
-        on_time = outcome.finished and interval_of(outcome) <= self.pace
-        return on_time and self.order.run(depths=depths).finished
-
-    def shrunk(self, depths: Depths, bundles: Sequence[Sequence[str]]) -> Depths:
-        """The depths, which keep the pace, with those of the bundles as small as it allows."""
+    def depths(self) -> Depths:
         least = self.runner.network.depths
-        if not bundles or self.keeps(trial := {**depths, **{name: least[name] for b in bundles for name in b}}):
-            return trial if bundles else depths
-        if len(bundles) > 1:
-            half = len(bundles) // 2
-            return self.shrunk(self.shrunk(depths, bundles[:half]), bundles[half:])
-        (bundle,) = bundles
-        steps = self.steps(min(least[name] for name in bundle), max(depths[name] for name in bundle))
-        low, high = 0, len(steps) - 1  # the least step that keeps the pace is in this range; the last one does
-        while low < high:
-            middle = (low + high) // 2
-            if self.keeps(self.limited(depths, bundle, steps[middle])):
-                high = middle
-            else:
-                low = middle + 1
-        return self.limited(depths, bundle, steps[low])
+        for settled in (2, 1):  # 1: bound by the frame before from the second frame on, which takes more places
+            grown = self.grown(least, self.roomy, settled)
+            if grown is not None and self.keeps(grown, PROOF_FRAMES):
+                found = self.less(grown)
+                return found if self.keeps(found, PROOF_FRAMES) else grown
+        return self.roomy
 
-    def limited(self, depths: Depths, bundle: Sequence[str], words: int) -> Depths:
-        least = self.runner.network.depths
-        return {**depths, **{name: min(depths[name], max(least[name], words)) for name in bundle}}
+    def keeps(self, depths: Depths, frames: int) -> bool:
+        outcome = self.runner.run(frames, depths)
+        return outcome.finished and interval_of(outcome) <= self.pace
 
-    def steps(self, least: int, most: int) -> list[int]:
-        """What a memory of more than the least depth may hold, up to ``most`` words."""
-        found = [min(most, self.rounded(least + 1))]
-        while found[-1] < most:
-            found.append(min(most, self.rounded(found[-1] + 1)))
-        return found
+    def grown(self, depths: Depths, most: Mapping[str, int], settled: int = 2) -> Depths | None:
+        """The depths, those of streams in ``most`` raised until all steps are in time; None: that is not enough."""
+        deadlines = Deadlines(self.latest, self.pace, settled)
+        outcome = self.runner.run(GROWTH_FRAMES, depths, most, deadlines)
+        if not outcome.finished or interval_of(outcome) > self.pace:
+            return None
+        return {name: self.memory(name, outcome.depths[name]) if name in most else d for name, d in depths.items()}
+
+    def memory(self, name: str, words: int) -> int:
+        least = self.runner.network.depths[name]
+        return least if words <= least else min(self.rounded(words), max(self.roomy[name], least))
+
+    def less(self, depths: Depths) -> Depths:
+        """The depths, which keep the pace, with fewer places, the dearest taken first."""
+        network, bundles = self.runner.network, dict[tuple[str, str], list[str]]()
+        for name, depth in depths.items():
+            if depth > network.depths[name]:
+                bundles.setdefault(network.ends[name], []).append(name)
+        frame = sum(len(process.events) for process in network.processes)
+        trials = SEARCH_EVENTS // max(frame * (GROWTH_FRAMES + TRIAL_FRAMES), 1)
+        dearest = sorted(bundles.values(), key=lambda bundle: -sum(self.cost[name] * depths[name] for name in bundle))
+        for bundle in dearest[:trials]:
+            empty = {**depths, **{name: network.depths[name] for name in bundle}}
+            again = self.grown(empty, {name: depths[name] for name in bundle})
+            if again is not None:
+                depths = again
+            while (smaller := self.smaller(depths, bundle)) != depths and self.keeps(smaller, TRIAL_FRAMES):
+                depths = smaller
+        return depths
+
+    def smaller(self, depths: Depths, bundle: Sequence[str]) -> Depths:
+        """The depths, those of the bundle's deepest streams by one memory less."""
+        least, deepest = self.runner.network.depths, max(depths[name] for name in bundle)
+        below = max((w for w in range(1, deepest) if self.rounded(w) < deepest), default=0)
+        return {**depths, **{name: max(least[name], min(depths[name], self.rounded(below))) for name in bundle}}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hls.timing.depths import check, stopped
-from hls.timing.network import Network, Numbers
+from hls.timing.network import Network
 from hls.timing.run import LATENCY, Outcome, Runner
 
 FRAMES = 4, 16
@@ -93,12 +93,7 @@ def measure(network: Network, latency: int = LATENCY) -> Timing:
         DeadlockError: the network stops at its depths.
     """
     check(network)
-    runner = Runner(network, latency)
-    frames, most = FRAMES
-    outcome = runner.run(frames)
-    while outcome.finished and frames < most and not _steady(outcome):
-        frames *= 2
-        outcome = runner.run(frames)
+    outcome = steady(Runner(network, latency), count=True)
     if not outcome.finished:
         raise stopped(network, outcome)
     stages = tuple(
@@ -112,8 +107,7 @@ def measure(network: Network, latency: int = LATENCY) -> Timing:
             strict=True,
         )
     )
-    peaks = peak_words(runner.run(frames, trace=True))
-    streams = tuple(StreamTiming(name, network.depths[name], peaks[name]) for name in network.streams)
+    streams = tuple(StreamTiming(name, network.depths[name], outcome.peaks[name]) for name in network.streams)
     return Timing(int(outcome.end[:, 0].max() - outcome.start[:, 0].min()), interval_of(outcome), stages, streams)
 
 
@@ -122,17 +116,15 @@ def interval_of(outcome: Outcome) -> int:
     return int((outcome.end[:, -1] - outcome.end[:, -2]).max())
 
 
-def peak_words(outcome: Outcome) -> Mapping[str, int]:
-    """The most words that each stream of a traced run held; a place is free again one cycle after it was read."""
-    return {name: _peak(outcome.written[name], outcome.read[name]) for name in outcome.written}
-
-
-def _peak(written: Numbers, read: Numbers) -> int:
-    before = np.searchsorted(read, written, "left")
-    return int((np.arange(1, len(written) + 1) - before).max(initial=0))
-
-
-def _steady(outcome: Outcome) -> bool:
-    """Whether all stages go at one pace: streams have filled up as far as they will."""
-    intervals = np.diff(outcome.end, axis=1)[:, -2:]
-    return bool((intervals == intervals[0, 0]).all())
+def steady(
+    runner: Runner, depths: Mapping[str, int] | None = None, count: bool = False, steps: bool = False
+) -> Outcome:
+    """Run frames in a row until all stages go at one pace, because streams have filled up as far as they will; or they
+    stop; or no more frames are tried."""
+    frames, most = FRAMES
+    while True:
+        outcome = runner.run(frames, depths, count=count, steps=steps)
+        intervals = np.diff(outcome.end, axis=1)[:, -2:]
+        if not outcome.finished or frames >= most or (intervals == intervals[:1, :1]).all():
+            return outcome
+        frames *= 2

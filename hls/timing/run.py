@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import tempfile
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -39,9 +39,21 @@ class Outcome:
     to_write: tuple[str | None, ...]
     """Per process the full stream that it waits for at the end."""
     to_read: tuple[str | None, ...]
-    written: Mapping[str, Numbers]
-    """Of each stream the times at which its words are written and read; empty unless traced."""
-    read: Mapping[str, Numbers]
+    peaks: Mapping[str, int]
+    """The most words that each stream held; a place is free again one cycle after it was read. Empty unless counted."""
+    entered: Numbers
+    """When each step, process by process, was entered and left in the last frame; empty unless asked for."""
+    left: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Deadlines:
+    """When each step of a network, process by process, leaves in the first frame at the latest, and ``pace`` cycles
+    later in each next one. From frame ``settled`` on it also leaves within ``pace`` cycles of the frame before."""
+
+    steps: Numbers
+    pace: int
+    settled: int
 
 
 @dataclass(frozen=True)
@@ -55,90 +67,102 @@ class Runner:
         self,
         frames: int = 1,
         depths: Mapping[str, int] | None = None,
-        growable: Set[str] = frozenset(),
-        trace: bool = False,
+        most: Mapping[str, int] | None = None,
+        deadlines: Deadlines | None = None,
+        count: bool = False,
+        steps: bool = False,
     ) -> Outcome:
         """Run some frames in a row, each stage beginning the next one when it is done with one.
 
-        ``depths``: other ones than the network's, for some streams. Streams in ``growable`` get another place whenever
-        nothing goes on because they are full: the depths that they have in the end are needed (in order only).
+        ``depths``: other ones than the network's, for some streams. Those in ``most`` get another place, up to so many,
+        whenever nothing goes on because they are full, and where a step would miss its deadline because of that; the
+        depths that they have in the end are needed. ``count``: the words that streams hold; ``steps``: the times of the
+        last frame, always there with deadlines.
 
         Raises:
             BuildError: no C++ compiler.
         """
-        network, steps = self.network, self._steps
-        count, cells = len(network.streams), (len(network.processes), frames)
-        words = np.array([network.tokens[name] * frames for name in network.streams], np.int64)
+        network, prepared = self.network, self._prepared
+        names, size = network.streams, len(network.processes)
         chosen = {**network.depths, **(depths or {})}
-        depth = np.array([chosen[name] for name in network.streams], np.int64)
-        free = np.array([name in growable for name in network.streams], np.int64)
-        kept = np.where((free > 0) | trace, words, np.minimum(depth, words))
-        room = np.array([1 << (int(n) - 1).bit_length() if n > 1 else 1 for n in kept], np.int64)
-        base = np.cumsum(room) - room
-        arrays = {
-            **steps,
-            "growable": free, "base": base, "mask": room - 1, "depth": depth,
-            "readable": np.zeros(room.sum(), np.int64), "writable": np.zeros(room.sum(), np.int64),
-            "written": np.zeros(count, np.int64), "taken": np.zeros(count, np.int64),
-            **{name: np.zeros(cells, np.int64) for name in ("start", "end", "starved", "blocked")},
-            "waits": np.zeros((cells[0], 2), np.int64),
-        }  # fmt: skip
-        facts = _Run(cells[0], count, frames, self.latency or 0, **{n: a.ctypes.data for n, a in arrays.items()})
+        depth = np.array([min(chosen[name], network.tokens[name] * frames) for name in names], np.int64)
+        growth = np.array([(most or {}).get(name, 0) for name in names], np.int64)
+        results = {name: np.zeros((size, frames), np.int64) for name in ("start", "end", "starved", "blocked")}
+        waits, peak = np.zeros((size, 2), np.int64), np.zeros(len(names), np.int64)
+        steps = steps or deadlines is not None
+        entered, left = (np.zeros(len(prepared["cycle"]) if steps else 0, np.int64) for _ in range(2))
+        arrays = {**prepared, "most": growth, "depth": depth, "peak": peak, **results, "waits": waits}
+        if steps:
+            arrays |= {"entered": entered, "left": left}
+        if deadlines:
+            arrays["deadline"] = deadlines.steps
+        pace, settled = (deadlines.pace, deadlines.settled) if deadlines else (0, 0)
+        facts = _Run(
+            size, len(names), frames, self.latency or 0, count, pace, settled,
+            **{name: array.ctypes.data for name, array in arrays.items()},
+        )  # fmt: skip
         stopped = _library().run_network(ctypes.byref(facts))
-        waits = [[network.streams[s - 1] if s else None for s in column] for column in arrays["waits"].T.tolist()]
-
-        def times(name: str) -> dict[str, Numbers]:
-            ends = zip(network.streams, base, words, strict=True) if trace else ()
-            return {stream: arrays[name][start : start + number] - 1 for stream, start, number in ends}
-
+        to_write, to_read = ([names[s - 1] if s else None for s in column] for column in waits.T.tolist())
         return Outcome(
             finished=not stopped,
-            depths=dict(zip(network.streams, depth.tolist(), strict=True)),
-            start=arrays["start"],
-            end=arrays["end"],
-            starved=arrays["starved"],
-            blocked=arrays["blocked"],
-            to_write=tuple(waits[0]),
-            to_read=tuple(waits[1]),
-            written=times("readable"),
-            read=times("writable"),
+            depths=chosen | {name: d for name, d in zip(names, depth.tolist(), strict=True) if d > chosen[name]},
+            **results,
+            to_write=tuple(to_write),
+            to_read=tuple(to_read),
+            peaks=dict(zip(names, peak.tolist(), strict=True)) if count else {},
+            entered=entered,
+            left=left,
         )
 
+    def processes(self, steps: Numbers) -> list[Numbers]:
+        """What is known of each step, process by process."""
+        return np.split(steps, self._prepared["first_step"][1:-1])
+
     @cached_property
-    def _steps(self) -> dict[str, Numbers]:
+    def _prepared(self) -> dict[str, Numbers]:
         """Events grouped into what happens at once: each by itself in order, those of a cycle in time."""
         cycles, counts, events, periods = [], [], [], []
         for process in self.network.processes:
-            happens = np.asarray(process.events, np.int64)
+            happens = np.asarray(process.events, np.int32)
             if self.latency is None:
                 at, size = np.arange(len(happens)), np.ones(len(happens), np.int64)
                 periods.append(len(happens))
             else:
-                at, size = np.unique(np.asarray(process.cycles, np.int64), return_counts=True)
+                due = np.asarray(process.cycles, np.int64)
+                first = np.flatnonzero(np.diff(due, prepend=-1))
+                at, size = due[first], np.diff(first, append=len(due))
+                happens = _reads_first(happens, first)
                 periods.append(process.period)
             cycles.append(at)
             counts.append(size)
             events.append(happens)
         return {
-            "first_step": _starts(np.array([len(c) for c in cycles], np.int64)),
+            "first_step": _starts([len(c) for c in cycles]).astype(np.int64),
             "cycle": np.concatenate(cycles),
-            "first_event": _starts(np.concatenate(counts)),
+            "first_event": _starts(np.concatenate(counts)).astype(np.int32),
             "events": np.concatenate(events),
             "period": np.array(periods, np.int64),
         }
 
 
-def _starts(counts: Numbers) -> Numbers:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+def _reads_first(events: Numbers, first: Numbers) -> Numbers:
+    """The events of each step, which begins at ``first``, with its reads in front."""
+    step = np.zeros(len(events), np.int64)
+    step[first[1:]] = 1
+    return events[np.argsort(2 * np.cumsum(step) + (events > 0), kind="stable")]
+
+
+def _starts(counts: Sequence[int] | Numbers) -> Numbers:
+    return np.concatenate([[0], np.cumsum(counts)])
 
 
 class _Run(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("processes", "streams", "frames", "latency")),
+        *((name, ctypes.c_int64) for name in ("processes", "streams", "frames", "latency", "count", "pace", "settled")),
         *(
             (name, ctypes.c_void_p)
-            for name in ("first_step", "cycle", "first_event", "events", "period", "growable", "base", "mask", "depth",
-                         "readable", "writable", "written", "taken", "start", "end", "starved", "blocked", "waits")
+            for name in ("first_step", "cycle", "first_event", "events", "period", "deadline", "most", "depth", "peak",
+                         "start", "end", "starved", "blocked", "entered", "left", "waits")
         ),
     )  # fmt: skip
 

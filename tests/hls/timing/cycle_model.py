@@ -23,8 +23,12 @@ class Pipeline:
     ends: list[int] = field(default_factory=list)
 
 
-def simulate_cycles(network: Network, latency: int, frames: int) -> list[list[int]] | None:
-    """Per stage the cycles in which its frames have ended; None where nothing ever happens again."""
+def simulate_cycles(
+    network: Network, latency: int, frames: int, peaks: dict[str, int] | None = None
+) -> list[list[int]] | None:
+    """Per stage the cycles in which its frames have ended; None where nothing ever happens again. ``peaks`` becomes the
+    most places that each stream had in use in a cycle."""
+    most = [0] * (len(network.streams) + 1)
     held = [0] * (len(network.streams) + 1)
     depth = [0, *(network.depths[name] for name in network.streams)]
     stages = []
@@ -45,6 +49,8 @@ def simulate_cycles(network: Network, latency: int, frames: int) -> list[list[in
                     stage.left += 1
                     moved = True
                     _add(held, outputs, 1)
+                    for s in outputs:
+                        most[s] = max(most[s], before[s] + 1)
                     if stage.left % stage.period == 0:
                         stage.ends.append(now + 1)
             if len(stage.under_way) < latency and stage.entered < frames * stage.period:
@@ -54,6 +60,8 @@ def simulate_cycles(network: Network, latency: int, frames: int) -> list[list[in
                     stage.entered += 1
                     moved = True
                     _add(held, inputs, -1)
+        if peaks is not None:
+            peaks.update(zip(network.streams, most[1:], strict=True))
         quiet = 0 if moved else quiet + 1
         if quiet > latency + 1:
             return None

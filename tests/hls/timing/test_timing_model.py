@@ -49,11 +49,13 @@ def test_random_networks_end_in_the_same_cycles(block: int) -> None:
     finished = 0
     for seed in range(40 * block, 40 * block + 40):
         network, latency = random_network(seed), 1 + seed % 5
-        expected = simulate_cycles(network, latency, 3)
-        outcome = Runner(network, latency).run(3)
+        peaks: dict[str, int] = {}
+        expected = simulate_cycles(network, latency, 3, peaks)
+        outcome = Runner(network, latency).run(3, count=True)
         assert outcome.finished == (expected is not None), seed
         if expected is not None:
             assert outcome.end.tolist() == expected, seed
+            assert outcome.peaks == peaks, seed
             finished += 1
     assert 10 < finished < 40  # both kinds are among them
 

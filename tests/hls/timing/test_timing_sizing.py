@@ -13,13 +13,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "layers"))
 
 from design_runs import DSP, simulated
 from layer_graphs import Sketch, activations
+from test_timing_model import random_network
 
 from hls.design import build_design
 from hls.heterocl.lower import lower
 from hls.nodes.conv_layer import Folding
 from hls.program import Design, schedule
 from hls.sizing import SHALLOW, Sized, memory_words, with_depths, with_sized_streams
-from hls.timing import DeadlockError, Network, Process, measure, network_of, paced_depths
+from hls.timing import DeadlockError, Network, Process, measure, needed_depths, network_of, paced_depths
+from hls.timing.latest import latest_times
 from ir.executor import execute
 from ir.graph import Graph
 
@@ -102,7 +104,7 @@ def test_a_ceiling_is_kept_and_used() -> None:
     even = Process("even", (-1,) * 64, range(0, 128, 2), 128)
     network = Network(("s",), (burst, even), {"s": 2})
     shallow = measure(network, latency=1)
-    depths = paced_depths(network, memory_words, {"s": 1}, latency=1, ceiling=16)
+    (depths,) = paced_depths(network, memory_words, {"s": 1}, latency=1, ceiling=16)
     assert depths == {"s": 16}
     assert 128 < measure(network.with_depths(depths), latency=1).interval < shallow.interval
 
@@ -113,12 +115,44 @@ def test_what_is_given_up_is_bounded() -> None:
     network = Network(("s",), (burst, even), {"s": 2})
     intervals = []
     for slack in (0.0, 0.1, 0.2, 0.4):
-        depths = paced_depths(network, lambda words: words, {"s": 1}, latency=1, slack=slack)
+        (depths,) = paced_depths(network, lambda words: words, {"s": 1}, latency=1, slacks=(slack,))
         intervals.append(measure(network.with_depths(depths), latency=1).interval)
         assert intervals[-1] <= 128 * (1 + slack)
         less = measure(network.with_depths({"s": depths["s"] - 1}), latency=1).interval
         assert depths["s"] == 2 or less > 128 * (1 + slack)
     assert intervals == sorted(intervals) and intervals[0] == 128 < intervals[-1]
+
+
+def test_steps_at_the_latest() -> None:
+    """By hand, from the reader's first word on, which it takes in cycle 0 and is done with in 1. It takes one every 4
+    cycles; the writer leaves each the cycle before. But that one is busy for 8 cycles of 16, so it cannot wait for
+    3 cycles three times: the last word is a cycle early."""
+    burst = Process("burst", (1,) * 4, range(4), 8)
+    reader = Process("reader", (-1,) * 4, range(0, 8, 2), 8)
+    latest = latest_times(Network(("s",), (burst, reader), {"s": 2}), 1, {"s": 4}, pace=16)
+    assert (latest - latest[4] + 1).tolist() == [-1, 3, 7, 10, 1, 5, 9, 13]
+
+
+def test_random_networks_keep_the_pace_they_have_with_room() -> None:
+    deep = 0
+    for seed in range(150):
+        network, latency = random_network(seed), 1 + seed % 5
+        network = network.with_depths(dict.fromkeys(network.streams, 1))
+        network = network.with_depths(needed_depths(network))
+        roomy = {name: max(words, network.depths[name]) for name, words in network.tokens.items()}
+        best = measure(network.with_depths(roomy), latency).interval
+        (depths,) = paced_depths(network, lambda words: words, dict.fromkeys(network.streams, 1), latency)
+        assert measure(network.with_depths(depths), latency).interval <= best, seed
+        assert all(network.depths[name] <= depth <= roomy[name] for name, depth in depths.items()), seed
+        deep += depths != network.depths
+    assert deep > 15
+
+
+def test_a_search_that_ends_early_keeps_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hls.timing.pace.SEARCH_EVENTS", 0)
+    early = with_sized_streams(bypass()[1])
+    assert early.lost == 0
+    assert bram18(early.design) >= bram18(sized().design)
 
 
 @pytest.mark.parametrize("latency", [1, 30])
