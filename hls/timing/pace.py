@@ -87,7 +87,7 @@ class _Search:
         outcome = self.runner.run(frames, depths)
         return outcome.finished and interval_of(outcome) <= self.pace
 
-    def grown(self, depths: Depths, most: Mapping[str, int], settled: int = 2) -> Depths | None:
+    def grown(self, depths: Mapping[str, int], most: Mapping[str, int], settled: int = 2) -> Depths | None:
         """The depths, those of streams in ``most`` raised until all steps are in time; None: that is not enough."""
         deadlines = Deadlines(self.latest, self.pace, settled)
         outcome = self.runner.run(GROWTH_FRAMES, depths, most, deadlines)

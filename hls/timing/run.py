@@ -123,7 +123,7 @@ class Runner:
         """Events grouped into what happens at once: each by itself in order, those of a cycle in time."""
         cycles, counts, events, periods = [], [], [], []
         for process in self.network.processes:
-            happens = np.asarray(process.events, np.int32)
+            happens = np.asarray(process.events, np.int64)
             if self.latency is None:
                 at, size = np.arange(len(happens)), np.ones(len(happens), np.int64)
                 periods.append(len(happens))
@@ -140,7 +140,7 @@ class Runner:
             "first_step": _starts([len(c) for c in cycles]).astype(np.int64),
             "cycle": np.concatenate(cycles),
             "first_event": _starts(np.concatenate(counts)).astype(np.int32),
-            "events": np.concatenate(events),
+            "events": np.concatenate(events).astype(np.int32),
             "period": np.array(periods, np.int64),
         }
 
