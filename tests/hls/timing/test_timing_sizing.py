@@ -16,7 +16,7 @@ from layer_graphs import Sketch, activations
 
 from hls.design import build_design
 from hls.heterocl.lower import lower
-from hls.nodes.conv_layer import Folding
+from hls.nodes.conv_shape import Folding
 from hls.program import Design, schedule
 from hls.sizing import SHALLOW, Sized, memory_words, with_depths, with_sized_streams
 from hls.timing import DeadlockError, Network, Process, measure, network_of, paced_depths
