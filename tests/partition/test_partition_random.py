@@ -16,8 +16,9 @@ from ir.target import Resources
 from partition import Plan, PlanError, partition
 from partition.partitioner import pose
 from partition.problem import Placed, Problem, between
+from partition.reasons import share
 from partition.search import CLOSE, Effort, Search
-from partition.solution import best
+from partition.solution import TIE, best
 
 FIXED = Resources(dsp=1)
 """What every region takes beside its nodes."""
@@ -103,6 +104,23 @@ def test_no_placement_with_one_region_is_better(case: Case) -> None:
         return
     plan = planned(problem)
     assert (plan.latency_ms if latency else plan.interval_ms) <= min(times) * (1 + 1e-5)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(cases(most=4))
+def test_no_smaller_placement_with_one_region_keeps_the_rate(case: Case) -> None:
+    """At the rate of the middle one of all placements; equally small ones are told apart by the CPU's time."""
+    problem = problem_of(case)
+    outcomes = sorted(map(problem.outcome, one_region_placements(problem)), key=lambda outcome: outcome.time(False))
+    if not outcomes or not problem.devices:
+        return
+    limit = outcomes[len(outcomes) // 2].time(False)
+    wanted = replace(problem.target, objective="area", frames_per_second=1000 / limit)
+    plan = planned(replace(problem, target=wanted))
+    check_legal(plan, problem)
+    assert plan.interval_ms <= limit * CLOSE
+    smallest = min(share(o.resources, problem.budget) for o in outcomes if o.time(False) <= limit)
+    assert share(plan.resources, problem.budget) <= smallest + 2 * TIE
 
 
 def placements(problem: Problem, most: int) -> Iterator[tuple[Placed, ...]]:
