@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -34,6 +34,9 @@ FABRIC_PIXELS = (1, 2, 4)
 
 MOST_WORDS = 8
 """Words of channels taken in parallel; each is a line buffer of its own."""
+
+MOST_SHAPES = 64
+"""Of a network, whose foldings are kept."""
 
 ROMS: tuple[MemoryStyle, ...] = ("lut", "bram")
 
@@ -308,7 +311,7 @@ class Sketch:
         return found
 
 
-@cache
+@lru_cache(maxsize=MOST_SHAPES)
 def sketches(shape: Shape, uram: bool) -> Sequence[tuple[Sketch, Sequence[Candidate]]]:
     """Every folding of a shape with its candidates."""
     zeros = np.broadcast_to(np.int64(0), shape.split)
