@@ -134,6 +134,8 @@ def tiles_of(weights: Array) -> tuple[Tile, ...]:
 
 def has_columns(weights: Array) -> bool:
     """Whether tiles of (O, columns) lack so many columns that there is something to skip."""
+    if np.count_nonzero(weights) > MOST_KEPT * weights.size:  # tiles keep them all
+        return False
     return sum(tile.weights.size for tile in tiles_of(weights)) <= MOST_KEPT * weights.size
 
 
@@ -186,6 +188,8 @@ def _runs(tile: Tile, columns: Array, sums: Sums, lo: int, hi: int, first: bool)
     here = tile.weights[:, slice(*ends_at)]
     if sums is FLOAT or not here.size:
         return (here.shape[1],) if here.size or first else ()
+    if sums.run == sums.total:  # which the whole sum is proven to keep
+        return (here.shape[1],)
     wide = here.astype(np.int64)
     ends = np.stack([wide * min(lo, 0), wide * max(hi, 0)])
     falls, rises = -sums.run[0], sums.run[1]

@@ -11,7 +11,7 @@ import numpy as np
 from hls.artifact import accelerator_files
 from hls.design import build_design
 from hls.nodes import RULES, UnsupportedNodeError, lane_counts
-from hls.nodes.conv_layer import Folding
+from hls.nodes.conv_shape import Folding
 from hls.packing import GEOMETRIES, Geometry
 from hls.program import Port as DesignPort
 from hls.resources.model import PORT

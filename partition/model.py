@@ -28,13 +28,14 @@ SHARES = 100_000
 class Request:
     """What to look for. Times are in ticks of the problem.
 
-    ``goal``: any placement of at most ``limit``, the fastest, the one of least CPU time, or the smallest. ``pace``:
-    what a single accelerator region may take, whatever that is; else it takes what it needs. ``low``: no placement is
-    known to be faster, so nothing below it is told apart. ``latency``: time is the sum of both sides instead of the
-    slower one. ``rounds``: accelerator regions of each engine at most. ``fixed``: the engine's name for nodes whose
-    side is settled. ``cpu_weight``: the share of the CPU's time in the size. ``effort``: deterministic seconds.
-    ``loose``: a region may be of any nodes, convex or not, with one region of each engine: no placement is faster, with
-    however many regions, since those of an engine take no less together than one of all their nodes.
+    ``goal``: any placement of at most ``limit``, the fastest, the one of least CPU time (itself at most ``limit``), or
+    the smallest. ``pace``: what a single accelerator region may take, whatever that is; else it takes what it needs,
+    which lies in ``window`` if there is one. ``low``: no placement is known to be faster, so nothing below it is told
+    apart. ``latency``: time is the sum of both sides instead of the slower one. ``rounds``: accelerator regions of each
+    engine at most. ``fixed``: the engine's name for nodes whose side is settled. ``cpu_weight``: the share of the CPU's
+    time in the size. ``effort``: deterministic seconds. ``loose``: a region may be of any nodes, convex or not, with
+    one region of each engine: no placement is faster, with however many regions, since those of an engine take no less
+    together than one of all their nodes.
     """
 
     goal: Goal
@@ -47,6 +48,7 @@ class Request:
     cpu_weight: float = 1.0
     effort: float = 5.0
     loose: bool = False
+    window: tuple[int, int] | None = None
     hint: tuple[Placed, ...] | None = None
 
 
@@ -124,7 +126,8 @@ class _Model:
     def choose(self) -> None:
         """One candidate for every node in a region; of those that no answer needs there are none in the model."""
         single = len(self.slots) == 1 and not self.request.latency
-        high = self.request.limit if self.pace is None else self.pace
+        most = self.request.window[1] if self.request.window else self.request.limit
+        high = most if self.pace is None else self.pace
         low = high if self.pace is not None else self.request.low if single else 0
         for engine in self.problem.devices:
             for name in self.problem.names:
@@ -188,7 +191,8 @@ class _Model:
     def time_and_goal(self) -> None:
         problem, request, model = self.problem, self.request, self.model
         limit, slots = request.limit, range(len(self.slots))
-        paces: list[Any] = [model.new_int_var(0, limit, f"pace {s}") if self.pace is None else self.pace for s in slots]
+        ends = request.window or (0, limit)
+        paces: list[Any] = [model.new_int_var(*ends, f"pace {s}") if self.pace is None else self.pace for s in slots]
         if self.pace is None:
             for s, engine in enumerate(self.slots):
                 for name in problem.names:
@@ -219,6 +223,7 @@ class _Model:
         ]
         cpu = sum(spent) + sum(packing) + problem.call_ticks * sum(self.used)
         if request.goal == "light":
+            model.add(cpu <= limit)
             model.minimize(cpu)
             return
         time = model.new_int_var(min(request.low, limit), limit, "time")
@@ -244,6 +249,8 @@ class _Model:
         parameters = solver.parameters
         parameters.num_workers, parameters.random_seed = 1, 0
         parameters.max_deterministic_time = request.effort
+        if request.goal == "light" or request.window:  # with the edges' implications the relaxation is nearly exact
+            parameters.linearization_level = 2
         status = solver.solve(self.model)
         effort = solver.response_proto.deterministic_time
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

@@ -157,6 +157,10 @@ class Problem:
                 found.append(c)
         return found
 
+    def is_convex(self, regions: Iterable[Placed]) -> bool:
+        """Whether no path leaves one of these regions and comes back to it."""
+        return all(between(self.graph, set(region.choices)) == region.choices.keys() for region in regions)
+
     def resources(self, placed: Placed) -> Resources:
         """Of a region, with its overhead and what a cut adds."""
         costs, nodes = placed.engine.overhead(self.target), placed.choices.keys()
@@ -184,3 +188,15 @@ class Problem:
             cpu_cycles += way.cycles
         calls_ms = len(placed) * self.target.memory.invocation_us / 1e3
         return Outcome(device_ms, cpu_cycles / self._cpu_cycles_per_ms + calls_ms, used)
+
+
+def between(graph: Graph, nodes: set[str]) -> set[str]:
+    """The nodes and all that stand on a path from one of them to another."""
+    below, above = set(nodes), set(nodes)
+    for node in graph.nodes:
+        if below.intersection(node.inputs):
+            below.add(node.name)
+    for node in reversed(graph.nodes):
+        if above.intersection(graph.consumers.get(node.name, ())):
+            above.add(node.name)
+    return below & above

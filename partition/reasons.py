@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ir.engine import Candidate, Engine
-from ir.graph import Graph
 from ir.kinds import is_fallback
 from ir.target import Resources
 from partition.plan import Decision
-from partition.problem import Outcome, Placed, Problem
+from partition.problem import Outcome, Placed, Problem, between
 from partition.prune import KINDS
 from partition.search import CLOSE
 from partition.solution import Solution
@@ -111,18 +110,6 @@ def _group(problem: Problem, engine: Engine, node: str) -> set[str]:
     """The node, and those that share a stage with it."""
     host = problem.within(engine, node) or node
     return {host, *(name for name in problem.names if problem.within(engine, name) == host)}
-
-
-def between(graph: Graph, nodes: set[str]) -> set[str]:
-    """The nodes and all that stand on a path from one of them to another."""
-    below, above = set(nodes), set(nodes)
-    for node in graph.nodes:
-        if below.intersection(node.inputs):
-            below.add(node.name)
-    for node in reversed(graph.nodes):
-        if above.intersection(graph.consumers.get(node.name, ())):
-            above.add(node.name)
-    return below & above
 
 
 def share(used: Resources, budget: Resources) -> float:

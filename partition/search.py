@@ -45,11 +45,13 @@ class Effort:
 
 @dataclass(frozen=True)
 class Found:
-    """A placement, and the time in ticks that the model's placements cannot beat."""
+    """A placement, and the time in ticks that the model's placements cannot beat; ``wide``: nor others, with however
+    many accelerator regions."""
 
     regions: Regions
     outcome: Outcome
     bound: int
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,7 @@ class Search:
         return min(low, self.ticks(best))
 
     def shortest(self, seeds: Sequence[Regions] = ()) -> Found | None:
-        """The same for one accelerator region's latency, by branch and bound on its pace: in a range of paces the
-        region takes at least the lowest, and the CPU what it takes at the highest."""
+        """The same for the latency with one accelerator region."""
         best = min(seeds, key=self.ticks, default=None)
         limit = self._most if best is None else self.ticks(best)
         answer = self._solve(Request("fast", limit, latency=True, fixed=self.fixed, hint=best), BRIEF)
@@ -116,36 +117,61 @@ class Search:
                 return None
             least = int(answer.bound) if answer.regions is not None else limit
             return Found(best, self.problem.outcome(best), min(least, self.ticks(best)))
+        return self.by_pace(best)
+
+    def by_pace(self, best: Regions | None) -> Found | None:
+        """The least latency by branch and bound on the accelerator's pace: in a range of paces it takes at least the
+        lowest, and the CPU what it takes at the highest. Regions need not be convex for the bound, which therefore
+        holds for any number of them; no slower than ``best``."""
         paces = self._paces
         ranges = [(0, 0, len(paces) - 1, 0)]  # bound, first pace, last pace, CPU time at the last
         narrow: list[int] = []  # bounds of single paces
 
-        def light(index: int) -> int | None:
-            """The least CPU time at a pace of at most this."""
+        def better(found: Regions | None) -> None:
             nonlocal best
-            found, cpu, proven = self._ask("light", self._most, None, 1, pace=paces[index])
             if found is not None and (best is None or self.ticks(found) < self.ticks(best)):
                 best = found
-            return None if found is None and proven else cpu
+
+        def light(index: int, before: int) -> int:
+            """A bound for the CPU time at a pace of at most this; the least, where with a pace of at least ``before``
+            it makes for less than the best latency."""
+            limit = self._most if best is None else self.ticks(best) - before
+            found, cpu, _ = self._ask("light", limit, None, 1, pace=paces[index], loose=True)
+            if found is not None and self.problem.is_convex(found):
+                better(found)
+            elif found is not None and (best is None or paces[index] + cpu < self.ticks(best)):
+                better(self._ask("light", limit, None, 1, pace=paces[index])[0])
+            return cpu
+
+        def in_window(bound: int, low: int, high: int) -> int:
+            """A bound for paces between two candidates', which memory alone may set."""
+            limit = self._most if best is None else self.ticks(best)
+            request = Request("fast", limit, None, bound, True, 1, self.fixed, loose=True, window=(low, high))
+            answer = self._solve(request)
+            if answer.regions is not None:
+                if self.problem.is_convex(answer.regions):
+                    better(answer.regions)
+                return max(bound, int(answer.bound))
+            return limit if answer.proven else bound
 
         while self.effort.left > 0 and ranges:
             bound, first, last, cpu = heappop(ranges)
             if best is not None and bound * CLOSE >= self.ticks(best):
                 heappush(ranges, (bound, first, last, cpu))
                 break
+            before = paces[first - 1] + 1 if first else 0
             if first == last:
-                narrow.append(bound)
+                narrow.append(in_window(bound, before, paces[last]))
                 continue
             middle = bisect_left(paces, int(sqrt(max(paces[first], 1) * paces[last])), first, last - 1)
-            if (there := light(middle)) is not None:
-                before = paces[first - 1] + 1 if first else 0
-                heappush(ranges, (before + there, first, middle, there))
+            there = light(middle, before)
+            heappush(ranges, (before + there, first, middle, there))
             heappush(ranges, (paces[middle] + 1 + cpu, middle + 1, last, cpu))
         if best is None:
             return None
         slower = paces[-1] + 1  # a region that memory makes slower than any candidate
         bound = min([self.ticks(best), *narrow, *(r[0] for r in ranges), slower])
-        return Found(best, self.problem.outcome(best), bound)
+        return Found(best, self.problem.outcome(best), bound, wide=True)
 
     def within(self, limit: int, hint: Regions | None, rounds: int = 1) -> tuple[Regions | None, bool]:
         """Any placement of at most ``limit`` ticks, and whether the answer is certain."""

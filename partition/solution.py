@@ -29,8 +29,8 @@ class Solution:
 
     ``gap``: by what share of its time, or of its area where that is the objective, another placement with up to
     ``rounds`` accelerator regions of each engine may be better at most; ``wider``: one with `MOST_ROUNDS` of them, None
-    where that is not known (for the latency). ``alone``: by engine name the fastest placement of all nodes on it, if
-    there is one.
+    where that is not known (for the latency, of several engines or of a network that is asked as a whole). ``alone``:
+    by engine name the fastest placement of all nodes on it, if there is one.
     """
 
     regions: Regions
@@ -83,7 +83,7 @@ class _Solver:
         scope, wider = rounds if problem.target.objective == "area" else scope, None
         if problem.target.objective != "area":
             gap = self.gap(found, found.bound)
-            wider = None if self.latency and scope < MOST_ROUNDS else self.gap(found, least)
+            wider = self.gap(found, least) if least or scope == MOST_ROUNDS or not self.latency else None
         together = {name: f.outcome for name, f in whole.items()}
         return Solution(regions, problem.outcome(regions), gap, scope, together, self.effort.spent, wider)
 
@@ -124,7 +124,7 @@ class _Solver:
         """A better placement with more accelerator regions, if there is one, in how many rounds it is, up to how many
         rounds its bound holds, and the ticks that no placement of `MOST_ROUNDS` beats."""
         problem, search = self.problem, self.search
-        least = search.floor
+        least = found.bound if found.wide else search.floor
         bounded = rounds < MOST_ROUNDS and problem.devices and not self.latency
         if bounded and search.ticks(found.regions) > search.floor:
             share = Effort(min(BOUNDING, self.effort.left / 2))
@@ -139,6 +139,8 @@ class _Solver:
             if not idle or search.ticks(found.regions) <= search.floor:
                 return found, rounds, MOST_ROUNDS, found.bound
             wanted = int(search.ticks(found.regions) / WINDOW)
+            if wanted < least:
+                return replace(found, bound=least), rounds, MOST_ROUNDS, least
             regions, proven = search.within(wanted, found.regions, tried)
             if not proven:
                 return found, rounds, tried - 1, least

@@ -9,7 +9,7 @@ from cpu_backend.forms import cheapest, shared
 from cpu_backend.layers import Layer
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.tuning.database import Database, DatabaseError, Entry
-from cpu_backend.tuning.signature import Signature, signature_of
+from cpu_backend.tuning.signature import Signature, signature_of, without_columns
 from cpu_backend.variants import COLUMNS, USUAL, Variant, legal
 from ir.ops import OperatorError
 from ir.target import Cpu
@@ -87,12 +87,25 @@ def applied(layer: Layer, variant: Variant) -> Layer:
 def alone_cycles(layer: Layer, cpu: Cpu, database: Database) -> int:
     """Estimated cycles of a node by itself: measured ones, or the model's with the gain that was measured for the same
     convolution with what follows it."""
+    if not _is_measured(layer, cpu, database):
+        return _shared(cheapest(layer, cpu), cpu).cycles
     choice = choose(layer, cpu, database)
     cycles = choice.cycles
     if choice.measured is not None or choice.signature is None or not cpu.machine:
         return cycles
     entry = database.alike(choice.signature, load_machine(cpu.machine), cpu.vlen)
     return round(cycles * entry.best.measured.cycles / entry.usual.measured.cycles) if entry else cycles
+
+
+def _is_measured(layer: Layer, cpu: Cpu, database: Database) -> bool:
+    """Whether there is anything about the layer's convolution; without cutting its weights into columns to know."""
+    if not (cpu.machine and cpu.vlen) or layer.is_fallback or not layer.y.dtype.is_integer:
+        return False
+    try:
+        signature = without_columns(layer)
+    except OperatorError:
+        return False
+    return signature is not None and database.alike(signature, load_machine(cpu.machine), cpu.vlen) is not None
 
 
 def _best(entry: Entry, signature: Signature, vlen: int) -> Variant:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
@@ -66,6 +66,12 @@ class Signature:
 
 def signature_of(layer: Layer) -> Signature | None:
     """None for what has one kernel only: everything but convolutions of 8-bit weights."""
+    found = without_columns(layer)
+    return replace(found, columns=_columns(layer)) if found and found.operator == "conv" else found
+
+
+def without_columns(layer: Layer) -> Signature | None:
+    """The same, quickly: how the weights fall into columns is not looked at."""
     if not isinstance(layer.first.op, (Conv2d, GatedConv2d)) or not is_narrow(layer):
         return None
     conv = {key: _number(value) for key, value in conv_fields(layer, conv_accumulator(layer)).items()}
@@ -80,7 +86,7 @@ def signature_of(layer: Layer) -> Signature | None:
         "arrays": sorted(map_.arrays),
     }
     gated = isinstance(layer.first.op, GatedConv2d)
-    return Signature("gated" if gated else "conv", conv, facts, None if gated else _columns(layer))
+    return Signature("gated" if gated else "conv", conv, facts, None)
 
 
 def digest(value: Any) -> str:

@@ -142,16 +142,20 @@ class Convolution(Stage):
     def resources(self) -> Resources:
         return self.logic + (self.fed_weights if self.fed else self.weight_rom(self.memory))
 
-    @cached_property
+    @property
     def logic(self) -> Resources:
         """Everything but the weights' ROM."""
+        return self.common + self.own
+
+    @cached_property
+    def common(self) -> Resources:
+        """What does not depend on the weights' values, unless they are constants of the logic itself."""
         wire, m, groups = self.sources[0], self.multiply, self.groups * self.output_groups
         carried = (m.taps - 1) * self.accumulator_bits
         finish = total(
             times(m.sums if self.reductions > 1 else 0, accumulator(self.accumulator_bits)),
             times(m.taps - 1, adder(self.accumulator_bits)),
             ram(groups, carried, "lut") if carried else Resources(),
-            times(m.pixels, self.rule.resources(self.accumulator_bits, groups)),
         )
         kept = ram(self.reductions, wire.word_bits, "lut") if self.output_groups > 1 else Resources()
         control = counter_nest((self.steps.positions, self.groups, self.output_groups, self.reductions))
@@ -160,6 +164,12 @@ class Convolution(Stage):
             m.resources(self.arranged), times(self.lane_groups * self.pe, finish), times(len(self.windows), kept),
             control, queues,
         )  # fmt: skip
+
+    @property
+    def own(self) -> Resources:
+        """The rest: requantisation, and what row sums begin with."""
+        each = self.rule.resources(self.accumulator_bits, self.groups * self.output_groups)
+        return times(self.output_lanes * self.multiply.pixels, each) + self.multiply.start_rom(self.arranged)
 
     def weight_rom(self, style: MemoryStyle) -> Resources:
         """The weights, a word per iteration of a step."""

@@ -86,7 +86,7 @@ class Multiply(ABC):
 
     @abstractmethod
     def resources(self, weights: Ints) -> Resources:
-        """Of all products of a step and the row sums that they make, without the weights' ROM.
+        """Of all products of a step and the row sums that they make, without the weights' ROM and `start_rom`.
 
         ``weights`` (groups, output groups, reductions, lane groups, blocks, channels, lanes, taps).
         """
@@ -111,6 +111,10 @@ class Multiply(ABC):
         groups, blocks, channels, sums)
         """
         return np.zeros((*weights.shape[:2], *weights.shape[3:6], self.sums), np.int64)
+
+    def start_rom(self, weights: Ints) -> Resources:
+        """Where `starts` are kept."""
+        return Resources()
 
     def start_bits(self, weights: Ints) -> int:
         """Width of `starts` in a ROM; 0 where they only depend on the row sum and are constants of 32 bits."""

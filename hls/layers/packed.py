@@ -208,9 +208,9 @@ class PackedMultiply(Multiply):
         decode = times(lane_groups * blocks, decode_resources(self.decode, lanes))
         words = lane_groups * lanes * self.decode.blocks
         dsps = -(-self._products(weights) // self.built.multiplier.lanes)
-        return total(decode, times(words, self._packing), self._start_rom(weights), Resources(dsp=dsps))
+        return total(decode, times(words, self._packing), Resources(dsp=dsps))
 
-    def _start_rom(self, weights: Ints) -> Resources:
+    def start_rom(self, weights: Ints) -> Resources:
         if not self.built.offset:
             return Resources()
         groups, output_groups, _, *outputs, _, _ = weights.shape

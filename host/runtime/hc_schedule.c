@@ -116,12 +116,17 @@ static hc_status submit(hc_scheduler *s, uint64_t frame, uint32_t index) {
     return status;
 }
 
+/* What a device may complete a command with; other statuses mean something to the scheduler. */
+static int is_result(uint32_t status) {
+    return status == HC_OK || status == HC_E_RUN || status == HC_E_BAD_DESCRIPTOR;
+}
+
 /* The device serves commands in order: this is the oldest one's. */
 static hc_status take_completion(hc_scheduler *s, const hc_completion *completion) {
     const command oldest = s->queue[s->first];
     const hc_step *step = &s->plan->steps[oldest.step];
     const uint64_t now = hc_now_ns();
-    const int known = completion->status < HC_STATUS_COUNT && completion->status != HC_PENDING;
+    const int known = is_result(completion->status);
     if (completion->status != HC_OK && known) {
         return failed(s, oldest.frame, oldest.step, (hc_status)completion->status, completion->code);
     }
@@ -300,14 +305,6 @@ hc_status hc_schedule_finish(hc_scheduler *s, void *const *outputs) {
     hc_trace_add(&s->frames.trace, place, HC_SPAN_FRAME, 0, s->frames.starts[place], hc_now_ns());
     s->frames.finished++;
     return HC_OK;
-}
-
-hc_status hc_schedule_reset(hc_scheduler *s, uint64_t until_ns) {
-    s->frames.finished = s->frames.begun;
-    s->queued = 0;
-    s->frames.lost = HC_OK;
-    s->failure = (hc_failure){HC_OK, "", 0, 0};
-    return s->device ? s->device->ops->reset(s->device, until_ns) : HC_OK;
 }
 
 void hc_schedule_set_deadline(hc_scheduler *s, uint64_t deadline_ns) { s->deadline_ns = deadline_ns; }

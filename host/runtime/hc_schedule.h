@@ -56,15 +56,12 @@ hc_status hc_schedule_begin(hc_scheduler *scheduler, const void *const *inputs);
 
 /*
  * Works until the oldest frame is finished (HC_OK), but not much longer than `until_ns` (HC_PENDING). After any other
- * status the frames in flight are lost: call `hc_schedule_reset` or close. HC_E_ARGUMENT if there is no frame.
+ * status the frames in flight are lost: close. HC_E_ARGUMENT if there is no frame.
  */
 hc_status hc_schedule_advance(hc_scheduler *scheduler, uint64_t until_ns);
 
 /* Copies the finished oldest frame's outputs out and frees its place. HC_PENDING if it is not finished. */
 hc_status hc_schedule_finish(hc_scheduler *scheduler, void *const *outputs);
-
-/* Drops all frames and resets the device. */
-hc_status hc_schedule_reset(hc_scheduler *scheduler, uint64_t until_ns);
 
 /* One entry per step of the plan. */
 const hc_step_time *hc_schedule_times(const hc_scheduler *scheduler);

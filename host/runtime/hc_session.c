@@ -80,10 +80,6 @@ hc_status hc_session_finish(hc_session *s, void *const *outputs) {
     return hc_schedule_finish(s->scheduler, outputs);
 }
 
-hc_status hc_session_reset(hc_session *s, uint32_t timeout_ms) {
-    return hc_schedule_reset(s->scheduler, in_ms(timeout_ms));
-}
-
 hc_status hc_session_trace(hc_session *s) { return hc_schedule_trace(s->scheduler); }
 
 const hc_span *hc_session_spans(const hc_session *s, uint32_t *count) { return hc_schedule_spans(s->scheduler, count); }

@@ -34,7 +34,6 @@ void hc_session_set_deadline(hc_session *session, uint32_t deadline_ms);
 hc_status hc_session_begin(hc_session *session, const void *const *inputs);
 hc_status hc_session_advance(hc_session *session, uint32_t timeout_ms);
 hc_status hc_session_finish(hc_session *session, void *const *outputs);
-hc_status hc_session_reset(hc_session *session, uint32_t timeout_ms);
 hc_status hc_session_trace(hc_session *session);
 const hc_span *hc_session_spans(const hc_session *session, uint32_t *count);
 const hc_step_time *hc_session_times(const hc_session *session);

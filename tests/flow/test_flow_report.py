@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from host.package import load_package
+from host.plan import make_plan
 
 
 class Page(HTMLParser):
@@ -36,6 +37,9 @@ def test_the_report(package_of: Callable[[str], Path]) -> None:
     assert 'name="viewport"' in text
     assert "no block design for board zu3eg-rvv" in words
     assert "packed conv W4A4, up to 6 MAC/DSP" in words and "DSP" in words and "KiB" in words
+    left = [step.name for step in make_plan(manifest).steps if step.kind in ("pack", "unpack")]
+    names = f" ({', '.join(left)})" if left else ""
+    assert f"Conversions between layouts at run time: {len(left)}{names}." in re.sub(r"\s+", " ", words)
     for region in manifest.regions:
         assert f"region {region.name}" in re.sub(r"\s+", " ", words)
         for stage in region.stages:

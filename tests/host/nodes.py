@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 import tty
 from pathlib import Path
 from types import TracebackType
@@ -80,6 +81,13 @@ class Nodes:
             value = int(text, 16)
             assert value & 0xF == 1, "direction both, and the order to go"
             orders.append((value >> 32, value & 0xFFFFFFF0))
+
+    def raised(self, count: int) -> int:
+        """Interrupts so far, once there are ``count``: the device raises the last one behind its completion."""
+        end = time.monotonic() + 30
+        while self.interrupts < count and time.monotonic() < end:
+            time.sleep(0.001)
+        return self.interrupts
 
     def __enter__(self) -> Nodes:
         return self

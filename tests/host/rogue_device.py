@@ -14,6 +14,7 @@ from pathlib import Path
 
 COMMANDS, COMPLETIONS, POOL = 0x1000, 0x1800, 0x2000
 DEVICE_ID, VERSION, READY = 0x31644348, 1, 1
+STATUSES = {"status": 999, "pending": 1, "busy": 2}
 
 
 def fnv(data: bytes) -> int:
@@ -42,7 +43,7 @@ def serve(memory: mmap.mmap, plan_hash: int, way: str) -> None:
         frame, region = struct.unpack_from("<QI", memory, COMMANDS + 128 * sequence + 8)
         frame += way == "frame"
         region += way == "region"
-        body = struct.pack("<QIIiIQ24x", frame, region, 999 if way == "status" else 0, 0, 0, 1)
+        body = struct.pack("<QIIiIQ24x", frame, region, STATUSES.get(way, 0), 0, 0, 1)
         checksum = fnv(struct.pack("<II", sequence, 0) + body) ^ (way == "checksum")
         slot = COMPLETIONS + 64 * sequence
         struct.pack_into("<I56s", memory, slot + 4, checksum, body)

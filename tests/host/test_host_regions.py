@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +30,10 @@ SHAPE = (8, 6, 5)
 COUNT = 8 * 6 * 5
 NIBBLES = Words(2, 4, 1)
 
+Network = Mapping[str, tuple[str, tuple[str, ...], str]]
+
 # Region -> side, inputs, output; y = (a * x0 + b * x1 + ... + c) mod 16 with numbers of the region's own.
-NETWORK = {
+NETWORK: Network = {
     "entry": ("cpu", ("x",), "t0"),
     "left": ("device", ("t0",), "t1"),
     "right": ("device", ("t0", "x"), "t2"),
@@ -47,15 +50,23 @@ def numbers(name: str) -> tuple[int, ...]:
     return tuple(ord(letter) % 15 + 1 for letter in name)
 
 
-def meaning(x: Array) -> Array:
+# More device regions side by side than the ring has slots for, with three frames in flight.
+SIDE_BY_SIDE: Network = {
+    "entry": ("cpu", ("x",), "t0"),
+    **{name: ("device", ("t0",), f"t{i}") for i, name in enumerate(("one", "two", "three", "four", "five", "six"), 1)},
+    "together": ("cpu", tuple(f"t{i}" for i in range(1, 7)), "y"),
+}
+
+
+def meaning(x: Array, network: Network = NETWORK) -> Array:
     values = {"x": x.astype(np.int64)}
-    for name, (_, inputs, output) in NETWORK.items():
+    for name, (_, inputs, output) in network.items():
         k = numbers(name)
         values[output] = (sum(k[i] * values[t] for i, t in enumerate(inputs)) + k[-1]) % 16
     return values["y"]
 
 
-def source(name: str, inputs: tuple[str, ...], symbol: str, packed: bool) -> str:
+def source(name: str, inputs: tuple[str, ...], symbol: str, packed: bool, pause_us: int = 0) -> str:
     k = numbers(name)
     read = "(in{0}[i / 2] >> 4 * (i % 2) & 15)" if packed else "in{0}[i]"
     total = " + ".join(f"{k[i]} * {read.format(i)}" for i in range(len(inputs)))
@@ -63,12 +74,18 @@ def source(name: str, inputs: tuple[str, ...], symbol: str, packed: bool) -> str
     store = "out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | sum << 4 : sum);" if packed else "out[i] = (uint8_t)sum;"
     size = COUNT // 2 if packed else COUNT
     return f"""
+#include <time.h>
+
 #include "hc_region.h"
 
 static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {{
     {pointers}
     uint8_t *out = outputs[0];
+    const struct timespec pause = {{0, {pause_us}000L}};
     (void)arena;
+    if (pause.tv_nsec) {{
+        nanosleep(&pause, 0);
+    }}
     for (int i = 0; i < {COUNT}; i++) {{
         const int sum = ({total} + {k[-1]}) & 15;
         {store}
@@ -83,15 +100,22 @@ const hc_region hc_region_{symbol} = {{
 """
 
 
-def described(driver: Literal["none", "uio", "pynq"] = "none") -> tuple[Manifest, dict[str, str]]:
-    """The manifest and sources of `NETWORK`; for pynq each device region is made from a file of its own."""
-    tensors = tuple(Tensor(t, SHAPE, DType("uint", 4), 0, 15) for t in ("x", *(f"t{i}" for i in range(8)), "y"))
+def described(
+    driver: Literal["none", "uio", "pynq"] = "none",
+    network: Network = NETWORK,
+    words: Words = NIBBLES,
+    pause_us: int = 0,
+) -> tuple[Manifest, dict[str, str]]:
+    """The manifest and sources of a network; for pynq each device region is made from a file of its own. Device regions
+    read and write ``words`` and wait for so many microseconds."""
+    names = ("x", *(output for _, _, output in network.values()))
+    tensors = tuple(Tensor(t, SHAPE, DType("uint", 4), 0, 15) for t in names)
     regions, files = [], dict[str, str]()
-    for name, (side, inputs, output) in NETWORK.items():
+    for name, (side, inputs, output) in network.items():
         on_device = side == "device"
-        layout = NIBBLES if on_device else Plain()
+        layout = words if on_device else Plain()
         path, spare, made = f"regions/{name}/{name}.c", f"regions/{name}_cpu/{name}.c", f"regions/{name}/{name}.v"
-        files[path] = source(name, inputs, name, on_device)
+        files[path] = source(name, inputs, name, layout == NIBBLES, pause_us if on_device else 0)
         if on_device:
             files |= {spare: source(name, inputs, f"{name}_cpu", False), made: f"module {name}; endmodule\n"}
         region = Region(
@@ -114,10 +138,10 @@ def frames(count: int) -> list[Array]:
     return [*extremes, *(random.integers(0, 16, SHAPE, np.uint8) for _ in range(count - 2))]
 
 
-def assert_right(fed: list[Array], answers: list[dict[str, Array]]) -> None:
+def assert_right(fed: list[Array], answers: list[dict[str, Array]], network: Network = NETWORK) -> None:
     assert len(answers) == len(fed)
     for frame, answer in zip(fed, answers, strict=True):
-        np.testing.assert_array_equal(answer["y"], meaning(frame))
+        np.testing.assert_array_equal(answer["y"], meaning(frame, network))
 
 
 def test_every_region_runs_once_a_frame(network: Package) -> None:
@@ -126,6 +150,16 @@ def test_every_region_runs_once_a_frame(network: Package) -> None:
         assert_right(fed, list(session.run_all(fed)))
         runs = {step.name: step.runs for step in session.times() if step.kind in ("cpu", "device")}
     assert runs == dict.fromkeys(NETWORK, 60)
+
+
+def test_more_commands_than_the_ring_has_slots_for(tmp_path: Path) -> None:
+    """Eighteen are ready before the device has done the first, and sixteen fit."""
+    package = build(tmp_path / "p", *described(network=SIDE_BY_SIDE, pause_us=3000))
+    fed, said = frames(12), list[str]()
+    with Session(package, notify=said.append) as session:
+        assert_right(fed, list(session.run_all(fed)), SIDE_BY_SIDE)
+        assert {step.runs for step in session.times()} == {12}
+    assert said == []
 
 
 def test_every_region_is_reached_through_uio(network: Package, tmp_path: Path) -> None:

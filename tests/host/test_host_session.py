@@ -249,6 +249,8 @@ def test_the_device_refuses_damaged_commands(package: Package) -> None:
         ("version", "version"),
         ("checksum", "bad_status"),
         ("status", "bad_status"),
+        ("pending", "bad_status"),
+        ("busy", "bad_status"),
         ("frame", "bad_status"),
         ("region", "bad_status"),
         ("hash_low", "hash"),

@@ -18,7 +18,9 @@ from host.package import Package
 from host.places import Where
 from host.plan import make_plan
 from host.session import Session
+from ir.layouts import Words
 from tests.host import fake
+from tests.host import test_host_regions as many
 from tests.host.conftest import build
 from tests.host.nodes import PAGE, Nodes
 
@@ -61,7 +63,7 @@ def test_interrupts_are_waited_for(spared_riscv: Package, nodes: Nodes, on: Wher
     frames = fake.frames(20)
     with Session(waiting, on=on, nodes=nodes.root) as session:
         assert_right(frames, list(session.run_all(frames)))
-    assert nodes.interrupts == len(frames)
+    assert nodes.raised(len(frames)) == len(frames)
 
 
 def test_nodes_are_opened_with_the_least_rights(spared_riscv: Package, nodes: Nodes) -> None:
@@ -153,6 +155,24 @@ def test_cache_maintenance_that_fails_is_an_error(spared_riscv: Package, nodes: 
     ):
         session.run(fake.frames(3)[2])
     assert caught.value.code == "sync"
+
+
+def test_an_output_that_the_device_wrote_itself_is_seen_or_an_error(tmp_path: Path) -> None:
+    """No step of the CPU follows that would notice: its words are as plain as the CPU's."""
+    one: many.Network = {"only": ("device", ("x",), "y")}
+    package = build(tmp_path / "p", *many.described("uio", one, Words(1, 8, 1)))
+    (frame,) = many.frames(3)[2:]
+    with Nodes(tmp_path / "root", package) as there:
+        with Session(package, on="uio", nodes=there.root) as session:
+            many.assert_right([frame], [session.run(frame)], one)
+        file = there.root / "sys/class/u-dma-buf/udmabuf0/sync_for_cpu"
+        file.unlink()
+        file.symlink_to("/dev/full")
+        with (
+            pytest.raises(RunError, match="frame 0: cache maintenance failed"),
+            Session(package, on="uio", nodes=there.root) as session,
+        ):
+            session.run(frame)
 
 
 def remove(name: str) -> object:

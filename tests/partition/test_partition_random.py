@@ -15,10 +15,10 @@ from ir.engine import Candidate
 from ir.target import Resources
 from partition import Plan, PlanError, partition
 from partition.partitioner import pose
-from partition.problem import Placed, Problem
-from partition.reasons import between
-from partition.search import Effort, Search
-from partition.solution import best
+from partition.problem import Placed, Problem, between
+from partition.reasons import share
+from partition.search import CLOSE, Effort, Search
+from partition.solution import TIE, best
 
 FIXED = Resources(dsp=1)
 """What every region takes beside its nodes."""
@@ -106,6 +106,23 @@ def test_no_placement_with_one_region_is_better(case: Case) -> None:
     assert (plan.latency_ms if latency else plan.interval_ms) <= min(times) * (1 + 1e-5)
 
 
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(cases(most=4))
+def test_no_smaller_placement_with_one_region_keeps_the_rate(case: Case) -> None:
+    """At the rate of the middle one of all placements; equally small ones are told apart by the CPU's time."""
+    problem = problem_of(case)
+    outcomes = sorted(map(problem.outcome, one_region_placements(problem)), key=lambda outcome: outcome.time(False))
+    if not outcomes or not problem.devices:
+        return
+    limit = outcomes[len(outcomes) // 2].time(False)
+    wanted = replace(problem.target, objective="area", frames_per_second=1000 / limit)
+    plan = planned(replace(problem, target=wanted))
+    check_legal(plan, problem)
+    assert plan.interval_ms <= limit * CLOSE
+    smallest = min(share(o.resources, problem.budget) for o in outcomes if o.time(False) <= limit)
+    assert share(plan.resources, problem.budget) <= smallest + 2 * TIE
+
+
 def placements(problem: Problem, most: int) -> Iterator[tuple[Placed, ...]]:
     """All with up to ``most`` accelerator regions that the board has room for: levels do not fall along an edge."""
     (device,) = problem.devices
@@ -138,10 +155,19 @@ def test_no_placement_with_more_regions_beats_the_bound(case: Case) -> None:
     if problem.target.objective in ("throughput", "latency"):
         solution = best(problem)
         found, wider = solution.outcome.time(latency), solution.wider
-        assert (wider is not None or latency) and found * (1 - (wider or solution.gap)) <= time * (1 + 1e-5)
+        assert wider is not None and found * (1 - wider) <= time * (1 + 1e-5)
+        search, rounded = Search(problem, latency, Effort(10.0)), len(problem.names) + 2 * len(problem.crossings)
         if not latency:
-            search = Search(problem, latency, Effort(10.0))
-            assert search.least(known[0]) <= problem.ticks(time) * (1 + 1e-5) + len(problem.names)
+            assert search.least(known[0]) <= problem.ticks(time) * (1 + 1e-5) + rounded
+            return
+        paced = search.by_pace(None)  # what problems are solved by that are too large to be asked as a whole
+        if paced is None:
+            assert all(len(regions) > 1 for regions in known)
+            return
+        assert paced.wide and paced.bound <= problem.ticks(time) * (1 + 1e-5) + rounded
+        assert paced.outcome == problem.outcome(paced.regions) and paced.outcome.time(True) >= time * (1 - 1e-5)
+        alone = [problem.outcome(regions).time(True) for regions in known if len(regions) < 2]
+        assert paced.outcome.time(True) <= min(alone) * CLOSE + rounded * problem.tick_ms
 
 
 def test_the_bound_over_many_regions_is_met_where_two_are_best() -> None:

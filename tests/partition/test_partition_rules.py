@@ -106,11 +106,11 @@ def test_without_fabric_all_is_on_the_cpu_and_says_so() -> None:
     assert plan.resources == Resources() and plan.device_ms == 0 and plan.cpu_ms == 1
 
 
-@pytest.mark.parametrize("kind", ["dsp", "lut", "bram18"])
+@pytest.mark.parametrize("kind", ["dsp", "lut", "bram18", "uram", "ff"])
 def test_an_exhausted_budget_names_the_resource(kind: str) -> None:
     """Three equal layers, two of which fit."""
     table = {name: [Candidate(10, Resources(**{kind: 4}))] for name in "abc"}
-    board = target(Resources(lut=9 if kind == "lut" else 99, dsp=9, bram18=9))
+    board = target(Resources(lut=9 if kind == "lut" else 99, dsp=9, bram18=9, uram=9, ff=9))
     plan = partition(chain(3), [FakeEngine("dev", "device", table), cpu(dict.fromkeys("abc", 5000))], board)
     check(plan, ["a", "b", "c"])
     on_cpu = [d for d in plan.decisions if d.engine == "cpu"]

@@ -102,7 +102,7 @@ def test_every_packing_of_every_geometry(dsp: str) -> None:
     graph = layer(4, 4, 3, False)
     inputs = random_inputs(graph, np.random.default_rng(4))
     seen = {}
-    for folding in Layer(graph.view("conv"), GEOMETRIES[dsp]).foldings():
+    for folding in Layer(graph.view("conv"), GEOMETRIES[dsp]).shape.foldings():
         seen.setdefault((folding.channels, folding.width, folding.pixels), folding)
     for folding in seen.values():
         design = build_design(graph, {"conv": folding.configuration}, GEOMETRIES[dsp])
@@ -114,7 +114,7 @@ def test_the_densest_packing_is_offered() -> None:
     rates = {}
     for bits, kernel in (((4, 4), 3), ((4, 8), 3), ((2, 2), 3), ((4, 4), 1)):
         view = Layer(layer(*bits, kernel, False).view("conv"), DSP)
-        packings = [view.multiply(f) for f in view.foldings() if not (f.overlap or f.offset)]
+        packings = [view.multiply(f) for f in view.shape.foldings() if not (f.overlap or f.offset)]
         rates[bits, kernel] = max(row_rate(p.built, kernel) for p in packings if isinstance(p, PackedMultiply))
     assert rates == {((4, 4), 3): 6, ((4, 8), 3): 3, ((2, 2), 3): 15, ((4, 4), 1): 4}
 
@@ -127,7 +127,7 @@ def test_nothing_is_computed_to_be_discarded() -> None:
         sketch.add("conv", Conv2d(stride, (1, 1, 1, 1)), "x", w=np.ones((2, 2, 3, 3), np.int64))
         view = Layer(sketch.graph("g", "conv").view("conv"), DSP)
         outputs = 8 * width // stride[0] // stride[1]
-        assert view.steps(2).positions == outputs // 2 + last
+        assert view.shape.steps(2).positions == outputs // 2 + last
 
 
 def chosen(graph: Graph, wanted: Callable[[Design], bool]) -> Design:

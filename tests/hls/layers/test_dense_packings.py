@@ -11,7 +11,8 @@ from test_layer_flows import TARGET
 from hls.csim import CSimulation
 from hls.design import build_design
 from hls.engine import DataflowEngine
-from hls.nodes.conv_layer import Folding, Layer
+from hls.nodes.conv_layer import Layer
+from hls.nodes.conv_shape import Folding
 from hls.packing import GEOMETRIES, Geometry
 from ir.executor import execute
 from ir.graph import Graph
@@ -36,7 +37,7 @@ def layer(weight_bits: int, activation_bits: int, symmetric: bool, signed: bool 
 def dense(graph: Graph, dsp: Geometry = DSP) -> list[Folding]:
     """A folding of every packing that is offered and not plain: one that does a dozen lanes at once."""
     found: dict[tuple[int, ...], list[Folding]] = {}
-    for f in Layer(graph.view("conv"), dsp).foldings():
+    for f in Layer(graph.view("conv"), dsp).shape.foldings():
         if f.overlap or f.offset:
             found.setdefault((f.channels, f.width, f.overlap, f.offset), []).append(f)
     return [min(options, key=lambda f: (abs(f.simd * f.words * f.rows - 12), f.pe)) for options in found.values()]
@@ -75,7 +76,7 @@ def test_dense_packings_of_all_widths(weight_bits: int, activation_bits: int, ke
 def drawn(seed: int) -> None:
     """A random layer, densely packed where any packing of it is."""
     graph = random_layer(seed, depthwise=bool(seed % 3 == 0))
-    foldings = [f for f in Layer(graph.view("conv"), DSP).foldings() if f.overlap or f.offset]
+    foldings = [f for f in Layer(graph.view("conv"), DSP).shape.foldings() if f.overlap or f.offset]
     if foldings:
         check(graph, foldings[np.random.default_rng(seed).integers(len(foldings))])
 

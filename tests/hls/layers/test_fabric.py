@@ -16,7 +16,8 @@ from hls.engine import DataflowEngine
 from hls.layers.constant import MOST_CONSTANTS, ConstantMultiply
 from hls.layers.fabric import ActivationPlanes, BitPlanes, WeightPlanes
 from hls.layers.multiply import Multiply
-from hls.nodes.conv_layer import Folding, Layer
+from hls.nodes.conv_layer import Layer
+from hls.nodes.conv_shape import Folding
 from hls.packing.ranges import Range
 from hls.program import Design
 from hls.resources.model import lut_dot, lut_dot_rom_bits, lut_dot_shared
@@ -46,7 +47,7 @@ def extreme(rng: np.random.Generator, shape: tuple[int, ...], bits: int) -> Arra
 
 def foldings(graph: Graph, kind: type[Multiply]) -> list[Folding]:
     found = Layer(graph.view("conv"), DSP)
-    return [f for f in found.foldings() if not f.channels and isinstance(found.multiply(f), kind)]
+    return [f for f in found.shape.foldings() if not f.channels and isinstance(found.multiply(f), kind)]
 
 
 def drawn(rng: np.random.Generator, graph: Graph, kind: type[Multiply], pixels: int | None = None) -> Design:

@@ -20,7 +20,8 @@ from hls.layers.convolution import Convolution
 from hls.layers.packed import PackedMultiply
 from hls.layers.weights import FED, FedStyle, WeightFeed
 from hls.nodes.base import UnsupportedNodeError
-from hls.nodes.conv_layer import Folding, Layer
+from hls.nodes.conv_layer import Layer
+from hls.nodes.conv_shape import Folding
 from hls.packing import GEOMETRIES
 from hls.program import Design
 from ir.graph import Graph
@@ -33,7 +34,7 @@ GARBAGE = 0x5A5A_5A5A_5A5A_5A5A
 def fed_design(graph: Graph, style: FedStyle, rng: np.random.Generator, dsp: str = "dsp48e2") -> Design | None:
     """With a random folding of the convolution; None where each of its weights has a place of its own."""
     (conv,) = (view for view in graph.views() if isinstance(view.op, Conv2d))
-    options = list(Layer(conv, GEOMETRIES[dsp]).foldings())
+    options = list(Layer(conv, GEOMETRIES[dsp]).shape.foldings())
     folding = replace(options[rng.integers(len(options))], memory=style)
     try:
         return build_design(graph, {conv.name: folding.configuration}, GEOMETRIES[dsp])

@@ -14,7 +14,8 @@ from test_layer_flows import TARGET
 from hls.design import build_design
 from hls.engine import DataflowEngine
 from hls.layers.windows import Pixels
-from hls.nodes.conv_layer import Folding, Layer
+from hls.nodes.conv_layer import Layer
+from hls.nodes.conv_shape import Folding
 from hls.spread import spread_cycles
 from ir.graph import Graph
 
@@ -33,7 +34,7 @@ def network(columns: int) -> Graph:
 
 
 def foldings(graph: Graph, name: str) -> Iterator[Folding]:
-    return Layer(graph.view(name), DSP).foldings()
+    return Layer(graph.view(name), DSP).shape.foldings()
 
 
 @pytest.mark.parametrize("columns", [12, 18])

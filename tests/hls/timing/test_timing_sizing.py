@@ -17,7 +17,7 @@ from test_timing_model import random_network
 
 from hls.design import build_design
 from hls.heterocl.lower import lower
-from hls.nodes.conv_layer import Folding
+from hls.nodes.conv_shape import Folding
 from hls.program import Design, schedule
 from hls.sizing import SHALLOW, Sized, memory_words, with_depths, with_sized_streams
 from hls.timing import DeadlockError, Network, Process, measure, needed_depths, network_of, paced_depths
