@@ -243,6 +243,7 @@ class _Model:
             self.hint(request.hint)
         parameters = solver.parameters
         parameters.num_workers, parameters.random_seed = 1, 0
+        parameters.catch_sigint_signal = False  # its handler would stay: Ctrl-C then ends Python without cleaning up
         parameters.max_deterministic_time = request.effort
         status = solver.solve(self.model)
         effort = solver.response_proto.deterministic_time
