@@ -101,6 +101,10 @@ def _tensors(path: Path, given: Mapping[str, Array], manifest: Manifest) -> Item
     for name, values in arrays.items():
         tensor = manifest.tensor(name)
         if reason := tensor.objection(values):
+            shape = manifest.shapes.get(name, tensor.shape)
+            if values.ndim and values.shape[1:] in (shape, shape[1:]) and values.shape != shape:
+                several = f"{len(values)} inputs in one file"
+                reason = f"input '{name}': {several}; give each a file of its own, of shape {shape}"
             raise InputError(f"{path}: {reason}")
     shown = picture_of_input(arrays[manifest.inputs[0]], manifest.picture) if manifest.picture else None
     return Item(path, arrays, shown)
