@@ -23,6 +23,10 @@ MOST_TAPS = 16
 ROMS: tuple[MemoryStyle, ...] = ("lut", "bram")
 
 
+def _widths(view: NodeView) -> str:
+    return f"W{view.operands[1].type.dtype.bits}A{view.operands[0].type.dtype.bits}"
+
+
 class ConvRule(Rule):
     def object(self, view: NodeView, dsp: Geometry) -> None:
         op, kernel = view.op, view.operands[1].type.shape[2:]
@@ -38,8 +42,8 @@ class ConvRule(Rule):
     def note(self, view: NodeView, dsp: Geometry) -> str:
         layer = Layer(view, dsp)
         rate = row_rate(row_packings(layer.weight, layer.activation, layer.taps, dsp)[0], layer.taps)
-        widths = f"W{view.operands[1].type.dtype.bits}A{view.operands[0].type.dtype.bits}"
-        return f"packed conv {widths}, up to {float(rate):g} MAC/DSP" if rate > 1 else f"conv {widths}, 1 MAC/DSP"
+        conv = f"conv {_widths(view)}"
+        return f"packed {conv}, up to {float(rate):g} MAC/DSP" if rate > 1 else f"{conv}, 1 MAC/DSP"
 
     def absorbs(self, view: NodeView) -> NodeView | None:
         return fused_user(view)
@@ -55,19 +59,20 @@ class ConvRule(Rule):
             *buffers, conv = layer.stages(raster("x", x, folding.simd * folding.groups), folding, sketch=True)
             assert isinstance(conv, Convolution)
             cycles, logic = max(s.cycles for s in (*buffers, conv)), sum((s.resources for s in buffers), conv.logic)
+            note = "" if conv.multiply.multipliers else f"conv {_widths(view)}, products in LUTs"
             if conv.iterations == 1 or not conv.multiply.memory_bits:
-                yield Candidate(cycles, logic + conv.weight_rom("auto"), folding.configuration)
+                yield Candidate(cycles, logic + conv.weight_rom("auto"), folding.configuration, note=note)
                 continue
             for rom in ROMS:
                 choice = replace(folding, memory=rom).configuration
-                yield Candidate(cycles, logic + conv.weight_rom(rom), choice)
+                yield Candidate(cycles, logic + conv.weight_rom(rom), choice, note=note)
             one_word = conv.memory_elements * conv.multiply.memory_bits <= WORD_BITS
             styles: list[FedStyle] = [*(["uram"] if uram else []), *(["streamed"] if one_word else [])]  # type: ignore[list-item]
             for style in styles:
                 feed = WeightFeed.of(conv, style)
                 used = total(logic, conv.fed_weights, feed.resources)
                 choice = replace(folding, memory=style).configuration
-                yield Candidate(max(cycles, feed.cycles), used, choice, feed.traffic)
+                yield Candidate(max(cycles, feed.cycles), used, choice, feed.traffic, note)
 
     def lanes(self, view: NodeView, configuration: Configuration, available: Sequence[int]) -> int:
         folding = Folding.of(configuration)
