@@ -154,11 +154,16 @@ def test_a_mistyped_key_is_named_rather_than_the_one_it_leaves_out(tmp_path: Pat
     assert error(tmp_path, GOOD.replace("cores: 4", "core: 4")).startswith("unknown key 'cpu.core' (allowed: isa, ")
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"), [("", "NoneType"), ("- a\n- b\n", "list"), ("just words", "str"), ("7", "int")]
-)
-def test_no_mapping(tmp_path: Path, text: str, kind: str) -> None:
-    assert error(tmp_path, text).startswith("key 'top level': ")
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "7"])
+def test_no_mapping(tmp_path: Path, text: str) -> None:
+    assert error(tmp_path, text).startswith("holds no keys (a board file has name, description, ")
+
+
+def test_a_key_that_appears_twice(tmp_path: Path) -> None:
+    """YAML would take the last."""
+    assert "key 'cores' appears twice" in error(tmp_path, GOOD.replace("cores: 4", "cores: 4, cores: 8"))
+    assert "key 'name' appears twice" in error(tmp_path, GOOD + "name: other\n")
+    assert error(tmp_path, GOOD + "? [a, b]\n: 1\n").startswith("not valid YAML: ")
 
 
 def test_no_yaml_and_no_text(tmp_path: Path) -> None:
