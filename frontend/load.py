@@ -6,6 +6,7 @@ import importlib.util
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from frontend.archive import is_archive, load_program
-from frontend.checkpoint import SETTINGS, StateDict, load_state_dict
+from frontend.checkpoint import READ, SETTINGS, StateDict, load_state_dict
 from frontend.errors import ModelError
 from frontend.importer import import_program, shapes_of
 from frontend.lower.freeze import Frozen, freeze
@@ -26,13 +27,13 @@ from ir.records import HEADS, Dequantise, Head, Picture
 from ir.types import Array
 
 NOT_READ: Mapping[str, str] = {
-    ".tflite": "TensorFlow Lite models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".pb": "TensorFlow graphs are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".h5": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".keras": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".tflite": f"TensorFlow Lite models are not read ({READ})",
+    ".pb": f"TensorFlow graphs are not read ({READ})",
+    ".h5": f"Keras models are not read ({READ})",
+    ".keras": f"Keras models are not read ({READ})",
     ".safetensors": "safetensors files are not read yet (save the state dict with torch.save or numpy.savez)",
-    ".caffemodel": "Caffe models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".weights": "Darknet weights are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".caffemodel": f"Caffe models are not read ({READ})",
+    ".weights": f"Darknet weights are not read ({READ})",
 }
 
 OPTIONAL_KEYS = ("num_batches_tracked", ".size_product", ".memory_size", ".in_width")
@@ -202,10 +203,16 @@ def _entry_by_name(arch: str) -> ZooEntry:
     entry = entry_named(arch)
     if entry is None:
         raise ModelError(
-            f"--arch {arch}: unknown network (allowed: {', '.join((*ENTRIES, *FAMILIES))}, or file.py:factory; "
-            "quantised forms have any widths: resnet20_w6a8)"
+            f"--arch {arch}: unknown network ({_resembling(arch)}allowed: {', '.join((*ENTRIES, *FAMILIES))}, or "
+            "file.py:factory; quantised forms have any widths: resnet20_w6a8)"
         )
     return entry
+
+
+def _resembling(arch: str) -> str:
+    """What may have been meant by an unknown name."""
+    close = [f"{arch}:FACTORY"] if arch.endswith(".py") else get_close_matches(arch, (*ENTRIES, *FAMILIES), 1)
+    return f"did you mean '{close[0]}'? " if close else ""
 
 
 def _entry_of_file(arch: str) -> ZooEntry:

@@ -122,7 +122,9 @@ def test_another_network_and_unknown_names(shared_data: Path, tmp_path: Path) ->
     with np.load(shared_data / "detectors" / "skynet_float.npz") as arrays:
         np.savez(other, **{f"prefix.{key}": arrays[key] for key in arrays.files})
     assert "matches no known network by keys and shapes, give --arch NAME or file.py:factory" in refusal(other)
-    assert "--arch resnet: unknown network (allowed: ultranet, ultranet_bypass" in refusal(other, "resnet")
+    assert "--arch resnet: unknown network (did you mean 'resnet8'? allowed: ultranet, ultr" in refusal(other, "resnet")
+    assert "(did you mean 'net.py:FACTORY'? allowed: " in refusal(other, "net.py")
+    assert "--arch zzz: unknown network (allowed: ultranet, ultranet_bypass" in refusal(other, "zzz")
 
 
 @pytest.mark.parametrize(
