@@ -180,13 +180,14 @@ def _entry(path: Path, arch: str | None, state: StateDict) -> ZooEntry:
 
 
 def _recognise(path: Path, state: StateDict) -> ZooEntry:
-    sized = {entry.name: entry for entry in candidates(state)}
-    differences = {name: _differences(entry.shapes(), state) for name, entry in sized.items()}
-    matches = [name for name, found in differences.items() if not found]
+    known = candidates(state)
+    matches = [entry for entry in known if entry.may_fit(state) and not _differences(entry.shapes(), state)]
     if len(matches) == 1:
-        return sized[matches[0]]
+        return matches[0]
     if matches:
-        raise ModelError(f"{path}: matches several networks, choose one with --arch: {', '.join(matches)}")
+        names = ", ".join(entry.name for entry in matches)
+        raise ModelError(f"{path}: matches several networks, choose one with --arch: {names}")
+    differences = {entry.name: _differences(entry.shapes(), state) for entry in known}
     nearest = sorted(differences.items(), key=lambda pair: len(pair[1]))[:NEAREST]
     near = "; ".join(
         (
@@ -241,7 +242,8 @@ def _entry_of_file(arch: str) -> ZooEntry:
         raise ModelError(f"--arch {arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
     picture, head, plain = (getattr(made, name, None) for name in ("picture", "head_record", "input_shape"))
     if plain is None and (picture is None or head is None):
-        twin = next((e for e in ENTRIES.values() if not _differences(e.shapes(), made.state_dict())), None)
+        state = made.state_dict()
+        twin = next((e for e in ENTRIES.values() if e.may_fit(state) and not _differences(e.shapes(), state)), None)
         picture, head = picture or (twin and twin.picture), head or (twin and twin.head)
         plain = twin.input_shape if twin and not twin.picture else None
     if picture is None and isinstance(plain, tuple) and isinstance(head, Head | None):
