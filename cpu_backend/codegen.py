@@ -57,6 +57,8 @@ INCLUDED = {
     "hck_xnor64.c": ("hck_scalar.h", "hck_xnor.inc"),
 }
 """Files that a kernel source includes beside the headers of all; regions include those among them that are headers."""
+SCRATCH = "scratch of "
+"""With a layer's name behind it, what its scratch memory is called in the plan."""
 MARKS = """/* Each layer's call, with its number; -DHC_METER adds the meter's marks (cpu_backend/meter). */
 #ifdef HC_METER
 #include "hc_meter.h"
@@ -185,7 +187,7 @@ def _plan(region: Graph, layers: Sequence[Layer], places: Mapping[str, Place], c
         if name not in external
     ]
     buffers += [
-        Lifetime(f"scratch of {layer.name}", code.scratch * (code.tiles.threads if code.tiles else 1), step, step)
+        Lifetime(f"{SCRATCH}{layer.name}", code.scratch * (code.tiles.threads if code.tiles else 1), step, step)
         for step, layer in enumerate(layers)
         if (code := codes[layer.name]).scratch
     ]
@@ -240,7 +242,7 @@ def _source(
     ]
     unused = "" if memory.size else "    (void)arena;\n"
     parts.append(
-        "static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {\n"
+        f"{_arena(region, memory)}static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {{\n"
         + (unused or "    uint8_t *const memory = (uint8_t *)arena;\n\n")
         + "\n".join(calls)
         + "\n    return 0;\n}\n"
@@ -256,6 +258,14 @@ def _source(
         + f"input_bytes, output_bytes, {memory.size}, run,\n}};\n"
     )
     return "\n".join(parts)
+
+
+def _arena(region: Graph, memory: Plan) -> str:
+    """Where tensors lie, as a comment; nothing if all of them are the caller's."""
+    held = {name: at for name, at in memory.offsets.items() if not name.startswith(SCRATCH)}
+    lines = [f" *   {name} at {at}, {Plain().bytes_of(region.types[name])} bytes\n" for name, at in held.items()]
+    title = " * The tensors in the arena; later ones lie where earlier ones are read no more:\n"
+    return f"/*\n{title}{''.join(lines)} */\n" if held else ""
 
 
 def _call(
@@ -284,7 +294,7 @@ def _call(
         reads = tuple(t for t in layer.inputs if places[t].buffer != layer.name)
     code, name = codes[layer.name], names[layer.name]
     operands, result = [*map(address, reads)], address(layer.name)
-    scratch = [f"memory + {memory.offsets[f'scratch of {layer.name}']}"] if code.scratch else []
+    scratch = [f"memory + {memory.offsets[f'{SCRATCH}{layer.name}']}"] if code.scratch else []
     if code.tiles is None:
         return f"{name}({', '.join([*operands, result, *scratch])})"
     call = f"{{{', '.join(operands)}}}, {result}, {scratch[0] if scratch else '0'}"

@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.pt2_archive._package import load_pt2  # torch.export.load falls back to a format that is all pickles
 
 import frontend.quantisers  # noqa: F401 - registers the hetero:: operators that archives refer to
 from frontend.errors import ModelError
@@ -64,6 +63,10 @@ def load_program(path: Path) -> ExportedProgram:
         raise ModelError(f"{path}: refused: {error} ({REMEDY})") from None
     except Exception as error:  # zipfile and json have many ways to fail on damaged bytes
         raise ModelError(f"{path}: truncated or damaged archive ({_first_line(error)})") from None
+    # torch.export.load falls back to a format that is all pickles. Here, because a quarter of a program's start is
+    # torch's compiler, which no other kind of model file needs.
+    from torch.export.pt2_archive._package import load_pt2
+
     try:
         copy.seek(0)
         return load_pt2(copy).exported_programs["model"]

@@ -30,6 +30,10 @@ SETTINGS = "model_params"
 """Where some of them keep, beside the state dict, the numbers that the network was made with."""
 
 
+READ = "allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx"
+"""The model files that there is a reader for."""
+
+
 class _Inert:
     """Stands in for a pickled numpy object: takes any construction and state, does nothing."""
 
@@ -96,7 +100,7 @@ def _cause(path: Path, error: Exception) -> str:
             f"refused: the file wants to call '{refused}'; only tensors and plain containers are loaded "
             "(save the state dict alone: torch.save(model.state_dict(), ...))"
         )
-    return "truncated or damaged checkpoint" if looks_right else "not a PyTorch checkpoint"
+    return "truncated or damaged checkpoint" if looks_right else f"not a PyTorch checkpoint ({READ})"
 
 
 def _foreign_global(path: Path) -> str:

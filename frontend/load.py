@@ -6,6 +6,7 @@ import importlib.util
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from frontend.archive import is_archive, load_program
-from frontend.checkpoint import SETTINGS, StateDict, load_state_dict
+from frontend.checkpoint import READ, SETTINGS, StateDict, load_state_dict
 from frontend.errors import ModelError
 from frontend.importer import import_program, shapes_of
 from frontend.lower.freeze import Frozen, freeze
@@ -26,13 +27,13 @@ from ir.records import HEADS, Dequantise, Head, Picture
 from ir.types import Array
 
 NOT_READ: Mapping[str, str] = {
-    ".tflite": "TensorFlow Lite models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".pb": "TensorFlow graphs are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".h5": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".keras": "Keras models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".tflite": f"TensorFlow Lite models are not read ({READ})",
+    ".pb": f"TensorFlow graphs are not read ({READ})",
+    ".h5": f"Keras models are not read ({READ})",
+    ".keras": f"Keras models are not read ({READ})",
     ".safetensors": "safetensors files are not read yet (save the state dict with torch.save or numpy.savez)",
-    ".caffemodel": "Caffe models are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
-    ".weights": "Darknet weights are not read (allowed: PyTorch checkpoint, .npz state dict, .pt2, .onnx)",
+    ".caffemodel": f"Caffe models are not read ({READ})",
+    ".weights": f"Darknet weights are not read ({READ})",
 }
 
 OPTIONAL_KEYS = ("num_batches_tracked", ".size_product", ".memory_size", ".in_width")
@@ -179,13 +180,14 @@ def _entry(path: Path, arch: str | None, state: StateDict) -> ZooEntry:
 
 
 def _recognise(path: Path, state: StateDict) -> ZooEntry:
-    sized = {entry.name: entry for entry in candidates(state)}
-    differences = {name: _differences(entry.shapes(), state) for name, entry in sized.items()}
-    matches = [name for name, found in differences.items() if not found]
+    known = candidates(state)
+    matches = [entry for entry in known if entry.may_fit(state) and not _differences(entry.shapes(), state)]
     if len(matches) == 1:
-        return sized[matches[0]]
+        return matches[0]
     if matches:
-        raise ModelError(f"{path}: matches several networks, choose one with --arch: {', '.join(matches)}")
+        names = ", ".join(entry.name for entry in matches)
+        raise ModelError(f"{path}: matches several networks, choose one with --arch: {names}")
+    differences = {entry.name: _differences(entry.shapes(), state) for entry in known}
     nearest = sorted(differences.items(), key=lambda pair: len(pair[1]))[:NEAREST]
     near = "; ".join(
         (
@@ -202,10 +204,16 @@ def _entry_by_name(arch: str) -> ZooEntry:
     entry = entry_named(arch)
     if entry is None:
         raise ModelError(
-            f"--arch {arch}: unknown network (allowed: {', '.join((*ENTRIES, *FAMILIES))}, or file.py:factory; "
-            "quantised forms have any widths: resnet20_w6a8)"
+            f"--arch {arch}: unknown network ({_resembling(arch)}allowed: {', '.join((*ENTRIES, *FAMILIES))}, or "
+            "file.py:factory; quantised forms have any widths: resnet20_w6a8)"
         )
     return entry
+
+
+def _resembling(arch: str) -> str:
+    """What may have been meant by an unknown name."""
+    close = [f"{arch}:FACTORY"] if arch.endswith(".py") else get_close_matches(arch, (*ENTRIES, *FAMILIES), 1)
+    return f"did you mean '{close[0]}'? " if close else ""
 
 
 def _entry_of_file(arch: str) -> ZooEntry:
@@ -234,7 +242,8 @@ def _entry_of_file(arch: str) -> ZooEntry:
         raise ModelError(f"--arch {arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
     picture, head, plain = (getattr(made, name, None) for name in ("picture", "head_record", "input_shape"))
     if plain is None and (picture is None or head is None):
-        twin = next((e for e in ENTRIES.values() if not _differences(e.shapes(), made.state_dict())), None)
+        state = made.state_dict()
+        twin = next((e for e in ENTRIES.values() if e.may_fit(state) and not _differences(e.shapes(), state)), None)
         picture, head = picture or (twin and twin.picture), head or (twin and twin.head)
         plain = twin.input_shape if twin and not twin.picture else None
     if picture is None and isinstance(plain, tuple) and isinstance(head, Head | None):

@@ -6,6 +6,7 @@ that name file, key and what is allowed.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -151,6 +152,20 @@ class BoardModel(_Strict):
         )
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML takes the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no key of a board file: refused by its name
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key '{key.value}' appears twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def shipped_boards() -> tuple[str, ...]:
     """The names `--board` takes without a file."""
     folder = files("hetero_compile") / "boards"
@@ -173,7 +188,10 @@ def load_board(name_or_path: str) -> Target:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise BoardError(f"{name_or_path}: cannot be read ({reason})") from None
     try:
-        return BoardModel.model_validate(yaml.safe_load(text)).target()
+        content = yaml.load(text, _UniqueKeys)
+        if not isinstance(content, dict):
+            raise BoardError(f"{name_or_path}: holds no keys (a board file has {', '.join(BoardModel.model_fields)})")
+        return BoardModel.model_validate(content).target()
     except yaml.YAMLError as error:
         raise BoardError(f"{name_or_path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:

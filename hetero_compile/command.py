@@ -32,7 +32,10 @@ from partition.pareto import front as pareto_front
 @click.command(epilog=f"Shipped boards: {', '.join(shipped_boards())}.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--board", required=True, metavar="NAME|FILE", help="A shipped board, or a board file (.yaml).")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True,
+    help="The package's folder.",
+)  # fmt: skip
 @click.option("--arch", metavar="NAME|FILE:FACTORY", help="The network of a bare checkpoint; recognised if left out.")
 @click.option("--no-failover", is_flag=True, help="Without CPU code for when the accelerator fails: a smaller package.")
 @click.option(
@@ -40,7 +43,10 @@ from partition.pareto import front as pareto_front
     help="What integers an ONNX file's input is, where the file says float: uint8, int8, uint8/255; may be repeated.",
 )  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="A classifier's labels, one per line.")
-@click.option("--quantise", metavar="w8a8", help="Widths for a network of floats: int8, or w4a8 and the like.")
+@click.option(
+    "--quantise", metavar="int8|wNaM",
+    help="Widths for a network of floats: int8, or w4a8 and the like; float32 if left out.",
+)  # fmt: skip
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="INPUTS",
     help="By which to choose its ranges: a folder of photos, or a .npy or .npz of inputs.",
@@ -69,7 +75,7 @@ from partition.pareto import front as pareto_front
 )  # fmt: skip
 @click.option(
     "--objective", metavar="throughput|latency|area[=FPS]",
-    help="What the placement is best at, instead of the board file's objective; area: the smallest that keeps a rate.",
+    help="What the placement is best at; the board file says it if left out. area: the smallest that keeps a rate.",
 )  # fmt: skip
 @click.option(
     "--pareto", type=click.Path(path_type=Path), metavar="FILE",

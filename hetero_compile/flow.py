@@ -243,8 +243,7 @@ def package(
     for artifact in (*compiled.artifacts.values(), *compiled.failover.values()):
         files.update(artifact.files)
     files.update(system(compiled.plan, compiled.artifacts, compiled.target))
-    progress(f"compiling the programs for this machine and for {compiled.target.cpu.isa}")
-    toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=f"{sys.executable} -m ziglang cc")
+    toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=f"{sys.executable} -m ziglang cc", progress=progress)
     return write_package(output, manifest_of(compiled), files, toolchain.build, accept)
 
 

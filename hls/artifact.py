@@ -71,11 +71,23 @@ def accelerator_files(design: Design, module: ModuleOp, folder: str, dsp: Geomet
     simulator = templates.get_template("simulator.cpp.j2").render(**facts, native=print_native(module))
     memory = {name: templates.get_template(f"{name}.j2").render(**facts) for name in MEMORY if design.constants}
     return {f"{folder}/{name}": text for name, text in memory.items()} | {
-        f"{folder}/accelerator.cpp": vendor_text(print_vitis(module), design, dsp),
+        f"{folder}/accelerator.cpp": _contents(design) + vendor_text(print_vitis(module), design, dsp),
         f"{folder}/testbench.cpp": templates.get_template("testbench.cpp.j2").render(**facts),
         f"{folder}/simulator.cpp": simulator,
         f"{folder}/hls_native.h": (INCLUDE / "hls_native.h").read_text(),
     }
+
+
+def _contents(design: Design) -> str:
+    """What a reader finds in accelerator.cpp, as lines of comment: constants are long and stand in front."""
+    width = max(len(stage.name) for stage in design.stages)
+    stages = [f"//   {s.name:{width}}  {s.cycles:9,}  {s.note}".rstrip() for s in design.stages]
+    lines = (
+        f"// Accelerator {design.name}: constants, then {len(stages)} stages, then {design.name}(), which joins them",
+        "// by streams; all run at once. The stages, with the cycles that each takes for a frame:",
+        *stages,
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _facts(ports: tuple[Port, ...]) -> list[_PortFacts]:

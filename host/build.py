@@ -13,7 +13,7 @@ import platform
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,10 +43,12 @@ class Toolchain:
     riscv_ldflags: str = ZIG_LINK
     extra: tuple[str, ...] = ()
     jobs: int = 2
+    progress: Callable[[str], None] = lambda what: None
 
     def build(self, directory: Path, manifest: Manifest) -> tuple[Program, ...]:
         """Builds in ``directory`` and names what was built; BuildError with the first line of the compiler's error."""
         machine = platform.machine()
+        self.progress("compiling the programs for this machine")
         self._make(directory, "native", (self.cc, self.cxx), f"CC={self.cc}", f"CXX={self.cxx}", f"MACHINE={machine}")
         programs = [
             Program("library", machine, f"bin/{machine}/libhetero.so"),
@@ -56,6 +58,7 @@ class Toolchain:
             programs.append(Program("device", machine, f"bin/{machine}/device"))
         flags = self.riscv_cflags.get(manifest.board.isa)
         if self.cc_riscv and flags and machine != "riscv64":
+            self.progress(f"compiling the program for {manifest.board.isa}")
             compiler = (f"CC_RISCV={self.cc_riscv}", f"RISCV_CFLAGS={flags}", f"RISCV_LDFLAGS={self.riscv_ldflags}")
             self._make(directory, "riscv", (self.cc_riscv,), *compiler)
             programs.append(Program("standalone", "riscv64", "bin/riscv64/hetero"))

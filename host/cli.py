@@ -74,10 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MANIFEST",
         help="what --on pynq configures: a bitstream's manifest.json or folder",
     )
-    parser.add_argument("--nodes", type=Path, metavar="ROOT", help="the folder above dev/ and sys/ of a uio device: /")
+    parser.add_argument(
+        "--nodes", type=Path, metavar="ROOT", help="the folder above dev/ and sys/ of a uio device (default: /)"
+    )
     parser.add_argument("--remote", metavar="[USER@]HOST", help="the machine for --on ssh")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write a time line for chrome://tracing or Perfetto")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="result file; for several photos a folder")
+    parser.add_argument("--stages", action="store_true", help="the table of times has the accelerator's stages, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object per photo and nothing else")
     parser.add_argument(
         "--deadline", type=seconds, default=60.0, metavar="S", help="seconds a device may take (default: %(default)g)"
@@ -151,7 +154,7 @@ def _run(options: argparse.Namespace) -> None:
                 write_trace(text, spans, f"{manifest.name} on {options.on}")
         if not options.json:
             extras = (Extra("read and resize", feed.clock.seconds), Extra("decode and draw", clock.seconds))
-            print(table(manifest, session.times(), extras, len(targets), wall, options.on))
+            print(table(manifest, session.times(), extras, len(targets), wall, options.on, options.stages))
 
 
 def _notify(text: str) -> None:

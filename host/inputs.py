@@ -100,10 +100,21 @@ def _tensors(path: Path, given: Mapping[str, Array], manifest: Manifest) -> Item
     arrays = {name: _integers(path, name, values, manifest) for name, values in given.items()}
     for name, values in arrays.items():
         tensor = manifest.tensor(name)
+        if values.shape != tensor.shape:
+            raise InputError(f"{path}: input '{name}': {_other_shape(name, values, manifest)}")
         if reason := tensor.objection(values):
             raise InputError(f"{path}: {reason}")
     shown = picture_of_input(arrays[manifest.inputs[0]], manifest.picture) if manifest.picture else None
     return Item(path, arrays, shown)
+
+
+def _other_shape(name: str, values: Array, manifest: Manifest) -> str:
+    """What is wrong with a shape, in terms of the model's file where it has one of its own."""
+    shape = manifest.shapes.get(name, manifest.tensor(name).shape)
+    batched = values.shape[1:] == (shape[1:] if name in manifest.shapes else shape)
+    if batched and len(values) > 1:
+        return f"{len(values)} inputs in one file; give each a file of its own, of shape {shape}"
+    return f"shape {values.shape} instead of {shape}"
 
 
 def _integers(path: Path, name: str, values: Array, manifest: Manifest) -> Array:

@@ -125,8 +125,11 @@ def _native(package: Package, request: Request, setting: Setting) -> Transport:
 
 
 def _emulated(package: Package, request: Request, setting: Setting) -> Transport:
-    program = package.program("standalone", "riscv64")
     board = package.manifest.board
+    if not board.isa.startswith("rv64"):
+        has = f"board '{board.name}' has {board.isa}, which --on sim runs"
+        raise RunError("argument", f"--on qemu runs programs for rv64; {has}")
+    program = package.program("standalone", "riscv64")
     return PipedTransport([*emulator(board.isa, board.vlen), str(program)], setting)
 
 

@@ -26,9 +26,16 @@ class Extra:
 
 
 def table(
-    manifest: Manifest, times: Iterable[StepTime], extras: Iterable[Extra], frames: int, wall: float, on: Where
+    manifest: Manifest,
+    times: Iterable[StepTime],
+    extras: Iterable[Extra],
+    frames: int,
+    wall: float,
+    on: Where,
+    stages: bool = False,
 ) -> str:
-    """Frames per second and, for each step, the time per frame, its share of the whole time, and estimated cycles.
+    """Frames per second and, for each step, the time per frame, its share of the whole time, and estimated cycles;
+    with ``stages`` also those of every stage of the accelerator.
 
     Steps overlap, so the shares may add up to more than 100 %.
     """
@@ -41,7 +48,7 @@ def table(
         region = regions.get(step.name) if kind == step.kind and kind in ("cpu", "device") else None
         estimate = _estimate(region) if region else ""
         rows.append((step.name, SIDES[kind], *_time(step.seconds, frames, wall), estimate))
-        if region and region.side == "device" and len(region.stages) > 1:
+        if stages and region and region.side == "device" and len(region.stages) > 1:
             rows += [(f"  {stage.name}", "", "", "", f"{stage.cycles:,} cycles") for stage in region.stages]
     noun = "frame" if frames == 1 else "frames"
     head = f"{frames} {noun} in {wall:.3f} s: {frames / wall:.1f} frames/s on {on}" + (

@@ -40,12 +40,14 @@ class Prepared:
 @dataclass(frozen=True)
 class Candidate:
     """One way to execute a node: time in cycles of the engine's own clock, resources, opaque configuration; ``traffic``
-    is what it moves to and from memory in a frame, in bytes, beside the region's inputs and outputs."""
+    is what it moves to and from memory in a frame, in bytes, beside the region's inputs and outputs; ``note`` says how
+    it executes the node, where that is not what `Prepared.note` says."""
 
     cycles: int
     resources: Resources = field(default_factory=Resources)
     configuration: Configuration = field(default_factory=dict)
     traffic: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,31 @@ class Node:
     inputs: tuple[str, ...]
 
 
+def _read_only(array: Array) -> Array:
+    """The array itself if nobody can write to it by that name; otherwise a view, and the caller's stays as it is."""
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """``inputs`` are the run-time tensors; ``constants`` may be operands of any node; ``outputs`` name tensors."""
+    """``inputs`` are the run-time tensors; ``constants`` may be operands of any node; ``outputs`` name tensors.
+
+    The graph cannot write to its constants, and whoever made them must not do so either: what is found out about one is
+    remembered (`ir.memo`). They are not copied.
+    """
 
     name: str
     inputs: Mapping[str, TensorType]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     constants: Mapping[str, Array] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constants", {name: _read_only(value) for name, value in self.constants.items()})
 
     @cached_property
     def types(self) -> Mapping[str, TensorType]:

@@ -248,6 +248,7 @@ class _Model:
             self.hint(request.hint)
         parameters = solver.parameters
         parameters.num_workers, parameters.random_seed = 1, 0
+        parameters.catch_sigint_signal = False  # its handler would stay: Ctrl-C then ends Python without cleaning up
         parameters.max_deterministic_time = request.effort
         if request.goal == "light" or request.window:  # with the edges' implications the relaxation is nearly exact
             parameters.linearization_level = 2

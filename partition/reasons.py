@@ -22,7 +22,8 @@ def decisions(problem: Problem, solution: Solution) -> tuple[Decision, ...]:
         region = where.get(node.name)
         if region is not None:
             prepared = problem.offers[region.engine.name][node.name].prepared
-            engine, why = region.engine.name, prepared.note if prepared else ""
+            note = prepared.note if prepared else ""
+            engine, why = region.engine.name, region.choices[node.name].note or note
         else:
             engine, why = problem.cpu.name, why_not(problem, solution, node.name)
         found.append(Decision(node.name, type(node.op).__name__, engine, why))

@@ -120,11 +120,11 @@ def comment(layer: Layer, notes: Sequence[str]) -> str:
 
 def record(type_: str, name: str, fields: Fields) -> list[str]:
     """A static const struct as lines of designated initialisers."""
-    words, lines = [f".{key} = {value}," for key, value in fields.items()], [""]
-    for word in words:
-        if lines[-1] and len(lines[-1]) + len(word) > 104:
+    lines = [""]
+    for field in re.split(r"(?<=,) (?=\.)", " ".join(f".{key} = {value}," for key, value in fields.items())):
+        if lines[-1] and len(lines[-1]) + len(field) > 104:
             lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
+        lines[-1] += f" {field}" if lines[-1] else field
     return [f"static const {type_} {name} = {{", *(f"    {line}" for line in lines), "};"]
 
 

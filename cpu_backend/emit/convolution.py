@@ -253,4 +253,7 @@ def facts(layer: Layer, proof: Accumulator) -> tuple[str, str]:
 
 
 def scratch_check(name: str, size: str, planned: int) -> str:
-    return f"typedef char {name}_scratch[{size} <= {planned} ? 1 : -1];"
+    """C99 for a static assertion."""
+    return f"/* {name}: no program without the scratch memory that the kernel needs */\n" + (
+        f"typedef char {name}_scratch[{size} <= {planned} ? 1 : -1];"
+    )

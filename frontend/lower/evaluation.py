@@ -27,7 +27,7 @@ def single(values: Array) -> Array:
 
 
 def _convolution(op: Conv2d, values: Sequence[Array]) -> Array:
-    x, w, *rest = (torch.from_numpy(single(value)) for value in values)
+    x, w, *rest = (torch.tensor(single(value)) for value in values)
     bias = rest[0] if rest else None
     top, left, bottom, right = op.padding
     if (top, left) == (bottom, right):

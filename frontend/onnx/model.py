@@ -93,6 +93,8 @@ def _parse(path: Path) -> onnx.ModelProto:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not content:
+        raise ModelError(f"{path}: the file is empty")
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)

@@ -24,7 +24,8 @@ class ZooEntry:
 
     The input is a ``picture`` (NCHW), or else a plain tensor of real values. Without a ``head`` the output is a plain
     tensor, too. ``fit`` gives the entry in the sizes of a state dict, which may be any: one that it does not know stays
-    as it is. Besides shapes it may hold what the module was made with (`frontend.checkpoint.SETTINGS`).
+    as it is. Besides shapes it may hold what the module was made with (`frontend.checkpoint.SETTINGS`). ``landmark``: a
+    key that the network has in any size and few others have, so that most modules need not be made to recognise one.
     """
 
     name: str
@@ -34,6 +35,11 @@ class ZooEntry:
     head: Head | None
     description: str
     fit: Callable[[ZooEntry, State], ZooEntry] = _as_it_is
+    landmark: str = ""
+
+    def may_fit(self, state: State) -> bool:
+        """False for a state that cannot be this network's; makes no module."""
+        return not self.landmark or self.landmark in state
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The module's state by key, made without memory for it."""

@@ -54,5 +54,6 @@ ENTRIES = (
         PictureHead("rgb"),
         "super-resolution, float32",
         _fit,
+        "last_part.0.weight",
     ),
 )

@@ -19,12 +19,16 @@ HEAD = ClassifierHead(tuple(f"class {n}" for n in range(1000)))
 """Names belong to a file of the user's (``--labels``)."""
 
 
-def _entry(name: str, factory: Callable[..., nn.Module], classes: str) -> ZooEntry:
-    return ZooEntry(name, factory, (1, 3, SIDE, SIDE), PICTURE, HEAD, "classifier, float32", classes_of(classes))
+def _entry(name: str, factory: Callable[..., nn.Module], classes: str, landmark: str) -> ZooEntry:
+    shape, fit = (1, 3, SIDE, SIDE), classes_of(classes)
+    return ZooEntry(name, factory, shape, PICTURE, HEAD, "classifier, float32", fit, landmark)
 
 
 ENTRIES = (
-    *(_entry(f"resnet{depth}", partial(resnet, depth), "fc.weight") for depth in BLOCKS),
-    _entry("mobilenet_v2", MobileNetV2, "classifier.1.weight"),
-    _entry("densenet121", DenseNet, "classifier.weight"),
+    *(
+        _entry(f"resnet{depth}", partial(resnet, depth), "fc.weight", f"layer3.{blocks[2] - 1}.conv2.weight")
+        for depth, (_, blocks) in BLOCKS.items()
+    ),
+    _entry("mobilenet_v2", MobileNetV2, "classifier.1.weight", "features.18.1.weight"),
+    _entry("densenet121", DenseNet, "classifier.weight", "features.norm5.weight"),
 )

@@ -207,6 +207,7 @@ ENTRIES = (
         ClassifierHead(CIFAR10),
         "CIFAR-10 classifier of mixed precision",
         _fit_vgg,
+        "layers.16.linear.weight",
     ),
     *(
         ZooEntry(
@@ -217,6 +218,7 @@ ENTRIES = (
             _head(8),
             f"single-object detector of mixed precision, {kernel}x{kernel} depthwise",
             partial(_fit, partial(skynet, kernel), SKYNET_PLACES, (3,), 13),
+            "layers.27.conv.weight",
         )
         for name, kernel in (("skynet_mixed", 3), ("skynetk5", 5))
     ),
@@ -228,5 +230,6 @@ ENTRIES = (
         _head(16),
         "single-object detector of mixed precision",
         partial(_fit, ultranet, ULTRANET_PLACES, (), 9),
+        "layers.20.conv.weight",
     ),
 )

@@ -77,6 +77,7 @@ ENTRIES = (
         ClassifierHead(KEYWORDS),
         "MLPerf Tiny's keyword spotting, float32",
         _fit_ds_cnn,
+        "net.0.weight",
     ),
     ZooEntry(
         "autoencoder",
@@ -86,5 +87,6 @@ ENTRIES = (
         None,
         "MLPerf Tiny's anomaly detection, float32",
         _fit_autoencoder,
+        "net.0.weight",
     ),
 )

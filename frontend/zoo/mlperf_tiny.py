@@ -98,6 +98,7 @@ ENTRIES = (
         ClassifierHead(CIFAR10),
         "MLPerf Tiny's image classifier, float32",
         fit=classes_of("net.8.weight"),
+        landmark="net.5.skip.1.weight",
     ),
     ZooEntry(
         "mobilenet_v1_025",
@@ -107,5 +108,6 @@ ENTRIES = (
         ClassifierHead(("no person", "person")),
         "MLPerf Tiny's visual wake words, float32",
         fit=classes_of("net.83.weight"),
+        landmark="net.83.weight",
     ),
 )

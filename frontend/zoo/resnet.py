@@ -85,6 +85,7 @@ ENTRIES = tuple(
         ClassifierHead(CIFAR10),
         "CIFAR-10 classifier, float32",
         classes_of("linear.weight"),
+        f"layer3.{(depth - 2) // 6 - 1}.conv2.weight",
     )
     for depth in DEPTHS
     for suffix in ("", "_projected")

@@ -48,4 +48,14 @@ class SkyNet(nn.Module):
         return y
 
 
-ENTRIES = (ZooEntry("skynet", SkyNet, (1, 3, 160, 320), PICTURE, HEAD, "single-object detector, float32"),)
+ENTRIES = (
+    ZooEntry(
+        "skynet",
+        SkyNet,
+        (1, 3, 160, 320),
+        PICTURE,
+        HEAD,
+        "single-object detector, float32",
+        landmark="model_p3.1.weight",
+    ),
+)

@@ -68,6 +68,22 @@ class UltraNetBypass(nn.Module):
 
 
 ENTRIES = (
-    ZooEntry("ultranet", UltraNet, (1, 3, 160, 320), PICTURE, HEAD, "single-object detector, W4A4"),
-    ZooEntry("ultranet_bypass", UltraNetBypass, (1, 3, 160, 320), PICTURE, HEAD, "UltraNet with a bypass, W4A4"),
+    ZooEntry(
+        "ultranet",
+        UltraNet,
+        (1, 3, 160, 320),
+        PICTURE,
+        HEAD,
+        "single-object detector, W4A4",
+        landmark="layers.28.weight",
+    ),
+    ZooEntry(
+        "ultranet_bypass",
+        UltraNetBypass,
+        (1, 3, 160, 320),
+        PICTURE,
+        HEAD,
+        "UltraNet with a bypass, W4A4",
+        landmark="layers_p4.3.weight",
+    ),
 )

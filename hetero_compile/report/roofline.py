@@ -66,9 +66,9 @@ def draw_roofline(works: Sequence[Work], roofs: Sequence[Roof], bandwidth: float
     svg.text(LEFT + WIDTH / 2, HEIGHT + 30, "MAC per byte of memory traffic", "small", "middle")
     svg.text(LEFT + 6, 12, "MAC/s", "small")
     for roof in roofs:
-        low = max(10.0**x0, 10.0**y0 / bandwidth)
-        knee = min(max(roof.rate / bandwidth, low), 10.0**x1)
-        points = [place(low, low * bandwidth), place(knee, knee * bandwidth), place(10.0**x1, roof.rate)]
+        left, right = max(10.0**x0, 10.0**y0 / bandwidth), 10.0**x1
+        knee = min(max(roof.rate / bandwidth, left), right)  # a slow side's lies left of the picture
+        points = [place(x, min(x * bandwidth, roof.rate)) for x in (left, knee, right)]
         svg.line(points, f"roof {roof.side}")
         svg.text(LEFT + WIDTH + 4, points[-1][1] + 4, roof.name, "small")
     for work in works:

@@ -37,6 +37,11 @@ def fed(convolution: Convolution, style: WeightStyle) -> list[Stage]:
     return [feed, convolution.fed_by(feed)]
 
 
+def widths(view: NodeView) -> str:
+    """Bits of a convolution's weights and activations."""
+    return f"W{view.operands[1].type.dtype.bits}A{view.operands[0].type.dtype.bits}"
+
+
 @dataclass(frozen=True)
 class Layer:
     """A convolution on a board with multiplier blocks ``dsp``, and how it may be built."""
@@ -65,7 +70,9 @@ class Layer:
         for sketch, offered in sketches(self.shape, uram):
             folding, conv = sketch.folding, sketch.conv
             if self._wired(folding):
-                offered = replace(sketch, conv=replace(conv, multiply=self.multiply(folding))).candidates(uram)
+                conv = replace(conv, multiply=self.multiply(folding))
+                offered = replace(sketch, conv=conv).candidates(uram)
+            note = "" if conv.multiply.multipliers else f"conv {widths(self.view)}, products in LUTs"
             groups = conv.groups * conv.output_groups
             if groups not in finished:
                 finished[groups] = self.rule.resources(bits, groups)
@@ -75,7 +82,7 @@ class Layer:
                 if kind not in products:
                     products[kind] = self.multiply(folding)
                 own = own + products[kind].start_rom(conv.arranged)
-            yield from (Candidate(c.cycles, c.resources + own, c.configuration, c.traffic) for c in offered)
+            yield from (Candidate(c.cycles, c.resources + own, c.configuration, c.traffic, note) for c in offered)
 
     def multiply(self, folding: Folding) -> Multiply:
         if not self._wired(folding):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from hls.layers.stage import Stage, Wire
 from hls.nodes.base import Rule, UnsupportedNodeError, fused_user
-from hls.nodes.conv_layer import Layer
+from hls.nodes.conv_layer import Layer, widths
 from hls.nodes.conv_shape import Folding
 from hls.packing import Geometry, PackingError
 from hls.packing.rows import row_packings, row_rate
@@ -33,8 +33,8 @@ class ConvRule(Rule):
     def note(self, view: NodeView, dsp: Geometry) -> str:
         shape = Layer(view, dsp).shape
         rate = row_rate(row_packings(shape.weight, shape.activation, shape.taps, dsp)[0], shape.taps)
-        widths = f"W{view.operands[1].type.dtype.bits}A{view.operands[0].type.dtype.bits}"
-        return f"packed conv {widths}, up to {float(rate):g} MAC/DSP" if rate > 1 else f"conv {widths}, 1 MAC/DSP"
+        conv = f"conv {widths(view)}"
+        return f"packed {conv}, up to {float(rate):g} MAC/DSP" if rate > 1 else f"{conv}, 1 MAC/DSP"
 
     def absorbs(self, view: NodeView) -> NodeView | None:
         return fused_user(view)

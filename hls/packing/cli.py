@@ -53,25 +53,28 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser("hetero-pack", description="The densest exact packing of a convolution's multiplications.")
-    parser.add_argument("--weight", type=int, metavar="BITS", help="signed weights, 1 to 8 bits")
-    parser.add_argument("--activation", type=int, metavar="BITS", help="activations, 1 to 8 bits")
-    parser.add_argument("--weight-range", metavar="LO:HI", help="true range of the weights instead of the type's")
-    parser.add_argument("--activation-range", metavar="LO:HI", help="true range of the activations")
-    parser.add_argument("--symmetric", action="store_true", help="weights without -2^(bits-1); one bit: -1 and +1")
-    parser.add_argument("--signed-activations", action="store_true")
-    parser.add_argument("--kernel", type=int, default=1, metavar="K", help="columns of the kernel")
-    parser.add_argument("--kernel-rows", type=int, metavar="K", help="rows, if not the same")
-    parser.add_argument("--stride", type=int, default=1)
-    parser.add_argument("--depthwise", action="store_true")
-    parser.add_argument("--dsp", default="dsp48e2", help=f"{', '.join(GEOMETRIES)}, or lut")
-    parser.add_argument("--objective", choices=("multiplies", "luts"), default="multiplies")
-    parser.add_argument(
-        "--rate", type=Fraction, default=Fraction(1), help="multiplies per DSP to reach with fewest LUTs"
-    )
-    parser.add_argument("--overlap", type=int, default=1, metavar="BITS", help="most bits that fields may share (1)")
-    parser.add_argument("--no-split", action="store_true", help="every operand in one pass")
-    parser.add_argument("--json", action="store_true", help="figures, recipe and proof")
-    parser.add_argument("--simulate", type=Path, metavar="PACKING", help="multiply operands from standard input")
+    add = parser.add_argument
+    add("--weight", type=int, metavar="BITS", help="signed weights, 1 to 8 bits (or --weight-range)")
+    add("--activation", type=int, metavar="BITS", help="unsigned activations, 1 to 8 bits (or --activation-range)")
+    add("--weight-range", metavar="LO:HI", help="true range of the weights instead of the type's")
+    add("--activation-range", metavar="LO:HI", help="true range of the activations instead of the type's")
+    add("--symmetric", action="store_true", help="weights without -2^(bits-1); one bit: -1 and +1")
+    add("--signed-activations", action="store_true", help="activations have a sign")
+    add("--kernel", type=int, default=1, metavar="K", help="columns of the kernel (default: %(default)s)")
+    add("--kernel-rows", type=int, metavar="K", help="rows of the kernel (default: as many as columns)")
+    add("--stride", type=int, default=1, metavar="N", help="of the convolution (default: %(default)s)")
+    add("--depthwise", action="store_true", help="each channel has a kernel of its own")
+    blocks = ", ".join(GEOMETRIES)
+    add("--dsp", default="dsp48e2", metavar="BLOCK", help=f"{blocks}, or lut: no block (default: %(default)s)")
+    goals = "most multiplies per block, or fewest LUTs at a --rate (default: %(default)s)"
+    add("--objective", choices=("multiplies", "luts"), default="multiplies", help=goals)
+    rate = "multiplies per block, at least, with --objective luts (default: %(default)s)"
+    add("--rate", type=Fraction, default=Fraction(1), metavar="N", help=rate)
+    overlap = "most bits that neighbouring fields may share (default: %(default)s)"
+    add("--overlap", type=int, default=1, metavar="BITS", help=overlap)
+    add("--no-split", action="store_true", help="no operand is cut into parts for several passes")
+    add("--json", action="store_true", help="print figures, recipe and proof as JSON")
+    add("--simulate", type=Path, metavar="FILE", help="multiply operands from standard input by the --json in FILE")
     return parser
 
 

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -194,3 +196,11 @@ def test_missing_and_damaged_parts(members: Members, tmp_path: Path, part: str) 
     assert "not loadable as a torch.export archive" in refusal(write(without, tmp_path / "without.pt2"))
     cut = members | {part: members[part][:-3]}
     refusal(write(cut, tmp_path / "cut.pt2"))
+
+
+@pytest.mark.slow
+def test_programs_start_without_torchs_compiler() -> None:
+    """It takes as long to import as the rest of torch."""
+    found = "import sys, hetero_compile.command; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", found], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

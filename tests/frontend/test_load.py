@@ -122,7 +122,9 @@ def test_another_network_and_unknown_names(shared_data: Path, tmp_path: Path) ->
     with np.load(shared_data / "detectors" / "skynet_float.npz") as arrays:
         np.savez(other, **{f"prefix.{key}": arrays[key] for key in arrays.files})
     assert "matches no known network by keys and shapes, give --arch NAME or file.py:factory" in refusal(other)
-    assert "--arch resnet: unknown network (allowed: ultranet, ultranet_bypass" in refusal(other, "resnet")
+    assert "--arch resnet: unknown network (did you mean 'resnet8'? allowed: ultranet, ultr" in refusal(other, "resnet")
+    assert "(did you mean 'net.py:FACTORY'? allowed: " in refusal(other, "net.py")
+    assert "--arch zzz: unknown network (allowed: ultranet, ultranet_bypass" in refusal(other, "zzz")
 
 
 @pytest.mark.parametrize(
@@ -146,3 +148,13 @@ def test_users_files_that_cannot_be_imported(user: tuple[ModuleType, Path, Path]
     (tmp_path / "bad.py").write_text("import nothing_of_this_name\n")
     assert "importing '" in (m := refusal(weights, f"{tmp_path / 'bad.py'}:f")) and "nothing_of_this_name" in m
     assert "no file 'nowhere.py'" in refusal(weights, "nowhere.py:f")
+
+
+def test_few_modules_are_made_to_recognise_a_checkpoint() -> None:
+    """Each network has its landmark, also in the sizes of a user's; few others have it."""
+    for name, entry in ENTRIES.items():
+        state = {key: torch.empty(shape, device="meta") for key, shape in entry.shapes().items()}
+        likely = [other.name for other in ENTRIES.values() if other.may_fit(state)]
+        assert entry.landmark and name in likely and len(likely) < len(ENTRIES) / 2, name
+    state = {key: torch.empty(shape, device="meta") for key, shape in ENTRIES["ultranet"].shapes().items()}
+    assert [entry.name for entry in ENTRIES.values() if entry.may_fit(state)] == ["ultranet"]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from hetero_compile.board import BoardError, load_board, shipped_boards
+from cpu_backend.meter.machine import shipped_machines
+from hetero_compile.board import (
+    BoardError,
+    BoardModel,
+    CpuModel,
+    FabricModel,
+    MemoryModel,
+    RuntimeModel,
+    load_board,
+    shipped_boards,
+)
 from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
 
+ROOT = Path(__file__).parents[2]
 GOOD = """
 name: my-board
 objective: latency
@@ -154,11 +167,16 @@ def test_a_mistyped_key_is_named_rather_than_the_one_it_leaves_out(tmp_path: Pat
     assert error(tmp_path, GOOD.replace("cores: 4", "core: 4")).startswith("unknown key 'cpu.core' (allowed: isa, ")
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"), [("", "NoneType"), ("- a\n- b\n", "list"), ("just words", "str"), ("7", "int")]
-)
-def test_no_mapping(tmp_path: Path, text: str, kind: str) -> None:
-    assert error(tmp_path, text).startswith("key 'top level': ")
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "7"])
+def test_no_mapping(tmp_path: Path, text: str) -> None:
+    assert error(tmp_path, text).startswith("holds no keys (a board file has name, description, ")
+
+
+def test_a_key_that_appears_twice(tmp_path: Path) -> None:
+    """YAML would take the last."""
+    assert "key 'cores' appears twice" in error(tmp_path, GOOD.replace("cores: 4", "cores: 4, cores: 8"))
+    assert "key 'name' appears twice" in error(tmp_path, GOOD + "name: other\n")
+    assert error(tmp_path, GOOD + "? [a, b]\n: 1\n").startswith("not valid YAML: ")
 
 
 def test_no_yaml_and_no_text(tmp_path: Path) -> None:
@@ -175,3 +193,20 @@ def test_no_yaml_and_no_text(tmp_path: Path) -> None:
 def test_unknown_names_list_the_shipped_boards() -> None:
     with pytest.raises(BoardError, match=r"board 'zu3eg': unknown \(shipped: bananapi-f3, .*; or a \.yaml file\)"):
         load_board("zu3eg")
+
+
+def test_the_document_has_every_key() -> None:
+    """With the words and the defaults that the models have."""
+    lines = (ROOT / "docs" / "boards.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines if line.startswith("| `")]
+    told = {key: (allowed, default) for keys, allowed, default in rows for key in re.findall(r"`(\w+)`", keys)}
+    models = (BoardModel, FabricModel, CpuModel, MemoryModel, RuntimeModel)
+    fields = {key: field for model in models for key, field in model.model_fields.items()}
+    assert set(told) == {key for key, field in fields.items() if key not in ("fabric", "cpu", "memory", "runtime")}
+    for key, (allowed, default) in told.items():
+        words = [word for word in get_args(fields[key].annotation) if isinstance(word, str)]
+        assert all(word in allowed for word in words), key
+        assert fields[key].is_required() == (default == ""), key
+        if isinstance(fields[key].default, float):
+            assert default == f"{fields[key].default:g}", key
+    assert all(machine in told["machine"][0] for machine in shipped_machines())

@@ -109,6 +109,19 @@ def test_every_drawing_is_well_formed(graph: Graph) -> None:
     assert draw_memory(plan, in_pool=True) == ""
 
 
+def test_a_roof_is_level_right_of_its_knee() -> None:
+    """At 1e8 a second and 1e9 bytes a second the knee is at 0.1 a byte; the work, so the picture, is at 1000."""
+    works = [Work("conv", "device", 10**9, 10**6, 10.0)]
+    roofs = [Roof("CPU", "cpu", 1e8), Roof("fpga0", "device", 1e12)]
+    drawn = ET.fromstring(draw_roofline(works, roofs, 1e9))
+    slow, _ = (
+        [p.split(",") for p in line.attrib["points"].split()]
+        for line in drawn.iter()
+        if "roof" in line.get("class", "")
+    )
+    assert len({y for _, y in slow}) == 1
+
+
 def test_roofline_places_what_it_shows() -> None:
     """A point of a hundredth of the rate lies two decades lower."""
     works = [Work("fast", "cpu", 10**8, 10**6, 1.0), Work("slow", "cpu", 10**6, 10**4, 1.0)]

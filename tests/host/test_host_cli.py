@@ -164,6 +164,11 @@ def test_a_tensor_for_a_detector(detector: Package, folder: Path, capsys: pytest
         (["a.png", "-o", "out.exe"], "cannot be written in that format"),
         (["a.png", "b.jpg", "-o", "text.png"], "text.png: is a file; several results need a folder"),
         (["wrong.npy"], "wrong.npy: input 'image': shape (4,) instead of (3, 160, 320)"),
+        (
+            ["batch.npy"],
+            "batch.npy: input 'image': 2 inputs in one file; give each a file of its own, of shape (3, 160",
+        ),
+        (["depth.npy"], "depth.npy: input 'image': shape (5, 160, 320) instead of (3, 160, 320)"),
         (["range.npy"], "range.npy: input 'image': values 256..256 outside 0..255"),
         (["float.npy"], "float.npy: input 'image': float64 values instead of integers"),
         (["pickle.npy"], "pickle.npy: no file of numbers"),
@@ -181,6 +186,8 @@ def test_errors_are_one_line(
     Path("empty").mkdir()
     Path("text.npz").write_text("no numbers")
     np.save("wrong.npy", np.zeros(4, np.uint8))
+    np.save("batch.npy", np.zeros((2, 3, 160, 320), np.uint8))
+    np.save("depth.npy", np.zeros((5, 160, 320), np.uint8))
     np.save("range.npy", np.full((3, 160, 320), 256))
     np.save("float.npy", np.zeros((3, 160, 320)))
     np.save("pickle.npy", np.array([{}], object), allow_pickle=True)

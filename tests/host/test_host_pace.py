@@ -1,8 +1,9 @@
-"""Both sides busy, and a device that is too slow: regions that sleep as long as their frame says."""
+"""Both sides busy, and a device that is too slow: regions that wait for each other, or sleep as long as it says."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,14 +84,70 @@ def assert_right(fed: list[fake.Array], answers: list[dict[str, fake.Array]]) ->
         np.testing.assert_array_equal(answer["z"], expected)
 
 
-def test_the_cpu_works_on_one_frame_while_the_device_works_on_the_next(package: Package) -> None:
-    fed = frames(12, 40, 40, 0)
-    with Session(package, trace=True) as session:
-        assert_right(fed, list(session.run_all(fed)))
+def meeting(folder: Path, symbol: str, mine: str, other: str, step: int, place: int) -> str:
+    """A region that leaves a mark for its frame (element 0) and waits for the other side's of the frame ``step`` from
+    it; element ``place`` says whether that came."""
+    return f"""
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hc_region.h"
+
+static const struct timespec millisecond = {{0, 1000000L}};
+
+static int32_t run(const void *const *inputs, void *const *outputs, void *arena) {{
+    const uint8_t *x = inputs[0];
+    uint8_t *y = outputs[0];
+    char path[4096];
+    (void)arena;
+    snprintf(path, sizeof path, "{folder}/{mine}%d", x[0]);
+    FILE *mark = fopen(path, "w");
+    if (!mark || fclose(mark)) {{
+        return 1;
+    }}
+    snprintf(path, sizeof path, "{folder}/{other}%d", x[0] + ({step}));
+    int tries = {TRIES};
+    while (access(path, F_OK) && --tries) {{
+        nanosleep(&millisecond, 0);
+    }}
+    for (int i = 0; i < {COUNT}; i++) {{
+        y[i] = i == {place} ? tries > 0 : x[i];
+    }}
+    return 0;
+}}
+
+static const uint32_t bytes[] = {{{COUNT}}};
+const hc_region hc_region_{symbol} = {{"{symbol}", HC_REGION_ABI, 1, 1, bytes, bytes, 0, run}};
+"""
+
+
+TRIES = 50_000
+"""Milliseconds to wait for somebody who never comes."""
+
+
+def test_the_cpu_works_on_one_frame_while_the_device_works_on_the_next(package: Package, tmp_path: Path) -> None:
+    """Neither finishes its frame before the other has begun its own, so nothing depends on how fast they are."""
+    files = {
+        "regions/far/far.c": meeting(tmp_path, "far", "device", "cpu", -1, DEVICE_MET),
+        "regions/near/near.c": meeting(tmp_path, "near", "cpu", "device", +1, CPU_MET),
+    }
+    far, near = package.manifest.regions
+    manifest = replace(package.manifest, regions=(replace(far, failover=()), near))
+    fed = list(np.zeros((12, *SHAPE), np.uint8))
+    for number, frame in enumerate(fed):
+        frame[..., 0] = number + 1
+    for mark in ("cpu0", f"device{len(fed) + 1}"):  # there is no frame before the first and none behind the last
+        (tmp_path / mark).touch()
+    with Session(build(tmp_path / "p", manifest, files), trace=True) as session:
+        answers = list(session.run_all(fed))
         spans = {(s.row, s.frame): s for s in session.spans() if s.row in ("CPU", "FPGA")}
+    assert [answer["z"].ravel()[:3].tolist() for answer in answers] == [[n + 1, 1, 1] for n in range(len(fed))]
     assert len(spans) == 2 * len(fed)
-    meeting = [n for n in range(len(fed) - 1) if _overlap(spans["CPU", n], spans["FPGA", n + 1])]
-    assert len(meeting) >= len(fed) // 2
+    assert all(_overlap(spans["CPU", n], spans["FPGA", n + 1]) for n in range(len(fed) - 1))
+
+
+DEVICE_MET, CPU_MET = 1, 2
 
 
 def _overlap(a: Span, b: Span) -> bool:

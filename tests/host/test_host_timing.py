@@ -17,12 +17,12 @@ from tests.host import fake
 STAGES = (Stage("first", 30_000, ""), Stage("second", 50_000, ""), Stage("third", 20_000, ""))
 
 
-def estimates(region: Region) -> list[str]:
-    """What stands in the table's last column for ``scale``, its stages included."""
+def estimates(region: Region, stages: bool = True) -> list[str]:
+    """What stands in the table's last column for ``scale``, its stages included where they are asked for."""
     plain = fake.manifest()
     regions = tuple(replace(region, name=r.name) if r.name == "scale" else r for r in plain.regions)
     step = StepTime("scale", "device" if region.side == "device" else "cpu", 10, 0.5)
-    lines = table(replace(plain, regions=regions), [step], (), 10, 1.0, "sim").splitlines()[2:]
+    lines = table(replace(plain, regions=regions), [step], (), 10, 1.0, "sim", stages).splitlines()[2:]
     return [line.split("  ")[-1].strip() for line in lines]
 
 
@@ -35,6 +35,7 @@ def test_a_pipelines_rate_is_its_slowest_stages() -> None:
     head, *stages = estimates(region())
     assert head == "50,000 cycles, 2000 frames/s at 100 MHz, by second"
     assert stages == ["30,000 cycles", "50,000 cycles", "20,000 cycles"]
+    assert estimates(region(), stages=False) == [head]
 
 
 def test_layers_of_a_cpu_follow_each_other() -> None:

@@ -149,7 +149,7 @@ def test_single_precision_stays_within_the_tolerance_and_small_errors_do_not() -
     allowed = tolerances(graph, values)
     tensors = {"x": torch.from_numpy(frame["x"])}
     for node in graph.nodes:
-        more = [torch.from_numpy(graph.constants[i]) for i in node.inputs if i in graph.constants]
+        more = [torch.tensor(graph.constants[i]) for i in node.inputs if i in graph.constants]
         read = [tensors[i] for i in node.inputs if i in tensors]
         if isinstance(node.op, Conv2d):
             tensors[node.name] = F.conv2d(read[0][None], more[0], more[1], padding=1)[0]

@@ -65,7 +65,15 @@ def test_packed_layers_say_how(ultranet: Graph) -> None:
     assert head == "packed conv W4A4, up to 4 MAC/DSP"  # 1x1
     plan = partition(ultranet, ENGINES, target)
     reasons = {d.node: d.reason for d in plan.decisions if d.engine == "FPGA" and d.operator == "Conv2d"}
-    assert reasons and all(reasons[p.node.name] == p.note for p in prepared if p.node.name in reasons)  # type: ignore[union-attr]
+    chosen = {name: choice for region in plan.regions for name, choice in region.choices.items()}
+    packed = [name for name in reasons if chosen[name].resources.dsp]
+    notes = {p.node.name: p.note for p in prepared if isinstance(p, Prepared)}
+    assert packed and all(reasons[name] == notes[name] for name in packed)
+    assert {why for name, why in reasons.items() if name not in packed} <= {"conv W4A4, products in LUTs"}
+    without = replace(target.fabric, budget=replace(target.fabric.budget, dsp=0))  # type: ignore[arg-type,union-attr]
+    plan = partition(ultranet, ENGINES, replace(target, fabric=without))
+    reasons = {d.node: d.reason for d in plan.decisions if d.engine == "FPGA" and d.operator == "Conv2d"}
+    assert reasons and {why.split(", ")[1] for why in reasons.values()} == {"products in LUTs"}
 
 
 @pytest.mark.parametrize(

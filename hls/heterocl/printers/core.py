@@ -358,7 +358,7 @@ _WISHES: dict[type[Operation], str] = {
 
 
 def _nested(values: Sequence[str], shape: tuple[int, ...]) -> list[str]:
-    """Lines of a nested initialiser, without the outermost braces."""
+    """Lines of a nested initialiser, without the outermost braces; what fits a line is on one."""
     if len(shape) == 1:
         text = ", ".join(values)
         return [text] if len(text) <= ROM_LINE else textwrap.wrap(text, ROM_LINE, break_long_words=False)
@@ -366,11 +366,13 @@ def _nested(values: Sequence[str], shape: tuple[int, ...]) -> list[str]:
     lines: list[str] = []
     for i in range(shape[0]):
         inner = _nested(values[i * size : (i + 1) * size], shape[1:])
-        if len(inner) == 1:
-            lines.append(f"{{{inner[0]}}},")
-        else:
+        if len(inner) > 1:
             lines.extend(["{", *(f"    {text}" for text in inner), "},"])
-    return lines
+        elif lines and lines[-1] != "}," and len(lines[-1]) + len(inner[0]) + 4 <= ROM_LINE:
+            lines[-1] += f" {{{inner[0]}}},"
+        else:
+            lines.append(f"{{{inner[0]}}},")
+    return lines if len(lines) > 1 else [lines[0].removesuffix(",")]
 
 
 def print_with(printer: type[CppPrinter], module: ModuleOp) -> str:

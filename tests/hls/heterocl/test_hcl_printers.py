@@ -19,8 +19,7 @@ NATIVE = """\
 #include "hls_native.h"
 
 static const int8_t weights[2][2] = {
-    {3, -8},
-    {7, 0},
+    {3, -8}, {7, 0}
 };
 
 static void scale(Fifo<uint8_t> &A, Fifo<int16_t> &scaled) {
@@ -65,8 +64,7 @@ VITIS = """\
 #include <hls_stream.h>
 
 static const int weights[2][2] = {
-    {3, -8},
-    {7, 0},
+    {3, -8}, {7, 0}
 };
 
 static void scale(hls::stream<ap_uint<8>> &A, hls::stream<ap_int<12>> &scaled) {

@@ -56,6 +56,8 @@ def test_a_packaged_accelerator(packed: bool) -> None:
         "#pragma HLS bind_storage variable=conv_w type=rom_1p impl=lutram\n",
     ):
         assert line in text
+    contents = [line for line in text.splitlines() if line.startswith("//   ")]
+    assert [line.split()[1] for line in contents] == [stage.name for stage in artifact.stages]
     assert ("op=mul impl=dsp" in text) == packed and "op=mul impl=fabric" not in text
     rng = np.random.default_rng(1)
     with CSimulation(artifact, graph) as simulation:
