@@ -15,6 +15,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from frontend.archive import is_archive, load_program
+from frontend.bounds import check_tensors, check_unpacked
 from frontend.checkpoint import SETTINGS, StateDict, load_state_dict
 from frontend.errors import ModelError
 from frontend.importer import import_program, shapes_of
@@ -73,20 +74,26 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
     brings its own graph; its records come from the zoo's network of the same keys and shapes. ``inputs`` say what
     integers an ONNX file's inputs are (`InputType.parse`). Raises ModelError.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ModelError(f"{path}: is no regular file")
     if path.suffix.lower() == ".onnx":
         return _onnx(path, arch, inputs)
     if inputs:
         raise ModelError(f"{path}: --input {inputs[0]}: only ONNX files take it")
     if path.suffix.lower() in NOT_READ:
         raise ModelError(f"{path}: {NOT_READ[path.suffix.lower()]}")
+    check_unpacked(path)
     if path.is_file() and is_archive(path):
         program = load_program(path)
         state = {k: v for k, v in program.state_dict.items() if isinstance(v, torch.Tensor)}
+        constants = {k: v for k, v in program.constants.items() if isinstance(v, torch.Tensor)}
+        check_tensors(path, {**constants, **state})
         _require_finite(path, state)
         entry = _entry(path, arch, state)
         origin = f"torch.export archive with the tensors of '{entry.name}'"
     else:
         state = _read_state(path)
+        check_tensors(path, state)
         if family := _family(arch, state):
             return _integers(path, family, arch, state)
         entry = _entry(path, arch, state)

@@ -22,6 +22,7 @@ QUANTISERS = ("BipolarQuant", "DequantizeLinear", "MultiThreshold", "Quant", "Qu
 """Operators that make a network one of fake-quantised values."""
 WIDEST = 24
 """Bits of an accumulator that a quantiser may state."""
+MOST_THRESHOLDS = (1 << 16) - 1
 EVERYTHING = 1 << 20
 """Levels beyond those of any truncated value."""
 
@@ -70,18 +71,21 @@ def _quant(b: Builder, node: OnnxNode) -> None:
 
 def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
     """The quantiser of a constant or of a computed tensor."""
-    source, result = node.inputs[0], node.outputs[0]
+    source = node.inputs[0]
     if source in b.folded:
         values = b.real(node, b.folded[source], "the constant")
         _need_scales(b, node, values, scale)
         b.require(node, op.rounding in ROUNDINGS, f"rounding '{op.rounding}' is unknown ({', '.join(ROUNDINGS)})")
-        integers = op.integers(values, scale)
-        whole = np.broadcast_to(scale, integers.shape)
-        b.quantised[result] = Quantised(integers, whole)
-        b.folded[result] = b.quantised[result].values
+        _keep(b, node, op.integers(values, scale), scale)
     else:
         x, (vector,) = b.per_channel(node, b.value(node), scale)
         b.define(node, b.map(node, op, x, scale=_narrow(vector)))
+
+
+def _keep(b: Builder, node: OnnxNode, integers: Array, scale: Array) -> None:
+    """The node's result is a quantised constant."""
+    known = Quantised(integers, np.broadcast_to(scale, integers.shape))
+    b.fold(node, known.values, known)
 
 
 def _need_scales(b: Builder, node: OnnxNode, values: Array, scale: Array) -> None:
@@ -97,16 +101,13 @@ def _narrow(vector: Array) -> Array:
 
 
 def _bipolar(b: Builder, node: OnnxNode, scale: Array) -> None:
-    source, result = node.inputs[0], node.outputs[0]
+    source = node.inputs[0]
     if source in b.folded:
         _need_scales(b, node, b.folded[source], scale)
-        signs = np.where(b.folded[source] >= 0, 1, -1)
-        b.quantised[result] = Quantised(signs, np.broadcast_to(scale, signs.shape))
-        b.folded[result] = b.quantised[result].values
-        return
+        return _keep(b, node, np.where(b.folded[source] >= 0, 1, -1), scale)
     b.require(node, scale.size == 1, "the scale of a computed bipolar value has to be one number")
     step = float(np.ravel(scale)[0])
-    b.define(node, b.map(node, MultiThreshold(2 * step, -step), b.value(node), table=np.zeros((1, 1))))
+    return b.define(node, b.map(node, MultiThreshold(2 * step, -step), b.value(node), table=np.zeros((1, 1))))
 
 
 def _bipolar_quant(b: Builder, node: OnnxNode) -> None:
@@ -117,6 +118,8 @@ def _multi_threshold(b: Builder, node: OnnxNode) -> None:
     """``out_scale * #{t : x >= table[c, t]} + out_bias``."""
     x, table = b.value(node), b.constant(node, 1).astype(np.float64)
     b.require(node, table.ndim == 2 and table.size > 0, f"thresholds have shape {table.shape}, need (C, N)")
+    many = table.shape[1]
+    b.require(node, many <= MOST_THRESHOLDS, f"{many} thresholds are too many (allowed: {MOST_THRESHOLDS})")
     b.require(node, bool((np.diff(table, axis=1) >= 0).all()), "thresholds have to rise")
     layout = str(node.attributes.get("data_layout", "NCHW"))
     b.require(node, layout in ("NCHW", "NC"), f"data_layout '{layout}' is not supported (allowed: NCHW, NC)")
@@ -258,7 +261,7 @@ def _quantize_linear(b: Builder, node: OnnxNode) -> None:
 
 def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
     scale, zero = _linear_operands(b, node)
-    source, result = node.inputs[0], node.outputs[0]
+    source = node.inputs[0]
     if source in b.quantised:  # a constant behind its QuantizeLinear
         stored = b.quantised[source].integers
         _need_scales(b, node, stored, zero)
@@ -270,9 +273,7 @@ def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
     else:
         return _regridded(b, node, scale, zero)
     _need_scales(b, node, integers, scale)
-    b.quantised[result] = Quantised(integers, np.broadcast_to(scale, integers.shape))
-    b.folded[result] = b.quantised[result].values
-    return None
+    return _keep(b, node, integers, scale)
 
 
 def _regridded(b: Builder, node: OnnxNode, scale: Array, zero: Array) -> None:

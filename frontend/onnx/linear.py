@@ -71,7 +71,10 @@ def _convolution(b: Builder, node: OnnxNode) -> None:
     b.require(node, spatial in (1, 2), f"{spatial} spatial axes are not supported (allowed: 1, 2)")
     b.require(node, len(x.shape) == spatial + 2, f"takes {spatial + 2} axes, got shape {x.shape}")
     b.require(node, x.shape[0] == 1, f"a batch of {x.shape[0]} is not supported (allowed: 1)")
-    _, strides, pads = window(b, node, x, weights.integers.shape[2:])
+    kernel = weights.integers.shape[2:]
+    stated = tuple(node.attributes.get("kernel_shape", kernel))
+    b.require(node, stated == kernel, f"kernel_shape {stated} is not that of its weights, {kernel}")
+    _, strides, pads = window(b, node, x, kernel)
     dilated = _dilated(b, node, weights.integers, spatial)
     if spatial == 1:
         dilated, strides, pads = dilated[..., None], (*strides, 1), (pads[0], 0, pads[1], 0)
