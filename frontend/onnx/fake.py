@@ -14,6 +14,7 @@ from frontend.onnx.pairs import split, together
 from frontend.onnx.reals import RULES as REALS
 from frontend.onnx.reals import couple
 from frontend.onnx.rule import Rule
+from frontend.onnx.shapes import pad
 from ir.ops import Add, Affine, BatchNorm, Curve, Multiply, MultiThreshold, Quantize
 from ir.rounding import ROUNDINGS
 from ir.types import Array
@@ -216,9 +217,26 @@ def _curve(name: str, a: tuple[str, float] = ("", 0.0), b_: tuple[str, float] = 
 
 
 def _cast(b: Builder, node: OnnxNode) -> None:
-    kind = cast_type(b, node).kind
-    b.require(node, kind == "f", "casts real values to integers, which truncates: use a quantiser")
-    b.define(node, b.value(node))
+    dtype, grid = cast_type(b, node), b.grids.get(node.inputs[0])
+    if grid is None or (grid[1] == 0 and bool((grid[0] == 1).all())):
+        b.require(node, dtype.kind == "f", "casts real values to integers, which truncates: use a quantiser")
+        return b.define(node, b.value(node))
+    if dtype.kind == "i" and dtype.itemsize >= 4:
+        b.grids[node.outputs[0]] = grid
+        return b.define(node, b.value(node))
+    b.require(node, dtype.kind == "f", f"casts integers to {dtype}, which may wrap (allowed: int32, int64, floats)")
+    scale, zero = grid
+    return _affine(b, node, b.value(node), 1 / scale, np.asarray(float(zero)))
+
+
+def _pad(b: Builder, node: OnnxNode) -> None:
+    grid = b.grids.get(node.inputs[0])
+    if grid is None:
+        return pad(b, node)
+    b.require(node, grid[0].size == 1, "pads integers that have a scale for each channel")
+    pad(b, node, float(np.ravel(grid[0])[0]), grid[1])
+    b.grids[node.outputs[0]] = grid
+    return None
 
 
 def _gelu(b: Builder, node: OnnxNode) -> None:
@@ -250,16 +268,17 @@ def _linear_operands(b: Builder, node: OnnxNode) -> tuple[Array, Array]:
     return scale, zero
 
 
-def _quantize_linear(b: Builder, node: OnnxNode) -> None:
+def quantize_linear(b: Builder, node: OnnxNode) -> None:
     scale, zero = _linear_operands(b, node)
     b.require(node, zero.dtype.name in ("int8", "uint8", "int16", "uint16"), f"{zero.dtype} is not supported")
     b.require(node, bool((zero == np.ravel(zero)[0]).all()), "zero points that vary are not supported")
     info, z = np.iinfo(zero.dtype), int(np.ravel(zero)[0])
-    quantised(b, node, Quantize(int(info.min), int(info.max), z), scale)
+    # the zero point is added behind the rounding, which a zero point of QONNX's Quant is not: ties would go elsewhere
+    quantised(b, node, Quantize(int(info.min) - z, int(info.max) - z), scale)
     b.grids[node.outputs[0]] = (scale, z)
 
 
-def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
+def dequantize_linear(b: Builder, node: OnnxNode) -> None:
     scale, zero = _linear_operands(b, node)
     source = node.inputs[0]
     if source in b.quantised:  # a constant behind its QuantizeLinear
@@ -295,6 +314,18 @@ def keep_grid(b: Builder, node: OnnxNode) -> None:
 
 
 MOVES = {*shapes.RULES, "GlobalMaxPool", "MaxPool", "ReduceMax"} - {"Pad"}
+READ_INTEGERS = {*MOVES, "Cast", "DequantizeLinear", "Pad"}
+"""Operators that know of a tensor's grid."""
+
+
+def check_integers(b: Builder, node: OnnxNode) -> None:
+    """ModelError where an operator computes with integers, which the graph holds as what they stand for."""
+    if b.whole or node.operator in READ_INTEGERS:
+        return
+    for name in node.inputs:
+        scale, zero = b.grids.get(name, (np.ones(1), 0))
+        same = zero == 0 and bool((scale == 1).all())
+        b.require(node, same, f"computes with the integers of '{name}': a DequantizeLinear has to stand between")
 
 
 def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
@@ -315,7 +346,7 @@ RULES: Mapping[str, Rule] = {
     "Cast": _cast,
     "Ceil": _curve("ceil"),
     "Clip": _clip,
-    "DequantizeLinear": _dequantize_linear,
+    "DequantizeLinear": dequantize_linear,
     "Div": _arithmetic,
     "Elu": _curve("elu", ("alpha", 1.0)),
     "Floor": _curve("floor"),
@@ -325,8 +356,9 @@ RULES: Mapping[str, Rule] = {
     "LeakyRelu": _curve("leaky", ("alpha", 0.01)),
     "Mul": _arithmetic,
     "MultiThreshold": _multi_threshold,
+    "Pad": _pad,
     "Quant": _quant,
-    "QuantizeLinear": _quantize_linear,
+    "QuantizeLinear": quantize_linear,
     "Relu": _curve("relu"),
     "Round": _curve("rint"),
     "Sigmoid": _curve("sigmoid"),

@@ -27,7 +27,8 @@ OPSETS = range(7, 27)
 
 @dataclass(frozen=True, eq=False)
 class OnnxNode:
-    """A node; ``name`` is how messages call it, ``domain`` is empty for standard operators."""
+    """A node; ``name`` is how messages call it, ``domain`` is empty for standard operators. ``of``: the file's operator
+    where this one is a part of it."""
 
     name: str
     operator: str
@@ -35,9 +36,11 @@ class OnnxNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    of: str = ""
 
     def __str__(self) -> str:
-        return f"node '{self.name}' ({self.operator})"
+        operator = f"{self.of}, its {self.operator}" if self.of else self.operator
+        return f"node '{self.name}' ({operator})"
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,10 @@ _INT, _FLOAT, _TENSOR = AttributeProto.INT, AttributeProto.FLOAT, AttributeProto
 _NUMBER = (_INT, _FLOAT, _TENSOR)
 KINDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad"), (_INT,)),
-    **dict.fromkeys(("group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"), (_INT,)),
+    **dict.fromkeys(
+        ("channels_last", "group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"),
+        (_INT,),
+    ),
     **dict.fromkeys(("axes", "dilations", "ends", "kernel_shape", "pads", "perm"), (AttributeProto.INTS,)),
     **dict.fromkeys(("shape", "split", "starts", "strides", "value_ints"), (AttributeProto.INTS,)),
     **dict.fromkeys(("scales", "value_floats"), (AttributeProto.FLOATS,)),
