@@ -18,7 +18,7 @@ from frontend.archive import is_archive, load_program
 from frontend.bounds import check_tensors, check_unpacked
 from frontend.checkpoint import SETTINGS, StateDict, load_state_dict
 from frontend.errors import ModelError
-from frontend.importer import import_program, shapes_of
+from frontend.importer import import_program, shapes_of, with_batch_of_one
 from frontend.lower.freeze import Frozen, freeze
 from frontend.onnx.importer import InputType, import_onnx
 from frontend.zoo import ENTRIES, FAMILIES, IntegerFamily, ZooEntry, candidates, entry_named
@@ -84,7 +84,7 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
         raise ModelError(f"{path}: {NOT_READ[path.suffix.lower()]}")
     check_unpacked(path)
     if path.is_file() and is_archive(path):
-        program = load_program(path)
+        program = with_batch_of_one(load_program(path), str(path))
         state = {k: v for k, v in program.state_dict.items() if isinstance(v, torch.Tensor)}
         constants = {k: v for k, v in program.constants.items() if isinstance(v, torch.Tensor)}
         check_tensors(path, {**constants, **state})
