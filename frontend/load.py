@@ -105,6 +105,22 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
     return Model(graph, entry.picture, entry.head, origin, shapes)
 
 
+def load_module(
+    module: nn.Module, inputs: Picture | Sequence[int], head: Head | None = None, name: str = "network"
+) -> Model:
+    """A live module of the project's quantisers, or of floats, for a picture or for a plain tensor of this shape (batch
+    of 1 included). Modules of Brevitas: `frontend.brevitas.load_brevitas`. Raises ModelError."""
+    picture = inputs if isinstance(inputs, Picture) else None
+    shape = (1, 3, inputs.height, inputs.width) if isinstance(inputs, Picture) else tuple(inputs)
+    state = module.state_dict()
+    check_tensors(Path(name), state)
+    _require_finite(Path(name), state)
+    entry = ZooEntry(name, lambda: module, shape, picture, head, "a live module")
+    program = _exported(entry, module.eval())
+    graph = import_program(program, name, picture)
+    return Model(graph, picture, head, "live module", {} if picture else shapes_of(program, graph))
+
+
 def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:
     if arch is not None:
         raise ModelError(f"{path}: --arch {arch}: an ONNX file brings its own network")

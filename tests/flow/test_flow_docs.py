@@ -18,8 +18,11 @@ from onnx_build import Network
 from seeded_modules import seeded
 
 from frontend.load import load_model
+from frontend.quantisers import QuantActivation, QuantConv2d
 from frontend.zoo import ENTRIES
 from hetero_compile.command import run as hetero_compile
+from host.session import Session
+from host.vision.heads import dequantise
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
@@ -40,6 +43,24 @@ def _state(_: Path) -> Names:
 def _exported(_: Names) -> None:
     model = load_model(Path("ultranet.pt2"))
     assert "'ultranet'" in model.origin and model.picture == ENTRIES["ultranet"].picture
+
+
+def _module(_: Path) -> Names:
+    torch.manual_seed(2)
+    body = QuantConv2d(3, 8, 3, padding=2, dilation=2), QuantActivation(4), torch.nn.MaxPool2d(32)
+    return {"module": torch.nn.Sequential(*body, QuantConv2d(8, 2, 1), torch.nn.Flatten())}
+
+
+def _compiled(names: Names) -> None:
+    """The package gives what PyTorch gives, to rounding in single precision."""
+    (name,) = names["compiled"].graph.outputs
+    frozen, x = names["compiled"].frozen, np.random.default_rng(0).integers(0, 256, (3, 32, 32))
+    with Session(Path("build"), on="sim") as session:
+        got = dequantise(session.run(x)[name], frozen.dequantise[name])
+    with torch.no_grad():
+        expected = names["module"](torch.from_numpy(x[None] / 255).float())[0].numpy()
+    assert np.abs(np.ravel(got) - expected).max() < 1e-6
+    assert np.ptp(expected) > 0.01
 
 
 def _package(folder: Path) -> Names:
@@ -72,7 +93,8 @@ def _loaded(names: Names) -> None:
 Prepare, Check = Callable[[Path], Names], Callable[[Names], None]
 RUNS: Mapping[str, tuple[Prepare, Check]] = {
     "README.md-0": (_state, _exported),
-    "README.md-1": (_package, _ran),
+    "README.md-1": (_module, _compiled),
+    "README.md-2": (_package, _ran),
     "docs/zoo.md-0": (_floats, _loaded),
 }
 
