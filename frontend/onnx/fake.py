@@ -23,6 +23,8 @@ QUANTISERS = ("BipolarQuant", "DequantizeLinear", "MultiThreshold", "Quant", "Qu
 """Operators that make a network one of fake-quantised values."""
 WIDEST = 24
 """Bits of an accumulator that a quantiser may state."""
+WIDEST_CONSTANT = 32
+"""Bits of a constant, which may be a bias."""
 MOST_THRESHOLDS = (1 << 16) - 1
 EVERYTHING = 1 << 20
 """Levels beyond those of any truncated value."""
@@ -61,7 +63,8 @@ def _quant(b: Builder, node: OnnxNode) -> None:
     zero = _whole(b, node, 2, "zero_point")
     signed, narrow = (bool(node.attributes.get(key, default)) for key, default in (("signed", 1), ("narrow", 0)))
     rounding = str(node.attributes.get("rounding_mode", "ROUND")).upper()
-    b.require(node, 1 <= bits <= WIDEST, f"bit_width {bits} is not supported (allowed: 1 to {WIDEST})")
+    widest = WIDEST_CONSTANT if node.inputs[0] in b.folded else WIDEST
+    b.require(node, 1 <= bits <= widest, f"bit_width {bits} is not supported (allowed: 1 to {widest})")
     if bits == 1 and signed:
         b.require(node, zero == 0, "zero_point of a bipolar value has to be 0")
         return _bipolar(b, node, scale)
@@ -131,16 +134,25 @@ def _multi_threshold(b: Builder, node: OnnxNode) -> None:
 
 
 def _trunc(b: Builder, node: OnnxNode) -> None:
-    """The lowest bits of an integer cut off; it keeps its scale (qonnx/custom_op/general/trunc.py)."""
+    """An integer divided by a power of two and rounded (qonnx/custom_op/general/trunc.py): in its first version so many
+    bits less, keeping its scale; in its second to another scale, and clipped to so many bits."""
     step, zero = float(np.ravel(_scale(b, node, 1))[0]), _whole(b, node, 2, "zero_point")
-    cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
-    b.require(node, zero == 0 and 0 <= cut < WIDEST, f"zero point {zero} and {cut} bits less are not supported")
+    b.require(node, zero == 0, f"zero point {zero} is not supported (allowed: 0)")
     rounding = str(node.attributes.get("rounding_mode", "FLOOR")).upper()
+    if len(node.inputs) > 5:
+        result, bits = float(np.ravel(_scale(b, node, 4))[0]), _whole(b, node, len(node.inputs) - 1, "output bit width")
+        cut = int(np.rint(np.log2(result / step)))
+        b.require(node, 1 <= bits <= WIDEST, f"output bit width {bits} is not supported (allowed: 1 to {WIDEST})")
+        lo, hi = limits(bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0)), bits)
+        b.require(node, lo < hi, f"output bit width {bits} leaves no two values")
+    else:
+        cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
+        result, lo, hi = step, -EVERYTHING, EVERYTHING
+    b.require(node, abs(cut) < WIDEST, f"{cut} bits less are not supported (allowed: below {WIDEST})")
     integers = b.map(node, Curve("rint"), b.affine(node, b.value(node), 1 / step, name="scaled"), name="integers")
     halved = b.affine(node, integers, 2.0**-cut, name="scaled")
-    op = Quantize(-EVERYTHING, EVERYTHING, 0, rounding)
-    whole = b.map(node, op, halved, name="truncated", scale=np.ones(1))
-    b.define(node, b.affine(node, whole, step))
+    whole = b.map(node, Quantize(lo, hi, 0, rounding), halved, name="truncated", scale=np.ones(1))
+    b.define(node, b.affine(node, whole, result))
 
 
 def _affine(b: Builder, node: OnnxNode, x: Value, gain: Array, offset: Array) -> None:

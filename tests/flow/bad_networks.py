@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontend"))
 
-from bad_onnx import CASES, model, node
+from bad_onnx import CASES, model, node, weights_of
 from onnx_build import QONNX, Network
 
 Writer = Callable[[Path], Path]
@@ -31,12 +31,6 @@ def changed(change: Change) -> Writer:
         return path
 
     return write
-
-
-def weights_of(m: onnx.ModelProto) -> onnx.TensorProto:
-    """The constant of the convolution's weights, which a quantiser reads."""
-    quantiser = next(n for n in m.graph.node if n.output[0] == node(m, "Conv").input[1])
-    return next(c for c in m.graph.initializer if c.name == quantiser.input[0])
 
 
 def weights(**fields: Any) -> Writer:

@@ -40,6 +40,12 @@ def constant(m: onnx.ModelProto, operator: str, position: int) -> onnx.TensorPro
     return next(c for c in m.graph.initializer if c.name == name)
 
 
+def weights_of(m: onnx.ModelProto) -> onnx.TensorProto:
+    """The constant of the convolution's weights, which a quantiser reads."""
+    quantiser = next(n for n in m.graph.node if n.output[0] == node(m, "Conv").input[1])
+    return next(c for c in m.graph.initializer if c.name == quantiser.input[0])
+
+
 def set_number(tensor: onnx.TensorProto, value: float) -> None:
     tensor.raw_data = np.array(value, np.float32).tobytes()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bad_onnx import SHAPE, constant, external, model
+from bad_onnx import SHAPE, constant, external, model, weights_of
 from onnx_build import Network
 
 from frontend.errors import ModelError
@@ -49,6 +49,20 @@ def test_external_data_beside_the_model_is_read(tmp_path: Path) -> None:
 
     frozen = freeze(load_model(saved(tmp_path, change)).graph)
     assert frozen.quantise["x"].scale == np.float32(0.1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_weights_of_other_floats_are_read_as_they_are(dtype: str, tmp_path: Path) -> None:
+    """Not as float32: the same integers as numpy's of the same values."""
+    values = np.random.default_rng(0).normal(0, 0.4, (4, 3, 3, 3)).astype(dtype)
+
+    def change(m: onnx.ModelProto) -> None:
+        tensor = weights_of(m)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+    graph = freeze(load_model(saved(tmp_path, change)).graph).graph
+    expected = np.clip(np.rint(values.astype(np.float64) / np.float64(np.float32(0.2))), -4, 3)
+    assert any(np.array_equal(constant, expected) for constant in graph.constants.values())
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
