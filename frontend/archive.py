@@ -21,7 +21,10 @@ from torch.export import ExportedProgram
 import frontend.quantisers  # noqa: F401 - registers the hetero:: operators that archives refer to
 from frontend.errors import ModelError
 
-REMEDY = "export plain tensors with static shapes: torch.export.export(model.eval(), (example,))"
+REMEDY = (
+    "export plain tensors with static shapes, of which the batch alone may be open: "
+    "torch.export.export(model.eval(), (example,))"
+)
 
 MODEL = "models/model.json"
 SAMPLE_INPUTS = "data/sample_inputs/model.pt"
@@ -34,6 +37,8 @@ ACTIVE_KEYS: Mapping[str, str] = {
     "default_factory_module": "its tree description imports modules",
 }
 """Keys of the graph's description whose values torch would evaluate or import."""
+PLAIN_SYMBOL = re.compile(r"Symbol\('s\d+', positive=True, integer=True\)")
+"""The one expression that is let through: an extent that is open, as it is."""
 
 
 class _RefusedError(ValueError):
@@ -116,10 +121,11 @@ def _check_table(table: object) -> None:
 
 
 def _check_description(value: object) -> None:
-    """No key of `ACTIVE_KEYS` anywhere, nor in JSON within strings, as trees are described."""
+    """No key of `ACTIVE_KEYS` anywhere but for `PLAIN_SYMBOL`, nor in JSON within strings, as trees are described."""
     if isinstance(value, dict):
-        if active := next((key for key in value if key in ACTIVE_KEYS), None):
-            raise _RefusedError(ACTIVE_KEYS[active])
+        for key in value:
+            if key in ACTIVE_KEYS and not (key == "expr_str" and PLAIN_SYMBOL.fullmatch(str(value[key]))):
+                raise _RefusedError(ACTIVE_KEYS[key])
         for each in value.values():
             _check_description(each)
     elif isinstance(value, list):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Builder:
         stem = re.sub(r"\W", "_", wish)
         stem = stem if stem[0].isalpha() else f"t_{stem}"
         taken = {*self.names.values(), *self.inputs, *self.constants}
-        return next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+        return next(n for n in chain((stem,), (f"{stem}_{i}" for i in count(2))) if n not in taken)
 
     def tensor(self, node: FxNode, position: int) -> str:
         return self.names[node.args[position]]  # type: ignore[index]

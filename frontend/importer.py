@@ -6,7 +6,8 @@ and reuse come out as they run. Operators are a table; one that is not in it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,11 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Node as FxNode
 
 from frontend.builder import Builder, Imported, Importer, arguments, pair
+from frontend.dilation import dilated, dilated_shape
 from frontend.errors import ModelError
 from frontend.float_importers import FLOAT_IMPORTERS
 from frontend.steps import GAUSSIAN_STEPS
-from ir.graph import Graph
+from ir.graph import Graph, Node
 from ir.ops import BatchNorm, Concat, Conv2d, Dequantize, FakeQuantize, MaxPool2d, Quantize, SpaceToDepth
 from ir.records import Picture
 from ir.types import Array
@@ -51,6 +53,28 @@ def import_program(program: ExportedProgram, name: str, picture: Picture | None)
     return Graph(name, builder.inputs, tuple(builder.nodes), outputs, constants).verify()
 
 
+def with_batch_of_one(program: ExportedProgram, name: str) -> ExportedProgram:
+    """The program itself or, where its batch is open, what it is for a batch of 1. ModelError for another open axis."""
+    signature = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    given = [signature[str(each)].meta["val"] for each in program.graph_signature.user_inputs]
+    open_axes = [(i, axis) for i, value in enumerate(given) for axis, n in enumerate(value.shape) if type(n) is not int]
+    if not open_axes:
+        return program
+    if other := next((axis for _, axis in open_axes if axis), 0):
+        raise ModelError(
+            f"{name}: axis {other} of its input is open: export with static shapes (the batch may be open)"
+        )
+    for node in program.graph.nodes:  # recording it anew runs its operators: no others than those that are known
+        if node.op == "call_function" and str(node.target) not in (*IMPORTERS, "aten.sym_size.int"):
+            Builder(name, IMPORTERS).add_call(node)
+    examples = tuple(torch.zeros((1, *value.shape[1:]), dtype=value.dtype) for value in given)
+    try:
+        return torch.export.export(program.module(check_guards=False), examples)
+    except Exception as error:  # whatever export finds that a batch of 1 is not
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise ModelError(f"{name}: not usable with a batch of 1 ({first}): export with static shapes") from None
+
+
 def shapes_of(program: ExportedProgram, graph: Graph) -> dict[str, tuple[int, ...]]:
     """The shapes that the inputs and outputs of a program's graph have in the program, batch included."""
     signature = program.graph_signature
@@ -62,11 +86,42 @@ def shapes_of(program: ExportedProgram, graph: Graph) -> dict[str, tuple[int, ..
 
 def _convolution(b: Builder, node: FxNode) -> Imported:
     _, _, bias, stride, padding, dilation, groups = arguments(node, None, None, None, 1, 0, 1, 1)
-    b.require(node, pair(dilation) == (1, 1), f"dilation {dilation} is not supported (allowed: 1)")
-    b.require(node, not isinstance(padding, str), f"padding '{padding}' is not supported (give numbers)")
-    ph, pw = pair(padding)
-    operands = (b.tensor(node, 0), b.tensor(node, 1), *((b.names[bias],) if bias is not None else ()))
-    return Conv2d(pair(stride), (ph, pw, ph, pw), int(groups)), operands
+    kernel = dilated_shape(node.args[1].meta["val"].shape, pair(dilation))[2:]  # type: ignore[union-attr]
+    largest = max(kernel) <= LARGEST_KERNEL
+    b.require(node, largest, f"dilation {dilation} makes a kernel of {kernel} (allowed: up to {LARGEST_KERNEL})")
+    weights = _dilated(b, node, b.tensor(node, 1), pair(dilation))
+    operands = (b.tensor(node, 0), weights, *((b.names[bias],) if bias is not None else ()))
+    return Conv2d(pair(stride), _padding(padding, kernel), int(groups)), operands
+
+
+LARGEST_KERNEL = 255
+"""Rows and columns of a dilated kernel."""
+
+
+def _padding(padding: Any, kernel: Sequence[int]) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) of PyTorch's numbers, or of "valid" and "same", whose odd zero comes last."""
+    if padding == "same":
+        (top, bottom), (left, right) = (((k - 1) // 2, k // 2) for k in kernel)
+        return top, left, bottom, right
+    ph, pw = (0, 0) if padding == "valid" else pair(padding)
+    return ph, pw, ph, pw
+
+
+def _dilated(b: Builder, node: FxNode, weights: str, dilation: tuple[int, int]) -> str:
+    """The weights with zeros between their taps: parameters, or what a quantiser makes of some."""
+    if dilation == (1, 1):
+        return weights
+    maker = next((made for made in b.nodes if made.name == weights), None)
+    source, *more = maker.inputs if maker else (weights,)
+    b.require(node, source in b.constants, "a dilated kernel that is computed is not supported")
+    wide = f"{source}.dilated{dilation[0]}x{dilation[1]}"
+    b.constants[wide] = dilated(b.constants[source], dilation)
+    if maker is None:
+        return wide
+    made = Node(f"{wide}.quantised", maker.op, (wide, *more))
+    if made not in b.nodes:
+        b.nodes.append(made)
+    return made.name
 
 
 def _max_pool(b: Builder, node: FxNode) -> Imported:

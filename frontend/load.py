@@ -16,9 +16,10 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from frontend.archive import is_archive, load_program
+from frontend.bounds import check_tensors, check_unpacked
 from frontend.checkpoint import READ, SETTINGS, StateDict, load_state_dict
 from frontend.errors import ModelError
-from frontend.importer import import_program, shapes_of
+from frontend.importer import import_program, shapes_of, with_batch_of_one
 from frontend.lower.freeze import Frozen, freeze
 from frontend.onnx.importer import InputType, import_onnx
 from frontend.zoo import ENTRIES, FAMILIES, IntegerFamily, ZooEntry, candidates, entry_named
@@ -74,20 +75,26 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
     brings its own graph; its records come from the zoo's network of the same keys and shapes. ``inputs`` say what
     integers an ONNX file's inputs are (`InputType.parse`). Raises ModelError.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ModelError(f"{path}: is no regular file")
     if path.suffix.lower() == ".onnx":
         return _onnx(path, arch, inputs)
     if inputs:
         raise ModelError(f"{path}: --input {inputs[0]}: only ONNX files take it")
     if path.suffix.lower() in NOT_READ:
         raise ModelError(f"{path}: {NOT_READ[path.suffix.lower()]}")
+    check_unpacked(path)
     if path.is_file() and is_archive(path):
-        program = load_program(path)
+        program = with_batch_of_one(load_program(path), str(path))
         state = {k: v for k, v in program.state_dict.items() if isinstance(v, torch.Tensor)}
+        constants = {k: v for k, v in program.constants.items() if isinstance(v, torch.Tensor)}
+        check_tensors(path, {**constants, **state})
         _require_finite(path, state)
         entry = _entry(path, arch, state)
         origin = f"torch.export archive with the tensors of '{entry.name}'"
     else:
         state = _read_state(path)
+        check_tensors(path, state)
         if family := _family(arch, state):
             return _integers(path, family, arch, state)
         entry = _entry(path, arch, state)
@@ -97,6 +104,22 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
     graph = import_program(program, entry.name, entry.picture)
     shapes = {} if entry.picture else shapes_of(program, graph)
     return Model(graph, entry.picture, entry.head, origin, shapes)
+
+
+def load_module(
+    module: nn.Module, inputs: Picture | Sequence[int], head: Head | None = None, name: str = "network"
+) -> Model:
+    """A live module of the project's quantisers, or of floats, for a picture or for a plain tensor of this shape (batch
+    of 1 included). Modules of Brevitas: `frontend.brevitas.load_brevitas`. Raises ModelError."""
+    picture = inputs if isinstance(inputs, Picture) else None
+    shape = (1, 3, inputs.height, inputs.width) if isinstance(inputs, Picture) else tuple(inputs)
+    state = module.state_dict()
+    check_tensors(Path(name), state)
+    _require_finite(Path(name), state)
+    entry = ZooEntry(name, lambda: module, shape, picture, head, "a live module")
+    program = _exported(entry, module.eval())
+    graph = import_program(program, name, picture)
+    return Model(graph, picture, head, "live module", {} if picture else shapes_of(program, graph))
 
 
 def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:

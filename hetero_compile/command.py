@@ -118,6 +118,8 @@ def command(
         return 1
     except (*USER_ERRORS, CSimulationError, HeteroCLError, ExportError) as error:
         return _fail(str(error))
+    except MemoryError:
+        return _fail(f"{model}: there is not enough memory to compile it")
     except OSError as error:
         return _fail(f"{error.filename or output}: {error.strerror or error}")
 

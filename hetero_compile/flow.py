@@ -92,16 +92,16 @@ def passes(options: Options) -> tuple[Pass, ...]:
     return (RemoveDead(), FoldAddends(), *((MultiplyShiftToThresholds(),) if options.thresholds else ()))
 
 
-def load_frozen(path: Path, options: Options, progress: Progress) -> tuple[Model, Frozen]:
-    """The model and the graph to execute: of integers, or of float32 where it has no quantisers. Raises ModelError,
-    GraphError."""
+def load_frozen(source: Path | Model, options: Options, progress: Progress) -> tuple[Model, Frozen]:
+    """The model of a file, or one that is loaded already, and the graph to execute: of integers, or of float32 where it
+    has no quantisers. Raises ModelError, GraphError."""
     progress("reading the model")
-    model = load_model(path, options.arch, options.inputs)
+    model = source if isinstance(source, Model) else load_model(source, options.arch, options.inputs)
     if options.labels:
         model = replace(model, head=ClassifierHead(options.labels))
     real = model.dequantise is None and is_float(model.graph)
     if options.calibration and not real:
-        raise ModelError(f"{path}: --quantise: the network is quantised already")
+        raise ModelError(f"{model.graph.name}: --quantise: the network is quantised already")
     if options.calibration:
         model = _quantised(model, options.calibration, progress)
     elif real:
@@ -147,9 +147,10 @@ def _pruned(
     return replace(model, origin=origin), replace(frozen, graph=pruned)
 
 
-def compile_model(path: Path, target: Target, options: Options, progress: Progress) -> Compiled:
-    """Everything up to the lowered regions. Raises one of `hetero_compile.errors.USER_ERRORS`."""
-    model, frozen = load_frozen(path, options, progress)
+def compile_model(source: Path | Model, target: Target, options: Options, progress: Progress) -> Compiled:
+    """Everything up to the lowered regions, of a file or of a loaded model, to which ``options.arch`` and
+    ``options.inputs`` mean nothing. Raises one of `hetero_compile.errors.USER_ERRORS`."""
+    model, frozen = load_frozen(source, options, progress)
     asked = engines(options.tuning)
     if options.prune:
         model, frozen = _pruned(model, frozen, options.prune, asked, target, progress)

@@ -166,9 +166,12 @@ def _concat(state: State, node: Node) -> None:
     operands = [state.operand(node, i) for i in node.inputs]
     if not all(v.is_scaled_only for v in operands):
         operands = [real.centred(state, node, v, f"operand '{i}'") for v, i in zip(operands, node.inputs, strict=True)]
-    if len({float(v.scales[0]) for v in operands}) > 1:
-        state.fail(node, f"operands need one common scale, have steps {[1 / float(v.scales[0]) for v in operands]}")
     tensor = state.emit(node, node.op, tuple(v.tensor for v in operands))
+    scales = [float(v.scales[0]) for v in operands]
+    if len(set(scales)) > 1:  # a scale for each channel, which a quantiser or a depthwise convolution may read
+        channels = [state.type_of(v.tensor).shape[0] for v in operands]
+        state.values[node.name] = Value(tensor, gain=np.repeat(scales, channels))
+        return
     first = operands[0]
     state.values[node.name] = Value(tensor, first.steps, max(v.bits for v in operands), first.gain)
 

@@ -137,7 +137,9 @@ def _multi_threshold(state: State, node: Node) -> None:
     table = state.graph.constants[node.inputs[1]]
 
     def levels(real: Array) -> Array:
-        return np.asarray((real[:, :, None] >= table[:, None, :]).sum(axis=2))
+        channels = max(len(real), len(table))
+        rows = (np.broadcast_to(values, (channels, values.shape[1])) for values in (table, real))
+        return np.stack([np.searchsorted(row, values, side="right") for row, values in zip(*rows, strict=True)])
 
     if table.shape[1] == 1 and op.offset == -op.gain / 2:
         state.values[node.name] = Value(sign(state, node, x, levels), gain=np.array([op.gain / 2]))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import NoReturn
 
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.onnx.model import OnnxNode, check_shape
+from frontend.onnx.model import LARGEST_TOTAL, OnnxNode, check_shape
 from ir.graph import Node
 from ir.ops import Affine, Op, Operand, Transpose
 from ir.types import Array, TensorType
@@ -56,7 +57,8 @@ class Builder:
 
     ``values`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those that ONNX holds as
     integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them that a quantiser
-    made; ``origins`` and ``arrangements`` are what `arranged` has transposed."""
+    made; ``origins`` and ``arrangements`` are what `arranged` has transposed. ``elements``: of the constants that nodes
+    made."""
 
     graph: str
     whole: bool
@@ -71,6 +73,7 @@ class Builder:
     types: dict[str, TensorType] = field(default_factory=dict)
     arrangements: dict[tuple[object, ...], str] = field(default_factory=dict)
     origins: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    elements: int = 0
 
     def fail(self, node: OnnxNode, what: str) -> NoReturn:
         raise ModelError(f"{self.graph}: {node}: {what}")
@@ -95,6 +98,14 @@ class Builder:
         if name or default is None:
             self.fail(node, f"operand {position} ('{name}') has to be a constant")
         return default
+
+    def fold(self, node: OnnxNode, values: Array, quantised: Quantised | None = None) -> None:
+        """The node's first output is a constant, which a quantiser made if ``quantised``."""
+        self.elements += values.size
+        self.require(node, self.elements <= LARGEST_TOTAL, f"constants of more than {LARGEST_TOTAL} elements in all")
+        self.folded[node.outputs[0]] = values
+        if quantised is not None:
+            self.quantised[node.outputs[0]] = quantised
 
     def integers(self, node: OnnxNode, values: Array, what: str) -> Array:
         """A constant as int64; what is no integer belongs to a float network."""
@@ -154,7 +165,7 @@ class Builder:
         stem = re.sub(r"\W", "_", wish, flags=re.ASCII)
         stem = stem if stem[:1].isalpha() else f"t_{stem}"
         taken = self.types
-        return next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+        return next(n for n in chain((stem,), (f"{stem}_{i}" for i in count(2))) if n not in taken)
 
     def arranged(self, node: OnnxNode, x: Value, axes: Sequence[int]) -> Value:
         """x with these of ONNX's axes as C, H, W (in front of axes of extent 1); transposed where that moves values."""

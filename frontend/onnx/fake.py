@@ -14,6 +14,7 @@ from frontend.onnx.pairs import split, together
 from frontend.onnx.reals import RULES as REALS
 from frontend.onnx.reals import couple
 from frontend.onnx.rule import Rule
+from frontend.onnx.shapes import pad
 from ir.ops import Add, Affine, BatchNorm, Curve, Multiply, MultiThreshold, Quantize
 from ir.rounding import ROUNDINGS
 from ir.types import Array
@@ -22,6 +23,9 @@ QUANTISERS = ("BipolarQuant", "DequantizeLinear", "MultiThreshold", "Quant", "Qu
 """Operators that make a network one of fake-quantised values."""
 WIDEST = 24
 """Bits of an accumulator that a quantiser may state."""
+WIDEST_CONSTANT = 32
+"""Bits of a constant, which may be a bias."""
+MOST_THRESHOLDS = (1 << 16) - 1
 EVERYTHING = 1 << 20
 """Levels beyond those of any truncated value."""
 
@@ -59,7 +63,8 @@ def _quant(b: Builder, node: OnnxNode) -> None:
     zero = _whole(b, node, 2, "zero_point")
     signed, narrow = (bool(node.attributes.get(key, default)) for key, default in (("signed", 1), ("narrow", 0)))
     rounding = str(node.attributes.get("rounding_mode", "ROUND")).upper()
-    b.require(node, 1 <= bits <= WIDEST, f"bit_width {bits} is not supported (allowed: 1 to {WIDEST})")
+    widest = WIDEST_CONSTANT if node.inputs[0] in b.folded else WIDEST
+    b.require(node, 1 <= bits <= widest, f"bit_width {bits} is not supported (allowed: 1 to {widest})")
     if bits == 1 and signed:
         b.require(node, zero == 0, "zero_point of a bipolar value has to be 0")
         return _bipolar(b, node, scale)
@@ -70,18 +75,21 @@ def _quant(b: Builder, node: OnnxNode) -> None:
 
 def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
     """The quantiser of a constant or of a computed tensor."""
-    source, result = node.inputs[0], node.outputs[0]
+    source = node.inputs[0]
     if source in b.folded:
         values = b.real(node, b.folded[source], "the constant")
         _need_scales(b, node, values, scale)
         b.require(node, op.rounding in ROUNDINGS, f"rounding '{op.rounding}' is unknown ({', '.join(ROUNDINGS)})")
-        integers = op.integers(values, scale)
-        whole = np.broadcast_to(scale, integers.shape)
-        b.quantised[result] = Quantised(integers, whole)
-        b.folded[result] = b.quantised[result].values
+        _keep(b, node, op.integers(values, scale), scale)
     else:
         x, (vector,) = b.per_channel(node, b.value(node), scale)
         b.define(node, b.map(node, op, x, scale=_narrow(vector)))
+
+
+def _keep(b: Builder, node: OnnxNode, integers: Array, scale: Array) -> None:
+    """The node's result is a quantised constant."""
+    known = Quantised(integers, np.broadcast_to(scale, integers.shape))
+    b.fold(node, known.values, known)
 
 
 def _need_scales(b: Builder, node: OnnxNode, values: Array, scale: Array) -> None:
@@ -97,16 +105,13 @@ def _narrow(vector: Array) -> Array:
 
 
 def _bipolar(b: Builder, node: OnnxNode, scale: Array) -> None:
-    source, result = node.inputs[0], node.outputs[0]
+    source = node.inputs[0]
     if source in b.folded:
         _need_scales(b, node, b.folded[source], scale)
-        signs = np.where(b.folded[source] >= 0, 1, -1)
-        b.quantised[result] = Quantised(signs, np.broadcast_to(scale, signs.shape))
-        b.folded[result] = b.quantised[result].values
-        return
+        return _keep(b, node, np.where(b.folded[source] >= 0, 1, -1), scale)
     b.require(node, scale.size == 1, "the scale of a computed bipolar value has to be one number")
     step = float(np.ravel(scale)[0])
-    b.define(node, b.map(node, MultiThreshold(2 * step, -step), b.value(node), table=np.zeros((1, 1))))
+    return b.define(node, b.map(node, MultiThreshold(2 * step, -step), b.value(node), table=np.zeros((1, 1))))
 
 
 def _bipolar_quant(b: Builder, node: OnnxNode) -> None:
@@ -117,6 +122,8 @@ def _multi_threshold(b: Builder, node: OnnxNode) -> None:
     """``out_scale * #{t : x >= table[c, t]} + out_bias``."""
     x, table = b.value(node), b.constant(node, 1).astype(np.float64)
     b.require(node, table.ndim == 2 and table.size > 0, f"thresholds have shape {table.shape}, need (C, N)")
+    many = table.shape[1]
+    b.require(node, many <= MOST_THRESHOLDS, f"{many} thresholds are too many (allowed: {MOST_THRESHOLDS})")
     b.require(node, bool((np.diff(table, axis=1) >= 0).all()), "thresholds have to rise")
     layout = str(node.attributes.get("data_layout", "NCHW"))
     b.require(node, layout in ("NCHW", "NC"), f"data_layout '{layout}' is not supported (allowed: NCHW, NC)")
@@ -127,16 +134,25 @@ def _multi_threshold(b: Builder, node: OnnxNode) -> None:
 
 
 def _trunc(b: Builder, node: OnnxNode) -> None:
-    """The lowest bits of an integer cut off; it keeps its scale (qonnx/custom_op/general/trunc.py)."""
+    """An integer divided by a power of two and rounded (qonnx/custom_op/general/trunc.py): in its first version so many
+    bits less, keeping its scale; in its second to another scale, and clipped to so many bits."""
     step, zero = float(np.ravel(_scale(b, node, 1))[0]), _whole(b, node, 2, "zero_point")
-    cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
-    b.require(node, zero == 0 and 0 <= cut < WIDEST, f"zero point {zero} and {cut} bits less are not supported")
+    b.require(node, zero == 0, f"zero point {zero} is not supported (allowed: 0)")
     rounding = str(node.attributes.get("rounding_mode", "FLOOR")).upper()
+    if len(node.inputs) > 5:
+        result, bits = float(np.ravel(_scale(b, node, 4))[0]), _whole(b, node, len(node.inputs) - 1, "output bit width")
+        cut = int(np.rint(np.log2(result / step)))
+        b.require(node, 1 <= bits <= WIDEST, f"output bit width {bits} is not supported (allowed: 1 to {WIDEST})")
+        lo, hi = limits(bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0)), bits)
+        b.require(node, lo < hi, f"output bit width {bits} leaves no two values")
+    else:
+        cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
+        result, lo, hi = step, -EVERYTHING, EVERYTHING
+    b.require(node, abs(cut) < WIDEST, f"{cut} bits less are not supported (allowed: below {WIDEST})")
     integers = b.map(node, Curve("rint"), b.affine(node, b.value(node), 1 / step, name="scaled"), name="integers")
     halved = b.affine(node, integers, 2.0**-cut, name="scaled")
-    op = Quantize(-EVERYTHING, EVERYTHING, 0, rounding)
-    whole = b.map(node, op, halved, name="truncated", scale=np.ones(1))
-    b.define(node, b.affine(node, whole, step))
+    whole = b.map(node, Quantize(lo, hi, 0, rounding), halved, name="truncated", scale=np.ones(1))
+    b.define(node, b.affine(node, whole, result))
 
 
 def _affine(b: Builder, node: OnnxNode, x: Value, gain: Array, offset: Array) -> None:
@@ -213,9 +229,26 @@ def _curve(name: str, a: tuple[str, float] = ("", 0.0), b_: tuple[str, float] = 
 
 
 def _cast(b: Builder, node: OnnxNode) -> None:
-    kind = cast_type(b, node).kind
-    b.require(node, kind == "f", "casts real values to integers, which truncates: use a quantiser")
-    b.define(node, b.value(node))
+    dtype, grid = cast_type(b, node), b.grids.get(node.inputs[0])
+    if grid is None or (grid[1] == 0 and bool((grid[0] == 1).all())):
+        b.require(node, dtype.kind == "f", "casts real values to integers, which truncates: use a quantiser")
+        return b.define(node, b.value(node))
+    if dtype.kind == "i" and dtype.itemsize >= 4:
+        b.grids[node.outputs[0]] = grid
+        return b.define(node, b.value(node))
+    b.require(node, dtype.kind == "f", f"casts integers to {dtype}, which may wrap (allowed: int32, int64, floats)")
+    scale, zero = grid
+    return _affine(b, node, b.value(node), 1 / scale, np.asarray(float(zero)))
+
+
+def _pad(b: Builder, node: OnnxNode) -> None:
+    grid = b.grids.get(node.inputs[0])
+    if grid is None:
+        return pad(b, node)
+    b.require(node, grid[0].size == 1, "pads integers that have a scale for each channel")
+    pad(b, node, float(np.ravel(grid[0])[0]), grid[1])
+    b.grids[node.outputs[0]] = grid
+    return None
 
 
 def _gelu(b: Builder, node: OnnxNode) -> None:
@@ -247,18 +280,19 @@ def _linear_operands(b: Builder, node: OnnxNode) -> tuple[Array, Array]:
     return scale, zero
 
 
-def _quantize_linear(b: Builder, node: OnnxNode) -> None:
+def quantize_linear(b: Builder, node: OnnxNode) -> None:
     scale, zero = _linear_operands(b, node)
     b.require(node, zero.dtype.name in ("int8", "uint8", "int16", "uint16"), f"{zero.dtype} is not supported")
     b.require(node, bool((zero == np.ravel(zero)[0]).all()), "zero points that vary are not supported")
     info, z = np.iinfo(zero.dtype), int(np.ravel(zero)[0])
-    quantised(b, node, Quantize(int(info.min), int(info.max), z), scale)
+    # the zero point is added behind the rounding, which a zero point of QONNX's Quant is not: ties would go elsewhere
+    quantised(b, node, Quantize(int(info.min) - z, int(info.max) - z), scale)
     b.grids[node.outputs[0]] = (scale, z)
 
 
-def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
+def dequantize_linear(b: Builder, node: OnnxNode) -> None:
     scale, zero = _linear_operands(b, node)
-    source, result = node.inputs[0], node.outputs[0]
+    source = node.inputs[0]
     if source in b.quantised:  # a constant behind its QuantizeLinear
         stored = b.quantised[source].integers
         _need_scales(b, node, stored, zero)
@@ -270,9 +304,7 @@ def _dequantize_linear(b: Builder, node: OnnxNode) -> None:
     else:
         return _regridded(b, node, scale, zero)
     _need_scales(b, node, integers, scale)
-    b.quantised[result] = Quantised(integers, np.broadcast_to(scale, integers.shape))
-    b.folded[result] = b.quantised[result].values
-    return None
+    return _keep(b, node, integers, scale)
 
 
 def _regridded(b: Builder, node: OnnxNode, scale: Array, zero: Array) -> None:
@@ -294,6 +326,18 @@ def keep_grid(b: Builder, node: OnnxNode) -> None:
 
 
 MOVES = {*shapes.RULES, "GlobalMaxPool", "MaxPool", "ReduceMax"} - {"Pad"}
+READ_INTEGERS = {*MOVES, "Cast", "DequantizeLinear", "Pad"}
+"""Operators that know of a tensor's grid."""
+
+
+def check_integers(b: Builder, node: OnnxNode) -> None:
+    """ModelError where an operator computes with integers, which the graph holds as what they stand for."""
+    if b.whole or node.operator in READ_INTEGERS:
+        return
+    for name in node.inputs:
+        scale, zero = b.grids.get(name, (np.ones(1), 0))
+        same = zero == 0 and bool((scale == 1).all())
+        b.require(node, same, f"computes with the integers of '{name}': a DequantizeLinear has to stand between")
 
 
 def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
@@ -314,7 +358,7 @@ RULES: Mapping[str, Rule] = {
     "Cast": _cast,
     "Ceil": _curve("ceil"),
     "Clip": _clip,
-    "DequantizeLinear": _dequantize_linear,
+    "DequantizeLinear": dequantize_linear,
     "Div": _arithmetic,
     "Elu": _curve("elu", ("alpha", 1.0)),
     "Floor": _curve("floor"),
@@ -324,8 +368,9 @@ RULES: Mapping[str, Rule] = {
     "LeakyRelu": _curve("leaky", ("alpha", 0.01)),
     "Mul": _arithmetic,
     "MultiThreshold": _multi_threshold,
+    "Pad": _pad,
     "Quant": _quant,
-    "QuantizeLinear": _quantize_linear,
+    "QuantizeLinear": quantize_linear,
     "Relu": _curve("relu"),
     "Round": _curve("rint"),
     "Sigmoid": _curve("sigmoid"),

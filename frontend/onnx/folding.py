@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 from onnx import helper
 
+from frontend.errors import ModelError
 from frontend.onnx.builder import Builder, Quantised
 from frontend.onnx.model import READ_TYPES, OnnxNode, check_shape
 from ir.types import Array
@@ -17,20 +19,21 @@ Fold = Callable[[Builder, OnnxNode, Sequence[Array]], Array]
 def fold(b: Builder, node: OnnxNode) -> bool:
     """Computes the node's result if it is a constant; whether it was one."""
     if node.operator == "Constant" and not node.domain:
-        b.folded[node.outputs[0]] = _constant(b, node)
+        b.fold(node, _constant(b, node))
         return True
     if node.operator == "Shape" and not node.domain and node.inputs[0] in b.values:
-        b.folded[node.outputs[0]] = np.array(b.values[node.inputs[0]].shape, np.int64)
+        b.fold(node, np.array(b.values[node.inputs[0]].shape, np.int64))
         return True
     known = all(name in b.folded for name in node.inputs if name)
     if node.domain or not known or not node.inputs or node.operator not in FOLDS:
         return False
     operands = [_double(b.folded[name]) for name in node.inputs if name]
-    result, known_as = node.outputs[0], b.quantised.get(node.inputs[0])
-    b.folded[result] = _computed(b, node, operands)
+    known_as = b.quantised.get(node.inputs[0])
+    quantised = None
     if known_as is not None and node.operator in MOVES:
         parts = (known_as.integers, np.broadcast_to(known_as.scale, known_as.integers.shape))
-        b.quantised[result] = Quantised(*(_computed(b, node, [part, *operands[1:]]) for part in parts))
+        quantised = Quantised(*(_computed(b, node, [part, *operands[1:]]) for part in parts))
+    b.fold(node, _computed(b, node, operands), quantised)
     return True
 
 
@@ -47,6 +50,8 @@ def _computed(b: Builder, node: OnnxNode, operands: Sequence[Array]) -> Array:
     try:
         with np.errstate(all="ignore"):  # what is not finite is refused where it is used
             return np.asarray(FOLDS[node.operator](b, node, operands))
+    except ModelError:
+        raise
     except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError, MemoryError) as error:
         b.fail(node, f"cannot be computed from its constants ({' '.join(str(error).split())})")
 
@@ -128,14 +133,25 @@ def slice_arguments(node: OnnxNode, v: Sequence[Array]) -> tuple[list[int], list
 
 
 def _reduced(function: Callable[..., Array]) -> Fold:
-    def reduce(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
+    def along_axes(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
         return function(v[0], axis=_axes(node, v) or None, keepdims=bool(node.attributes.get("keepdims", 1)))
 
-    return reduce
+    return along_axes
 
 
 def _numpy(function: Callable[..., Array]) -> Fold:
-    return lambda b, node, v: function(*v)
+    def elementwise(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
+        check_shape(f"{b.graph}: {node}: its result", [max(1, n) for n in np.broadcast_shapes(*(x.shape for x in v))])
+        return function(*v)
+
+    return elementwise
+
+
+def _gather(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
+    axis = int(node.attributes.get("axis", 0))
+    rest = [max(1, n) for i, n in enumerate(v[0].shape) if i != axis % v[0].ndim]
+    check_shape(f"{b.graph}: {node}: its result", [*rest, max(1, v[1].size)])
+    return np.take(v[0], v[1], axis)
 
 
 def _divide(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
@@ -161,11 +177,11 @@ FOLDS: Mapping[str, Fold] = {
         int(np.prod(v[0].shape[: int(node.attributes.get("axis", 1))], dtype=np.int64)), -1
     ),
     "Floor": _numpy(np.floor),
-    "Gather": lambda b, node, v: np.take(v[0], v[1], int(node.attributes.get("axis", 0))),
+    "Gather": _gather,
     "Identity": lambda b, node, v: v[0],
     "Log": _numpy(np.log),
-    "Max": _numpy(lambda *v: np.max(np.broadcast_arrays(*v), axis=0)),
-    "Min": _numpy(lambda *v: np.min(np.broadcast_arrays(*v), axis=0)),
+    "Max": _numpy(lambda *v: reduce(np.maximum, v)),
+    "Min": _numpy(lambda *v: reduce(np.minimum, v)),
     "Mul": _numpy(np.multiply),
     "Neg": _numpy(np.negative),
     "Pow": _numpy(np.power),

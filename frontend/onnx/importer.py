@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.onnx import fake, integer, linear, pairs, pools, shapes
+from frontend.onnx import fake, integer, linear, pairs, pools, qoperators, shapes
 from frontend.onnx.builder import NONE, Builder, Value, standard_axes
 from frontend.onnx.folding import fold
 from frontend.onnx.model import OnnxGraph, OnnxInput, OnnxNode, read_onnx
@@ -56,16 +56,17 @@ class Imported:
 
 COMMON: Mapping[str, Rule] = {**linear.RULES, **pools.RULES, **shapes.RULES}
 INTEGER: Mapping[str, Rule] = {**COMMON, **pairs.RULES, **integer.RULES}
-FAKE: Mapping[str, Rule] = {**COMMON, **fake.RULES}
-DOMAINS = ("", "PACTOps", "ai.onnx.contrib", "onnx.brevitas", "qonnx.custom_op.general")
-"""Where operators are looked for: standard, integer networks' (two exporters), QONNX's (two names)."""
+FAKE: Mapping[str, Rule] = {**COMMON, **fake.RULES, **qoperators.RULES}
+QUANTISERS = {*fake.QUANTISERS, *qoperators.RULES}
+DOMAINS = ("", "PACTOps", "ai.onnx.contrib", "com.microsoft", "onnx.brevitas", "qonnx.custom_op.general")
+"""Where operators are looked for: standard, integer networks' (two exporters), onnxruntime's, QONNX's (two names)."""
 
 
 def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
     """Raises ModelError, which names node, operator and attribute of what is not supported."""
     source = read_onnx(path)
     types = _input_types(path, source, given)
-    quantised = any(node.operator in fake.QUANTISERS for node in source.nodes)
+    quantised = any(node.operator in QUANTISERS for node in source.nodes)
     if not quantised:
         _check_types(path, source, types)
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("._-") or "network"
@@ -75,7 +76,10 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
     rules = INTEGER if b.whole else FAKE
     for node in source.nodes:
         if not fold(b, node):
-            _rule(b, rules, node)(b, node)
+            rule = _rule(b, rules, node)
+            if node.operator not in qoperators.RULES:
+                fake.check_integers(b, node)
+            rule(b, node)
             fake.keep_grid(b, node)
     outputs = [_output(b, source, name) for name in source.outputs]
     used = {name for node in b.nodes for name in node.inputs}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from frontend.dilation import dilated, dilated_shape
 from frontend.onnx.builder import NONE, Builder, Quantised, Value
 from frontend.onnx.model import OnnxNode, check_shape
 from frontend.onnx.pairs import plus_constant
@@ -71,14 +72,17 @@ def _convolution(b: Builder, node: OnnxNode) -> None:
     b.require(node, spatial in (1, 2), f"{spatial} spatial axes are not supported (allowed: 1, 2)")
     b.require(node, len(x.shape) == spatial + 2, f"takes {spatial + 2} axes, got shape {x.shape}")
     b.require(node, x.shape[0] == 1, f"a batch of {x.shape[0]} is not supported (allowed: 1)")
-    _, strides, pads = window(b, node, x, weights.integers.shape[2:])
-    dilated = _dilated(b, node, weights.integers, spatial)
+    kernel = weights.integers.shape[2:]
+    stated = tuple(node.attributes.get("kernel_shape", kernel))
+    b.require(node, stated == kernel, f"kernel_shape {stated} is not that of its weights, {kernel}")
+    _, strides, pads = window(b, node, x, kernel)
+    wide = _dilated(b, node, weights.integers, spatial)
     if spatial == 1:
-        dilated, strides, pads = dilated[..., None], (*strides, 1), (pads[0], 0, pads[1], 0)
+        wide, strides, pads = wide[..., None], (*strides, 1), (pads[0], 0, pads[1], 0)
     x = b.arranged(node, x, (1, 2, 3) if spatial == 2 else (1, 2))
     op = Conv2d(strides, pads, int(node.attributes.get("group", 1)))  # type: ignore[arg-type]
-    bias = _bias(b, node, 2, len(dilated))
-    tensor = _convolved(b, node, x.tensor, op, Weights(dilated, weights.scale), bias)
+    bias = _bias(b, node, 2, len(wide))
+    tensor = _convolved(b, node, x.tensor, op, Weights(wide, weights.scale), bias)
     made = b.types[tensor].shape
     b.define(node, Value(tensor, (1, *made[: spatial + 1]), (1, 2, 3 if spatial == 2 else NONE)))
 
@@ -118,15 +122,11 @@ def window(
 
 
 def _dilated(b: Builder, node: OnnxNode, weights: Array, spatial: int) -> Array:
-    """Weights with zeros between them: a dilated kernel is a larger one."""
     dilations = [int(n) for n in node.attributes.get("dilations", (1,) * spatial)]
     if set(dilations) == {1}:
         return weights
-    shape = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilations, strict=True)]
-    check_shape(f"{b.graph}: {node}: its kernel", [*weights.shape[:2], *shape])
-    wide = np.zeros((*weights.shape[:2], *shape), weights.dtype)
-    wide[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = weights
-    return wide
+    check_shape(f"{b.graph}: {node}: its kernel", dilated_shape(weights.shape, dilations))
+    return dilated(weights, dilations)
 
 
 def _matrix(b: Builder, node: OnnxNode, x: Value, weights: Weights, bias: Array | None) -> Value:

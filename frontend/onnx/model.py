@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,16 @@ from ir.types import Array
 LARGEST_FILE = 1 << 31
 LARGEST_TENSOR = 1 << 26
 """Elements of a tensor: what is larger is a damaged file or no network for an embedded board."""
+LARGEST_TOTAL = 1 << 27
+"""Elements of all constants together, those included that nodes make of others."""
 OPSETS = range(7, 27)
 """Versions of the standard operators that are read."""
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxNode:
-    """A node; ``name`` is how messages call it, ``domain`` is empty for standard operators."""
+    """A node; ``name`` is how messages call it, ``domain`` is empty for standard operators. ``of``: the file's operator
+    where this one is a part of it."""
 
     name: str
     operator: str
@@ -32,9 +36,11 @@ class OnnxNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    of: str = ""
 
     def __str__(self) -> str:
-        return f"node '{self.name}' ({self.operator})"
+        operator = f"{self.of}, its {self.operator}" if self.of else self.operator
+        return f"node '{self.name}' ({operator})"
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def read_onnx(path: Path) -> OnnxGraph:
         raise ModelError(f"{path}: has {what}, which are not read (inline or densify them when exporting)")
     _check_names(path, graph)
     constants: dict[str, Array] = {}
+    _check_total(path, graph)
     for tensor in graph.initializer:
         if tensor.name in constants:
             raise ModelError(f"{path}: constant '{tensor.name}' is defined twice")
@@ -85,11 +92,22 @@ def read_onnx(path: Path) -> OnnxGraph:
     return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants)
 
 
+def _check_total(path: Path, graph: onnx.GraphProto) -> None:
+    for each in graph.initializer:
+        if 0 not in each.dims:
+            check_shape(f"{path}: constant '{each.name}'", each.dims)
+    total = sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer)
+    if total > LARGEST_TOTAL:
+        raise ModelError(f"{path}: its constants have {total} elements (allowed: {LARGEST_TOTAL} in all)")
+
+
 def _parse(path: Path) -> onnx.ModelProto:
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise ModelError(f"{path}: {size} bytes are too many for an ONNX file (at most {LARGEST_FILE})")
+        if size == 0:
+            raise ModelError(f"{path}: the file is empty")
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -150,13 +168,11 @@ def check_shape(where: str, shape: Sequence[int]) -> None:
 
 
 def _numpy_name(path: Path, element: int, what: str) -> str:
-    try:
-        name = helper.tensor_dtype_to_np_dtype(element).name
-    except KeyError:
-        raise ModelError(f"{path}: {what} has the unknown element type {element}") from None
     if element not in READ_TYPES:
+        known = element in TensorProto.DataType.values() and element != TensorProto.UNDEFINED
+        name = TensorProto.DataType.Name(element).lower() if known else f"elements of the unknown type {element}"
         raise ModelError(f"{path}: {what} holds {name}, which is not read (allowed: {', '.join(READ_TYPES.values())})")
-    return name
+    return READ_TYPES[element]
 
 
 READ_TYPES: Mapping[int, str] = {
@@ -177,6 +193,8 @@ def _values(path: Path, tensor: TensorProto, what: str) -> Array:
             return _external(path, tensor, what)
         values: Array = numpy_helper.to_array(tensor)
         return values
+    except ModelError:
+        raise
     except (ValueError, TypeError) as error:  # too few or too many bytes for the shape
         raise ModelError(f"{path}: {what} is damaged ({' '.join(str(error).split())})") from None
 
@@ -195,11 +213,13 @@ def _external(path: Path, tensor: TensorProto, what: str) -> Array:
         offset, length = int(given.get("offset", 0)), int(given.get("length", count * dtype.itemsize))
         if offset < 0 or length != count * dtype.itemsize:
             raise ValueError(f"{length} bytes at {offset} for {count} elements")
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would never end
+            raise ModelError(f"{path}: {what}: '{location}' is no regular file: it is not opened")
         with file.open("rb") as source:
             source.seek(offset)
             content = source.read(length)
     except OSError as error:
-        raise ModelError(f"{path}: {what}: '{location}' cannot be read ({error.strerror or error})") from None
+        raise ModelError(f"{path}: {what}: '{location[:80]}' cannot be read ({error.strerror or error})") from None
     if len(content) != length:
         raise ValueError(f"'{location}' ends after {len(content)} of {length} bytes")
     return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype).reshape(tuple(tensor.dims))
@@ -218,7 +238,10 @@ _INT, _FLOAT, _TENSOR = AttributeProto.INT, AttributeProto.FLOAT, AttributeProto
 _NUMBER = (_INT, _FLOAT, _TENSOR)
 KINDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad"), (_INT,)),
-    **dict.fromkeys(("group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"), (_INT,)),
+    **dict.fromkeys(
+        ("channels_last", "group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"),
+        (_INT,),
+    ),
     **dict.fromkeys(("axes", "dilations", "ends", "kernel_shape", "pads", "perm"), (AttributeProto.INTS,)),
     **dict.fromkeys(("shape", "split", "starts", "strides", "value_ints"), (AttributeProto.INTS,)),
     **dict.fromkeys(("scales", "value_floats"), (AttributeProto.FLOATS,)),

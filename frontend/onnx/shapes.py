@@ -142,7 +142,8 @@ def _cut(b: Builder, node: OnnxNode, x: Value, cuts: Mapping[int, slice]) -> Val
     return Value(b.emit(node, Slice(first, step, count), x.tensor), extents, x.axes)
 
 
-def _pad(b: Builder, node: OnnxNode) -> None:
+def pad(b: Builder, node: OnnxNode, scale: float = 1.0, zero: int = 0) -> None:
+    """``scale`` and ``zero``: of a tensor that ONNX holds as integers, as it holds the number to pad with."""
     x, rank = b.value(node), len(b.value(node).shape)
     mode = node.attributes.get("mode", "constant")
     b.require(node, mode == "constant", f"mode '{mode}' is not supported (allowed: constant)")
@@ -150,9 +151,10 @@ def _pad(b: Builder, node: OnnxNode) -> None:
     pads = [int(n) for n in np.ravel(b.constant(node, 1) if given is None else given)]
     filling = np.ravel(b.constant(node, 2, np.asarray(node.attributes.get("value", 0.0))))
     b.require(node, filling.size == 1 and bool(np.isfinite(filling[0])), "pads with something else than one number")
-    value = float(filling[0])
+    value = scale * (float(filling[0]) - zero)
     b.require(node, len(pads) == 2 * rank and len(node.inputs) < 4, f"needs {2 * rank} pads, has {len(pads)}")
-    b.require(node, min(pads) >= 0 and value == int(value), "pads with whole numbers, and adds only, are supported")
+    b.require(node, min(pads) >= 0, f"pads {pads}: cutting off is not supported (allowed: 0 or more)")
+    b.require(node, value == int(value), f"pads with {value} (allowed: whole numbers)")
     if not any(pads):
         return b.define(node, x)
     grown = [axis for axis in range(rank) if pads[axis] or pads[rank + axis]]
@@ -243,7 +245,7 @@ RULES: Mapping[str, Rule] = {
     "Dropout": _same,
     "Flatten": _flatten,
     "Identity": _same,
-    "Pad": _pad,
+    "Pad": pad,
     "Reshape": _reshape,
     "Resize": resize,
     "Slice": _slice,

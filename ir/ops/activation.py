@@ -33,7 +33,8 @@ class BatchNorm(Op):
         """The map as ``x * scale + offset``, per channel, in float64."""
         variance = var.astype(np.float64)
         deviation = np.sqrt(variance) + self.eps if self.eps_outside else np.sqrt(variance + self.eps)
-        scale = gamma.astype(np.float64) / deviation
+        with np.errstate(all="ignore"):  # what is not finite is refused where it is used
+            scale = gamma.astype(np.float64) / deviation
         return scale, beta.astype(np.float64) - mean.astype(np.float64) * scale
 
     def evaluate(self, values: Sequence[Array]) -> Array:

@@ -1,4 +1,5 @@
-"""A network that is not in the zoo: mixed widths, a stride, a branch, the user's own file; exact on every executor."""
+"""A network that is not in the zoo: mixed widths, a stride, a dilation, a branch, the user's own file; exact on all
+executors."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ class Net(nn.Module):
         self.strided = nn.Sequential(
             QuantConv2d(20, 16, 3, padding=1, stride=2, bits=8), nn.BatchNorm2d(16), QuantActivation(4)
         )
-        self.beside = nn.Sequential(QuantConv2d(20, 24, 3, padding=1, bits=2), nn.BatchNorm2d(24), QuantActivation(4))
+        self.beside = nn.Sequential(
+            QuantConv2d(20, 24, 3, padding=2, dilation=2, bits=2), nn.BatchNorm2d(24), QuantActivation(4)
+        )
         self.pool = nn.MaxPool2d(2)
         self.head = QuantConv2d(40, 12, 1, bits=4, bias=True)
 

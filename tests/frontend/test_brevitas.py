@@ -1,4 +1,5 @@
-"""Modules of Brevitas (where it is installed): the integers give what Brevitas' own forward gives, to a step."""
+"""Modules of Brevitas (where it is installed): the integers give what Brevitas' own forward gives, to float32's
+rounding."""
 
 from __future__ import annotations
 
@@ -61,6 +62,21 @@ def zero_points() -> nn.Module:
     )
 
 
+def pooled() -> nn.Module:
+    """Biases in steps of the accumulator, or in 8 bits of their own; a mean whose lowest bits are cut off."""
+    qnn, quant = _layers()
+    return nn.Sequential(
+        qnn.QuantIdentity(bit_width=6, return_quant_tensor=True),
+        qnn.QuantConv2d(3, 8, 3, weight_bit_width=4, bias=True, bias_quant=quant.Int32Bias, return_quant_tensor=True),
+        qnn.QuantReLU(bit_width=5, return_quant_tensor=True),
+        qnn.TruncAvgPool2d(2, return_quant_tensor=True),
+        qnn.QuantConv2d(8, 6, 3, weight_bit_width=4, bias=True, bias_quant=quant.Int8BiasPerTensorFloatInternalScaling),
+        qnn.QuantIdentity(bit_width=6, return_quant_tensor=True),
+        nn.Flatten(),
+        qnn.QuantLinear(6, 5, bias=True, weight_bit_width=4, bias_quant=quant.Int16Bias),
+    )
+
+
 class Residual(nn.Module):
     """Two branches on one scale."""
 
@@ -80,7 +96,7 @@ class Residual(nn.Module):
 
 @pytest.mark.slow
 @needs_brevitas
-@pytest.mark.parametrize("make", [classifier, zero_points, Residual])
+@pytest.mark.parametrize("make", [classifier, zero_points, pooled, Residual])
 def test_gives_what_brevitas_gives(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
     module = make()
@@ -98,8 +114,7 @@ def test_gives_what_brevitas_gives(make: Callable[[], nn.Module]) -> None:
         expected = getattr(result, "value", result).detach().numpy()
         got = run(imported, frozen, each.numpy().astype(np.float64))
         scale = np.abs(expected).max()
-        assert np.abs(got - expected).max() < 0.05 * scale  # a step of an inner quantiser, where float32 sees a tie
-        assert np.median(np.abs(got - expected)) < 1e-5 * scale
+        assert np.abs(got - expected).max() < 1e-5 * scale  # no seed here meets a tie that float32 takes elsewhere
 
 
 @pytest.mark.skipif(INSTALLED, reason="brevitas is installed")

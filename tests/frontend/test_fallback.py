@@ -133,11 +133,12 @@ def test_how_networks_end(end: Part, tmp_path: Path) -> None:
     assert np.allclose(real_output(imported, made), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_joining_two_scales_has_to_be_asked_for(tmp_path: Path) -> None:
+def test_bent_values_are_joined_where_that_is_asked_for(tmp_path: Path) -> None:
     net = Network(SHAPE)
-    parts = [net.round_trip(net.round_trip("x", 0.04, 0, "int8"), scale, 0, "int8") for scale in (0.05, 0.07)]
+    x = net.round_trip("x", 0.04, 0, "int8")
+    parts = [net.add(operator, x) for operator in ("Relu", "Sigmoid")]
     path = net.save(tmp_path, net.round_trip(net.add("Concat", *parts, axis=1), 0.1, 0, "int8"))
-    with pytest.raises(ModelError, match=r"operands need one common scale.*--fallback computes it in floats"):
+    with pytest.raises(ModelError, match=r"has to be quantised with one scale.*--fallback computes it in floats"):
         frozen(path, False)
     imported, made = frozen(path, True)
     expected = ReferenceEvaluator(str(path)).run(None, {"x": X})[0]

@@ -163,10 +163,15 @@ def test_an_output_scaled_per_channel_has_a_gain_for_each() -> None:
     assert np.allclose(np.array(record.gain) * record.scale, plain.scale * variance)
 
 
-def test_a_concat_of_different_scales_is_refused() -> None:
+def test_a_concat_of_different_scales_has_one_for_each_channel() -> None:
+    """Which an output may have, but no convolution that sums over the channels."""
     net = convolution()
     net.add("both", Concat(), net.activation("a", "conv", 4), net.activation("b", "conv", 3))
-    assert "node 'both': operands need one common scale, have steps [15.0, 7.0]" in refused(net.graph("both"))
+    record = freeze(net.graph("both")).dequantise["both"]
+    assert np.allclose(np.array(record.gain) * record.scale, [1 / 15, 1 / 15, 1 / 7, 1 / 7])
+    net.weights("v", 4, np.ones((2, 4, 1, 1)))
+    net.add("sums", Conv2d(), "both", "v")
+    assert "node 'sums': its input has to be quantised with one scale" in refused(net.graph("sums"))
 
 
 @pytest.mark.parametrize("source", ["float", "computed"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from frontend.errors import ModelError
-from frontend.importer import import_program
+from frontend.importer import import_program, with_batch_of_one
+from frontend.lower.freeze import freeze
 from frontend.quantisers import QuantActivation, QuantConv2d, SpaceToDepth, quantize_weight_tanh
+from ir.executor import execute
 from ir.graph import Graph
 from ir.ops import BatchNorm, Concat, Conv2d, FakeQuantize, MaxPool2d
 from ir.ops import SpaceToDepth as SpaceToDepthOp
@@ -75,6 +79,27 @@ def test_weights_are_bent_in_double_precision() -> None:
     np.testing.assert_array_equal(graph.constants[quantise.inputs[0]], expected)
 
 
+@pytest.mark.parametrize(
+    "geometry",
+    [{"padding": 2, "dilation": 2}, {"padding": (0, 3), "dilation": (1, 3), "stride": (2, 1)}, {"padding": "same"},
+     {"padding": "same", "dilation": (2, 3)}, {"padding": "valid", "dilation": (1, 2), "groups": 3}],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_dilated_and_same_kernels_give_the_integers_of_torch(geometry: dict[str, Any]) -> None:
+    """The integer convolution against PyTorch's of the same integers, kernels of 2 x 3 and 3 x 2 taps."""
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 256, (3, 6, 8))
+    for size in ((2, 3), (3, 2)):
+        net = QuantConv2d(3, 6, size, bits=4, **geometry)
+        graph = imported(net)
+        frozen = freeze(graph).graph
+        (output,) = frozen.outputs
+        levels = torch.round(torch.tanh(net.weight.double()) / torch.tanh(net.weight.double()).abs().max() * 7)
+        convolution = {"stride": 1, "dilation": 1, "groups": 1} | geometry
+        expected = F.conv2d(torch.from_numpy(x[None]).double(), levels.detach(), None, **convolution)
+        assert np.array_equal(execute(frozen, {"input": x})[output], expected[0].numpy())
+
+
 def test_a_shared_layer_is_quantised_once_and_its_uses_have_names_of_their_own() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
@@ -113,8 +138,8 @@ def test_parameters_nobody_reads_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("function", "operator", "what"),
     [
-        (lambda m, x: F.conv2d(x, m.w, dilation=2), "aten.conv2d.default", "dilation [2, 2] is not supported"),
-        (lambda m, x: F.conv2d(x, m.w, padding="same"), "aten.conv2d.padding", "padding 'same' is not supported"),
+        (lambda m, x: F.conv2d(x, m.w, None, 1, 300, 200), "aten.conv2d.default", "makes a kernel of (401, 401)"),
+        (lambda m, x: F.conv2d(x, 2 * x, None, 1, 9, 2), "aten.conv2d.default", "kernel that is computed is not"),
         (lambda m, x: F.max_pool2d(x, 2, ceil_mode=True), "aten.max_pool2d.default", "dilation and ceil_mode"),
         (lambda m, x: torch.cat((x, x), 2), "aten.cat.default", "axis 2 is not supported (allowed: 1"),
         (lambda m, x: quantize_weight_tanh(x, 4), "hetero.quantize_weight_tanh", "needs a parameter"),
@@ -156,6 +181,17 @@ def test_inputs_have_to_be_one_picture_of_the_right_size() -> None:
     assert "one input is supported, this is a second" in refusal(two, (1, 3, 6, 8), (1, 3, 6, 8))
 
 
+def test_other_axes_than_the_batch_may_not_be_open() -> None:
+    axes = ({0: torch.export.Dim("batch"), 2: torch.export.Dim("height")},)
+    program = torch.export.export(nn.ReLU(), (torch.zeros(4, 3, 6, 8),), dynamic_shapes=axes)
+    with pytest.raises(ModelError, match=r"net: axis 2 of its input is open: export with static shapes"):
+        with_batch_of_one(program, "net")
+    net, batch = Functional(lambda m, x: x.cos()), ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(net, (torch.zeros(4, 3, 6, 8),), dynamic_shapes={"inputs": (batch[0],)})
+    with pytest.raises(ModelError, match=r"node 'cos' .*operator aten.cos.default is not supported"):
+        with_batch_of_one(program, "net")
+
+
 def test_batch_norm_in_training_mode_is_refused() -> None:
     program = torch.export.export(nn.BatchNorm2d(3).train(), (torch.zeros(1, 3, 6, 8),))
     with pytest.raises(ModelError, match=r"aten\.|training mode"):
@@ -165,10 +201,7 @@ def test_batch_norm_in_training_mode_is_refused() -> None:
 
 @pytest.mark.parametrize("network", ["ultranet", "ultranet_bypass"])
 def test_the_imported_graph_computes_what_torch_computes(network: str) -> None:
-    import numpy as np
-
     from frontend.zoo import ENTRIES
-    from ir.executor import execute
 
     entry = ENTRIES[network]
     torch.manual_seed(7)

@@ -82,6 +82,33 @@ def test_a_file_of_the_user(user: tuple[ModuleType, Path, Path], tmp_path: Path,
     assert close > 0.95 * 8 * expected.size
 
 
+def exported(net: torch.nn.Module, file: Path, batch: int, *axes: int) -> Path:
+    """An archive of a network of 12 x 16 pixels, with these axes open."""
+    names = {axis: torch.export.Dim(f"axis{axis}") for axis in axes}
+    program = torch.export.export(net.eval(), (torch.zeros(batch, 3, 12, 16),), dynamic_shapes=(names,))
+    torch.export.save(program, file)
+    return file
+
+
+def test_an_open_batch_is_one(user: tuple[ModuleType, Path, Path], tmp_path: Path) -> None:
+    """The same integers as of the archive with a batch of 1."""
+    module, file, _ = user
+    net, arch = module.make(), f"{file}:make"
+    net.load_state_dict(module.state(3))
+    x = np.random.default_rng(0).integers(0, 256, (3, 12, 16))
+    results = []
+    for path in (exported(net, tmp_path / "open.pt2", 4, 0), exported(net, tmp_path / "fixed.pt2", 1)):
+        graph = freeze(load_model(path, arch).graph).graph
+        results.append(execute(graph, {"input": x})[graph.outputs[0]])
+    assert np.array_equal(*results)
+    assert len(np.unique(results[0])) > 2
+
+
+def test_other_open_axes_are_refused(tmp_path: Path) -> None:
+    message = refusal(exported(torch.nn.ReLU(), tmp_path / "open.pt2", 4, 0, 2))
+    assert "refused: it has symbolic shapes" in message and "the batch alone may be open" in message
+
+
 def refusal(path: Path, arch: str | None = None) -> str:
     with pytest.raises(ModelError) as raised:
         load_model(path, arch)

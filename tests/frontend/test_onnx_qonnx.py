@@ -152,6 +152,20 @@ def test_average_pool_by_truncation(tmp_path: Path) -> None:
         assert np.allclose(run(imported, frozen, integers * 0.1)[0], (sums >> 2) * 0.1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("rounding", ["FLOOR", "ROUND", "CEIL"])
+def test_truncation_to_another_scale(rounding: str, tmp_path: Path) -> None:
+    """Trunc's second version: the integers divided by what its scales differ by, clipped to three bits."""
+    net = Network((1, 2, 4, 4))
+    x = net.quant("x", 0.1, 7)
+    operands = [net.constant(v) for v in (0.1, 0.0, 7.0, 0.8, 3.0)]
+    y = net.add("Trunc", x, *operands, domain=QONNX, rounding_mode=rounding, signed=1, narrow=1)
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    integers = np.random.default_rng(5).integers(-64, 64, (1, 2, 4, 4))
+    function = {"FLOOR": np.floor, "ROUND": np.rint, "CEIL": np.ceil}[rounding]
+    expected = function(np.clip(integers / 8, -3, 3)) * np.float64(np.float32(0.8))
+    assert np.allclose(run(imported, frozen, integers * 0.1), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_sums_of_any_two_scales_for_every_pair_of_bytes(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
