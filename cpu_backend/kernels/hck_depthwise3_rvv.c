@@ -3,8 +3,8 @@
  * nine weights and the nine elements under a window stay in registers. A step to the right loads one column (two with
  * stride 2); what leaves the window makes room for it, so that after three steps all are where they were.
  *
- * Products are added up in 16 bits, in as few parts as hold them whatever the elements are: a block of channels takes as
- * many as its largest weights need. Parts are added in 32 bits, at twice the price of a product, so that a weight that is
+ * Products are added up in 16 bits, in as few parts as hold them whatever the elements are: a block of channels takes
+ * as many as its largest weights need. Parts are added in 32 bits, at twice the price of a product, so that a weight
  * shared by two parts can save one. Unsigned elements count less 128 there, at no price: parts start from -128 times
  * their weights, which the addend makes up for.
  * Registers: 9 weights, 9 elements, 4 for a 32-bit sum, up to 8 for parts or for the map's constants.
@@ -19,8 +19,8 @@
  * be complete before. */
 #define IN_ORDER(sum) __asm__ volatile("" : "+vr"(sum) : : "memory");
 
-/* What a block's products are added up in: a whole sum in 16 bits with the map in 16 bits too, or in 32 bits; or a number
- * of parts: five and four products; the rows; five with the third weight in shares, and pairs; pairs and a single one. */
+/* What a block's products are added up in: a whole sum in 16 bits with the map in 16 bits too, or in 32 bits; or a
+ * number of parts: five and four products; the rows; five with the third weight in shares, and pairs; pairs and one. */
 #define HALVES 0
 #define WHOLE 1
 #define TWO 2
@@ -38,15 +38,15 @@ HCK_INLINE vint16m2_t begin(hck_type type, const int16_t *start, vint8m1_t w, vi
     return type == HCK_I8 ? __riscv_vwmul(w, x, vl) : multiply_add(type, __riscv_vle16_v_i16m2(start, vl), w, x, vl);
 }
 
-/* The window's elements are columns a, b and c with their rows 0 to 2, numbered as the weights: x0 to x8. */
 #define BEGIN(PART, I) begin(type, start + (PART) * vl, w##I, x##I, vl)
 #define ADD(sum, I) sum = multiply_add(type, sum, w##I, x##I, vl);
 
-HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul, const int32_t *add,
-                    vint16m2_t mul16, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0, vint8m1_t w1, vint8m1_t w2,
-                    vint8m1_t w3, vint8m1_t w4, vint8m1_t w5, vint8m1_t w6, vint8m1_t w7, vint8m1_t w8, vint8m1_t x0,
-                    vint8m1_t x1, vint8m1_t x2, vint8m1_t x3, vint8m1_t x4, vint8m1_t x5, vint8m1_t x6, vint8m1_t x7,
-                    vint8m1_t x8, void *to, size_t vl) {
+/* A result: a window's elements are numbered as its weights, row by row. */
+HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul,
+                    const int32_t *add, vint16m2_t mul16, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0,
+                    vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4, vint8m1_t w5, vint8m1_t w6, vint8m1_t w7,
+                    vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2, vint8m1_t x3, vint8m1_t x4, vint8m1_t x5,
+                    vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to, size_t vl) {
     vint16m2_t first = parts == HALVES ? multiply_add(type, __riscv_vle16_v_i16m2(start, vl), w0, x0, vl) : BEGIN(0, 0);
     ADD(first, 1)
     if (parts <= WHOLE) {
@@ -93,16 +93,17 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
     hck_put_narrow(sum, shift, lo, hi, to, vl);
 }
 
-#define COLUMN(V)                                                                                          \
-    if ((uint32_t)column < in_w)                                                                           \
-        V##0 = __riscv_vle8_v_i8m1(p0, vl), V##1 = __riscv_vle8_v_i8m1(p1, vl), V##2 = __riscv_vle8_v_i8m1(p2, vl); \
-    else                                                                                                   \
-        V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl);                                                  \
+#define LOAD(p) __riscv_vle8_v_i8m1(p, vl)
+#define COLUMN(V)                                                 \
+    if ((uint32_t)column < in_w)                                  \
+        V##0 = LOAD(p0), V##1 = LOAD(p1), V##2 = LOAD(p2);        \
+    else                                                          \
+        V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl);         \
     column++, p0 += step0, p1 += step1, p2 += step2;
-#define OUTPUT(A, B, C)                                                                                          \
-    put(type, parts, start, shares, mul, add, mul16, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, A##0, B##0, C##0, A##1, \
-        B##1, C##1, A##2, B##2, C##2, to, vl);                                                                   \
-    to += y_stride;                                                                                              \
+#define OUTPUT(A, B, C)                                                                                            \
+    put(type, parts, start, shares, mul, add, mul16, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, A##0, B##0, \
+        C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                                         \
+    to += y_stride;                                                                                                \
     if (--left == 0) break;
 
 /* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
@@ -113,9 +114,9 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
     const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
     const uint32_t in_h = c->in_h, in_w = c->in_w, shift = q->shift;
     const int32_t lo = q->lo, hi = q->hi;
-#define WEIGHT(I) const vint8m1_t w##I = __riscv_vle8_v_i8m1(weights + (I) * pixel, vl);
+#define WEIGHT(I) const vint8m1_t w##I = LOAD(weights + (I) * pixel);
     WEIGHT(0) WEIGHT(1) WEIGHT(3) WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8)
-    const vint8m1_t w2 = __riscv_vle8_v_i8m1(parts == FOUR ? shares : weights + 2 * pixel, vl);
+    const vint8m1_t w2 = LOAD(parts == FOUR ? shares : weights + 2 * pixel);
     const vint16m2_t mul16 = parts <= WHOLE ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
                                             : __riscv_vundefined_i16m2();
     for (uint32_t row = 0; row < c->out_h; row++) {
@@ -162,12 +163,12 @@ typedef void (*block_fn)(const hck_conv *c, const hck_requantise *q, const int8_
                          const int32_t *add, const int16_t *start, const int8_t *shares, const int8_t *elements,
                          uint8_t *y, size_t y_stride, size_t vl);
 
-#define KERNEL(TYPE, PARTS, S)                                                                                     \
-    static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights,  \
-                                                const int32_t *mul, const int32_t *add, const int16_t *start,      \
-                                                const int8_t *shares, const int8_t *elements, uint8_t *y,          \
-                                                size_t y_stride, size_t vl) {                                      \
-        block(TYPE, PARTS, S, c, q, weights, mul, add, start, shares, elements, y, y_stride, vl);                           \
+#define KERNEL(TYPE, PARTS, S)                                                                                    \
+    static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, \
+                                                const int32_t *mul, const int32_t *add, const int16_t *start,     \
+                                                const int8_t *shares, const int8_t *elements, uint8_t *y,         \
+                                                size_t y_stride, size_t vl) {                                     \
+        block(TYPE, PARTS, S, c, q, weights, mul, add, start, shares, elements, y, y_stride, vl);                 \
     }
 #define STRIDES(TYPE, PARTS) KERNEL(TYPE, PARTS, 1) KERNEL(TYPE, PARTS, 2)
 #define EACH(M, TYPE) M(TYPE, HALVES) M(TYPE, WHOLE) M(TYPE, TWO) M(TYPE, ROWS) M(TYPE, FOUR) M(TYPE, PAIRS)
@@ -226,11 +227,14 @@ static int parts_of(const int8_t *w, size_t pixel, int8_t *shares, size_t vl) {
 }
 
 /* What each part starts from, `offset` times its weights, and the addends that make up for it. */
-static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel, const int8_t *shares, const int32_t *mul,
-                        const int32_t *add, int16_t *starts, int32_t *addends, size_t vl) {
+static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel, const int8_t *shares,
+                        const int32_t *mul, const int32_t *add, int16_t *starts, int32_t *addends, size_t vl) {
     /* bit i: a part ends with weight i, of FOUR's ten with its shares */
-    static const unsigned ends[] = {0, 1 << 8, 1 << 4 | 1 << 8, 1 << 2 | 1 << 5 | 1 << 8, 1 << 2 | 1 << 5 | 1 << 7 | 1 << 9,
-                                    1 << 1 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 8};
+    static const unsigned ends[] = {[WHOLE] = 1 << 8,
+                                    [TWO] = 1 << 4 | 1 << 8,
+                                    [ROWS] = 1 << 2 | 1 << 5 | 1 << 8,
+                                    [FOUR] = 1 << 2 | 1 << 5 | 1 << 7 | 1 << 9,
+                                    [PAIRS] = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 8};
     const int shared = parts == FOUR;
     vint16m2_t total = __riscv_vmv_v_x_i16m2(0, vl), part = total;
     for (int i = 0; i < 9 + shared; i++) {
@@ -243,7 +247,8 @@ static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel
         part = __riscv_vmv_v_x_i16m2(0, vl);
         starts += vl;
     }
-    const vint32m4_t missing = __riscv_vmul(__riscv_vwmul(total, (int16_t)-offset, vl), __riscv_vle32_v_i32m4(mul, vl), vl);
+    const vint32m4_t less = __riscv_vwmul(total, (int16_t)-offset, vl);
+    const vint32m4_t missing = __riscv_vmul(less, __riscv_vle32_v_i32m4(mul, vl), vl);
     __riscv_vse32(addends, __riscv_vadd(__riscv_vle32_v_i32m4(add, vl), missing, vl), vl);
 }
 
@@ -254,25 +259,25 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
     if (!hck_is_narrow(q)) return 0;
     const int narrow = in_16_bits(q), fits = narrow && c->flush >= 9;
     if (!fits && !pairs_fit(c)) return 0;
+    const block_fn(*const kernels)[2] = c->x_type == HCK_I8 ? signeds : unsigneds;
     size_t vl;
     for (size_t first = 0; first < c->in_c; first += vl) {
         vl = __riscv_vsetvl_e8m1(c->in_c - first);
-        const int8_t *const w = c->weights + first;
+        const int8_t *const w = c->weights + first, *const from = (const int8_t *)x + first;
         const int32_t *const mul = q->mul + first, *add = q->add + first;
-        const int16_t *start = NULL;
         int32_t *const addends = (int32_t *)scratch;
         int16_t *const starts = (int16_t *)(addends + vl);
         int8_t *const shares = (int8_t *)(starts + PAIRS * vl);
+        const int16_t *start = starts;
         int parts = fits ? q->before ? HALVES : WHOLE : parts_of(w, c->in_c, shares, vl);
         if (parts == WHOLE && !narrow) parts = TWO;
         if (parts == HALVES) {
             start = q->before + first;
         } else if (c->x_type == HCK_U8) {
             start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, vl);
-            start = starts, add = addends;
+            add = addends;
         }
-        const block_fn *const kernels = (c->x_type == HCK_I8 ? signeds : unsigneds)[parts];
-        kernels[c->stride_w - 1](c, q, w, mul, add, start, shares, (const int8_t *)x + first, (uint8_t *)y + first, y_stride, vl);
+        kernels[parts][c->stride_w - 1](c, q, w, mul, add, start, shares, from, (uint8_t *)y + first, y_stride, vl);
     }
     return 1;
 }
