@@ -81,7 +81,8 @@ LEVEL_CYCLES = 0.2
 """Finding the elements of one level, each."""
 DEPTHWISE_CYCLES_PER_MAC = {16: 0.14, 32: 0.30}
 FUSED_DEPTHWISE_CYCLES_PER_MAC = {16: 0.076, 32: 0.173}
-"""3x3 without sums in memory (hck_depthwise3_rvv.c), less the multiply-shift as `VECTOR_ELEMENT` counts it."""
+"""3x3 without sums in memory (hck_depthwise3_rvv.c), less the multiply-shift as `VECTOR_ELEMENT` counts it; of 32 bits
+with the most parts that weights can need."""
 OTHER_DEPTHWISE_CYCLES_PER_MAC = 0.8
 """Kernels neither 3 nor 5 wide, larger strides, 16-bit elements, pooled."""
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}

@@ -151,7 +151,7 @@ hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows); /* of at most four pi
 /* A depthwise hck_conv2d, if there is a kernel for it (the result says so); scratch for HCK_BLOCK rows of sums. */
 int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                       void *scratch);
-/* Likewise for 3x3 with 8-bit results of a 32-bit multiply-shift; scratch for out_c sums. */
+/* Likewise for 3x3 with 8-bit results of a 32-bit multiply-shift; scratch for four rows of sums. */
 int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch);
 #endif

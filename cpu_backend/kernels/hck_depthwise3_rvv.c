@@ -3,9 +3,11 @@
  * nine weights and the nine elements under a window stay in registers. A step to the right loads one column (two with
  * stride 2); what leaves the window makes room for it, so that after three steps all are where they were.
  *
- * Whole sums in 16 bits, where it is proven with the map in 16 bits too; or in 32 bits from pairs of products, which 16
- * bits hold: those of unsigned bytes less 128, which the addend makes up for.
- * Registers: 9 weights, 9 elements, 4 for a 32-bit sum, up to 8 for pairs or for the map's constants.
+ * Products are added up in 16 bits, in as few parts as hold them whatever the elements are: a block of channels takes
+ * as many as its largest weights need. Parts are added in 32 bits, at twice the price of a product, so that a weight
+ * shared by two parts can save one. Unsigned elements count less 128 there, at no price: parts start from -128 times
+ * their weights, which the addend makes up for.
+ * Registers: 9 weights, 9 elements, 4 for a 32-bit sum, up to 8 for parts or for the map's constants.
  */
 #include "hck.h"
 
@@ -17,103 +19,162 @@
  * be complete before. */
 #define IN_ORDER(sum) __asm__ volatile("" : "+vr"(sum) : : "memory");
 
-/* SUMS */
-#define PAIRS 0
+/* What a block's products are added up in: a whole sum in 16 bits with the map in 16 bits too, or in 32 bits; or a
+ * number of parts: five and four products; the rows; five with the third weight in shares, and pairs; pairs and one. */
+#define HALVES 0
 #define WHOLE 1
-#define HALVES 2
+#define TWO 2
+#define ROWS 3
+#define FOUR 4
+#define PAIRS 5
 
-#define SHIFTED 0
-#define ELEMENTS vint8m1_t
-#define X_TYPE int8_t
-#define LOAD(x) __riscv_vle8_v_i8m1(x, vl)
-#define NOTHING __riscv_vmv_v_x_i8m1(0, vl)
-#define MULTIPLY(w, x) __riscv_vwmul(w, x, vl)
-#define MULTIPLY_ADD(sum, w, x) __riscv_vwmacc(sum, w, x, vl)
-#define SUMS PAIRS
-#define NAME pairs_i8
-#define S 1
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#define S 2
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#undef NAME
-#undef SUMS
-#define SUMS WHOLE
-#define NAME whole_i8
-#define S 1
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#define S 2
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#undef NAME
-#undef SUMS
-#define SUMS HALVES
-#define NAME halves_i8
-#define S 1
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#define S 2
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#undef NAME
-#undef SUMS
-#undef X_TYPE
-#undef LOAD
-#undef NOTHING
-#undef SHIFTED
-#define SHIFTED 1
-#define X_TYPE uint8_t
-#define LOAD(x) __riscv_vreinterpret_i8m1(__riscv_vxor(__riscv_vle8_v_u8m1(x, vl), 128, vl))
-#define NOTHING __riscv_vmv_v_x_i8m1(-128, vl)
-#define SUMS PAIRS
-#define NAME pairs_u8
-#define S 1
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#define S 2
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#undef NAME
-#undef SUMS
-#undef ELEMENTS
-#undef X_TYPE
-#undef LOAD
-#undef NOTHING
-#undef SHIFTED
-#undef MULTIPLY
-#undef MULTIPLY_ADD
-#define SHIFTED 0
-#define ELEMENTS vuint8m1_t
-#define X_TYPE uint8_t
-#define LOAD(x) __riscv_vle8_v_u8m1(x, vl)
-#define NOTHING __riscv_vmv_v_x_u8m1(0, vl)
-#define MULTIPLY(w, x) __riscv_vwmulsu(w, x, vl)
-#define MULTIPLY_ADD(sum, w, x) __riscv_vwmaccsu(sum, w, x, vl)
-#define SUMS WHOLE
-#define NAME whole_u8
-#define S 1
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#define S 2
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#undef NAME
-#undef SUMS
-#define SUMS HALVES
-#define NAME halves_u8
-#define S 1
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#define S 2
-#include "hck_depthwise3_rvv.inc"
-#undef S
-#undef NAME
-#undef SUMS
+HCK_INLINE vint16m2_t multiply_add(hck_type type, vint16m2_t sum, vint8m1_t w, vint8m1_t x, size_t vl) {
+    return type == HCK_I8 ? __riscv_vwmacc(sum, w, x, vl)
+                          : __riscv_vwmaccsu(sum, w, __riscv_vreinterpret_u8m1(x), vl);
+}
 
-typedef void (*picture_fn)(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
-                           int32_t *scratch);
+/* A part's first product. */
+HCK_INLINE vint16m2_t begin(hck_type type, const int16_t *start, vint8m1_t w, vint8m1_t x, size_t vl) {
+    return type == HCK_I8 ? __riscv_vwmul(w, x, vl) : multiply_add(type, __riscv_vle16_v_i16m2(start, vl), w, x, vl);
+}
+
+#define BEGIN(PART, I) begin(type, start + (PART) * vl, w##I, x##I, vl)
+#define ADD(sum, I) sum = multiply_add(type, sum, w##I, x##I, vl);
+
+/* A result: a window's elements are numbered as its weights, row by row. */
+HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul,
+                    const int32_t *add, vint16m2_t mul16, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0,
+                    vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4, vint8m1_t w5, vint8m1_t w6, vint8m1_t w7,
+                    vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2, vint8m1_t x3, vint8m1_t x4, vint8m1_t x5,
+                    vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to, size_t vl) {
+    vint16m2_t first = parts == HALVES ? multiply_add(type, __riscv_vle16_v_i16m2(start, vl), w0, x0, vl) : BEGIN(0, 0);
+    ADD(first, 1)
+    if (parts <= WHOLE) {
+        ADD(first, 2) ADD(first, 3) ADD(first, 4) ADD(first, 5) ADD(first, 6) ADD(first, 7) ADD(first, 8)
+        if (parts == HALVES) {
+            IN_ORDER(first)
+            hck_put_half(__riscv_vsmul(first, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
+        } else {
+            hck_put_narrow(__riscv_vwmacc(__riscv_vle32_v_i32m4(add, vl), first, mul16, vl), shift, lo, hi, to, vl);
+        }
+        return;
+    }
+    vint32m4_t sum;
+    if (parts == TWO) {
+        ADD(first, 2) ADD(first, 3) ADD(first, 4)
+        vint16m2_t second = BEGIN(1, 5);
+        ADD(second, 6) ADD(second, 7) ADD(second, 8)
+        sum = __riscv_vwadd_vv(first, second, vl);
+    } else if (parts == ROWS) {
+        ADD(first, 2)
+        vint16m2_t second = BEGIN(1, 3), third = BEGIN(2, 6);
+        ADD(second, 4) ADD(second, 5) ADD(third, 7) ADD(third, 8)
+        sum = __riscv_vwadd_wv(__riscv_vwadd_vv(first, second, vl), third, vl);
+    } else if (parts == FOUR) {
+        ADD(first, 2)
+        vint16m2_t second = begin(type, start + vl, __riscv_vle8_v_i8m1(shares + vl, vl), x2, vl), third = BEGIN(2, 5);
+        ADD(second, 3) ADD(second, 4) ADD(third, 6)
+        sum = __riscv_vwadd_wv(__riscv_vwadd_vv(first, second, vl), third, vl);
+        IN_ORDER(sum)
+        vint16m2_t fourth = BEGIN(3, 7);
+        ADD(fourth, 8)
+        sum = __riscv_vwadd_wv(sum, fourth, vl);
+    } else {
+        vint16m2_t second = BEGIN(1, 2), third = BEGIN(2, 4);
+        ADD(second, 3) ADD(third, 5)
+        sum = __riscv_vwadd_wv(__riscv_vwadd_vv(first, second, vl), third, vl);
+        IN_ORDER(sum)
+        vint16m2_t fourth = BEGIN(3, 6), fifth = BEGIN(4, 8);
+        ADD(fourth, 7)
+        sum = __riscv_vwadd_wv(__riscv_vwadd_wv(sum, fourth, vl), fifth, vl);
+    }
+    IN_ORDER(sum)
+    sum = __riscv_vmadd(sum, __riscv_vle32_v_i32m4(mul, vl), __riscv_vle32_v_i32m4(add, vl), vl);
+    hck_put_narrow(sum, shift, lo, hi, to, vl);
+}
+
+#define LOAD(p) __riscv_vle8_v_i8m1(p, vl)
+#define COLUMN(V)                                                 \
+    if ((uint32_t)column < in_w)                                  \
+        V##0 = LOAD(p0), V##1 = LOAD(p1), V##2 = LOAD(p2);        \
+    else                                                          \
+        V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl);         \
+    column++, p0 += step0, p1 += step1, p2 += step2;
+#define OUTPUT(A, B, C)                                                                                            \
+    put(type, parts, start, shares, mul, add, mul16, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, A##0, B##0, \
+        C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                                         \
+    to += y_stride;                                                                                                \
+    if (--left == 0) break;
+
+/* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
+HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, const hck_requantise *q,
+                      const int8_t *weights, const int32_t *mul, const int32_t *add, const int16_t *start,
+                      const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl) {
+    const int8_t *const zeros = (const int8_t *)c->zeros;
+    const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
+    const uint32_t in_h = c->in_h, in_w = c->in_w, shift = q->shift;
+    const int32_t lo = q->lo, hi = q->hi;
+#define WEIGHT(I) const vint8m1_t w##I = LOAD(weights + (I) * pixel);
+    WEIGHT(0) WEIGHT(1) WEIGHT(3) WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8)
+    const vint8m1_t w2 = LOAD(parts == FOUR ? shares : weights + 2 * pixel);
+    const vint16m2_t mul16 = parts <= WHOLE ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
+                                            : __riscv_vundefined_i16m2();
+    for (uint32_t row = 0; row < c->out_h; row++) {
+        const uint32_t top = row * c->stride_h - c->pad_top; /* above the picture is a huge number */
+        const int8_t *const corner = elements - (ptrdiff_t)c->pad_left * pixel;
+        const ptrdiff_t width = (ptrdiff_t)in_w * pixel;
+        const ptrdiff_t step0 = top < in_h ? pixel : 0, step1 = top + 1 < in_h ? pixel : 0;
+        const ptrdiff_t step2 = top + 2 < in_h ? pixel : 0;
+        const int8_t *p0 = step0 ? corner + (ptrdiff_t)top * width : zeros;
+        const int8_t *p1 = step1 ? corner + (ptrdiff_t)(top + 1) * width : zeros;
+        const int8_t *p2 = step2 ? corner + (ptrdiff_t)(top + 2) * width : zeros;
+        uint8_t *to = y + (size_t)row * c->out_w * y_stride;
+        int32_t column = -(int32_t)c->pad_left;
+        uint32_t left = c->out_w;
+        vint8m1_t l0, l1, l2, m0, m1, m2, r0, r1, r2;
+        COLUMN(l)
+        if (stride == 1) {
+            COLUMN(m)
+            for (;;) {
+                COLUMN(r)
+                OUTPUT(l, m, r)
+                COLUMN(l)
+                OUTPUT(m, r, l)
+                COLUMN(m)
+                OUTPUT(r, l, m)
+            }
+        } else {
+            for (;;) {
+                COLUMN(m)
+                COLUMN(r)
+                OUTPUT(l, m, r)
+                COLUMN(l)
+                COLUMN(m)
+                OUTPUT(r, l, m)
+                COLUMN(r)
+                COLUMN(l)
+                OUTPUT(m, r, l)
+            }
+        }
+    }
+}
+
+typedef void (*block_fn)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, const int32_t *mul,
+                         const int32_t *add, const int16_t *start, const int8_t *shares, const int8_t *elements,
+                         uint8_t *y, size_t y_stride, size_t vl);
+
+#define KERNEL(TYPE, PARTS, S)                                                                                    \
+    static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, \
+                                                const int32_t *mul, const int32_t *add, const int16_t *start,     \
+                                                const int8_t *shares, const int8_t *elements, uint8_t *y,         \
+                                                size_t y_stride, size_t vl) {                                     \
+        block(TYPE, PARTS, S, c, q, weights, mul, add, start, shares, elements, y, y_stride, vl);                 \
+    }
+#define STRIDES(TYPE, PARTS) KERNEL(TYPE, PARTS, 1) KERNEL(TYPE, PARTS, 2)
+#define EACH(M, TYPE) M(TYPE, HALVES) M(TYPE, WHOLE) M(TYPE, TWO) M(TYPE, ROWS) M(TYPE, FOUR) M(TYPE, PAIRS)
+#define BOTH(TYPE, PARTS) [PARTS] = {HCK_NAME(TYPE, PARTS, 1, block), HCK_NAME(TYPE, PARTS, 2, block)},
+EACH(STRIDES, HCK_U8)
+EACH(STRIDES, HCK_I8)
 
 static int in_16_bits(const hck_requantise *q) {
     int fits = 1;
@@ -121,7 +182,7 @@ static int in_16_bits(const hck_requantise *q) {
     return fits;
 }
 
-/* Whether 16 bits hold two products; unsigned elements are -128 to 127 then. */
+/* Whether 16 bits hold two products of every channel, of elements from -128 to 127. */
 static int pairs_fit(const hck_conv *c) {
     int fit = 1;
     if (c->x_type == HCK_I8) return c->run16 >= 2;
@@ -129,17 +190,95 @@ static int pairs_fit(const hck_conv *c) {
     return fit;
 }
 
+/* Weights' magnitudes, 255 for all sums beyond. */
+HCK_INLINE vuint8m1_t magnitude(const int8_t *w, size_t vl) {
+    const vint8m1_t x = __riscv_vle8_v_i8m1(w, vl);
+    return __riscv_vreinterpret_u8m1(__riscv_vmax(x, __riscv_vneg(x, vl), vl));
+}
+
+HCK_INLINE int all_fit(vuint8m1_t magnitudes, size_t vl) {
+    const vuint8m1_t none = __riscv_vmv_s_x_u8m1(0, vl);
+    return __riscv_vmv_x(__riscv_vredmaxu(magnitudes, none, vl)) < UINT8_MAX;
+}
+
+/* In how many parts 16 bits hold the products of vl channels with elements from -128 to 127: magnitudes up to 255, of
+ * which pairs are known to fit. FOUR comes with the third weight's shares. */
+static int parts_of(const int8_t *w, size_t pixel, int8_t *shares, size_t vl) {
+    const vuint8m1_t third = magnitude(w + 2 * pixel, vl), sixth = magnitude(w + 5 * pixel, vl);
+    const vuint8m1_t before = __riscv_vsaddu(magnitude(w, vl), magnitude(w + pixel, vl), vl);
+    const vuint8m1_t after = __riscv_vsaddu(magnitude(w + 3 * pixel, vl), magnitude(w + 4 * pixel, vl), vl);
+    vuint8m1_t bottom = magnitude(w + 6 * pixel, vl);
+    for (size_t i = 7; i < 9; i++) bottom = __riscv_vsaddu(bottom, magnitude(w + i * pixel, vl), vl);
+    const vuint8m1_t top = __riscv_vsaddu(before, third, vl);
+    const vuint8m1_t five = __riscv_vsaddu(top, after, vl), four = __riscv_vsaddu(sixth, bottom, vl);
+    if (all_fit(__riscv_vsaddu(five, four, vl), vl)) return WHOLE;
+    if (all_fit(__riscv_vmaxu(five, four, vl), vl)) return TWO;
+    const vuint8m1_t outer = __riscv_vmaxu(top, bottom, vl);
+    if (all_fit(__riscv_vmaxu(outer, __riscv_vsaddu(after, sixth, vl), vl), vl)) return ROWS;
+    const vuint8m1_t room = __riscv_vssubu(__riscv_vmv_v_x_u8m1(UINT8_MAX - 1, vl), before, vl);
+    const vint8m1_t taken = __riscv_vreinterpret_i8m1(__riscv_vminu(third, room, vl));
+    const vuint8m1_t rest = __riscv_vssubu(third, room, vl);
+    if (!all_fit(__riscv_vmaxu(before, __riscv_vsaddu(rest, after, vl), vl), vl)) return PAIRS;
+    const vint8m1_t weight = __riscv_vle8_v_i8m1(w + 2 * pixel, vl);
+    const vint8m1_t share = __riscv_vneg_mu(__riscv_vmslt(weight, 0, vl), taken, taken, vl);
+    __riscv_vse8(shares, share, vl);
+    __riscv_vse8(shares + vl, __riscv_vsub(weight, share, vl), vl);
+    return FOUR;
+}
+
+/* What each part starts from, `offset` times its weights, and the addends that make up for it. */
+static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel, const int8_t *shares,
+                        const int32_t *mul, const int32_t *add, int16_t *starts, int32_t *addends, size_t vl) {
+    /* bit i: a part ends with weight i, of FOUR's ten with its shares */
+    static const unsigned ends[] = {[WHOLE] = 1 << 8,
+                                    [TWO] = 1 << 4 | 1 << 8,
+                                    [ROWS] = 1 << 2 | 1 << 5 | 1 << 8,
+                                    [FOUR] = 1 << 2 | 1 << 5 | 1 << 7 | 1 << 9,
+                                    [PAIRS] = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 8};
+    const int shared = parts == FOUR;
+    vint16m2_t total = __riscv_vmv_v_x_i16m2(0, vl), part = total;
+    for (int i = 0; i < 9 + shared; i++) {
+        const int8_t *from = w + (size_t)(i - (shared && i > 2)) * pixel;
+        if (shared && (i == 2 || i == 3)) from = i == 2 ? shares : shares + vl;
+        part = __riscv_vwadd_wv(part, __riscv_vle8_v_i8m1(from, vl), vl);
+        if (!(ends[parts] >> i & 1)) continue;
+        __riscv_vse16(starts, __riscv_vmul(part, offset, vl), vl);
+        total = __riscv_vadd(total, part, vl);
+        part = __riscv_vmv_v_x_i16m2(0, vl);
+        starts += vl;
+    }
+    const vint32m4_t less = __riscv_vwmul(total, (int16_t)-offset, vl);
+    const vint32m4_t missing = __riscv_vmul(less, __riscv_vle32_v_i32m4(mul, vl), vl);
+    __riscv_vse32(addends, __riscv_vadd(__riscv_vle32_v_i32m4(add, vl), missing, vl), vl);
+}
+
 int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch) {
-    static const picture_fn whole[2][2] = {{whole_u8_1, whole_u8_2}, {whole_i8_1, whole_i8_2}};
-    static const picture_fn halves[2][2] = {{halves_u8_1, halves_u8_2}, {halves_i8_1, halves_i8_2}};
-    static const picture_fn pairs[2][2] = {{pairs_u8_1, pairs_u8_2}, {pairs_i8_1, pairs_i8_2}};
+    static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)}, signeds[][2] = {EACH(BOTH, HCK_I8)};
     if (c->kernel_h != 3 || c->kernel_w != 3 || c->stride_w > 2 || c->pool > 1 || c->x_type > HCK_I8) return 0;
     if (!hck_is_narrow(q)) return 0;
-    const int fits = c->flush >= 9 && in_16_bits(q);
+    const int narrow = in_16_bits(q), fits = narrow && c->flush >= 9;
     if (!fits && !pairs_fit(c)) return 0;
-    const picture_fn *const picture = (!fits ? pairs : q->before ? halves : whole)[c->x_type];
-    picture[c->stride_w - 1](c, q, x, y, y_stride, (int32_t *)scratch);
+    const block_fn(*const kernels)[2] = c->x_type == HCK_I8 ? signeds : unsigneds;
+    size_t vl;
+    for (size_t first = 0; first < c->in_c; first += vl) {
+        vl = __riscv_vsetvl_e8m1(c->in_c - first);
+        const int8_t *const w = c->weights + first, *const from = (const int8_t *)x + first;
+        const int32_t *const mul = q->mul + first, *add = q->add + first;
+        int32_t *const addends = (int32_t *)scratch;
+        int16_t *const starts = (int16_t *)(addends + vl);
+        int8_t *const shares = (int8_t *)(starts + PAIRS * vl);
+        const int16_t *start = starts;
+        int parts = fits ? q->before ? HALVES : WHOLE : parts_of(w, c->in_c, shares, vl);
+        if (parts == WHOLE && !narrow) parts = TWO;
+        if (parts == HALVES) {
+            start = q->before + first;
+        } else if (c->x_type == HCK_U8) {
+            start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, vl);
+            add = addends;
+        }
+        kernels[parts][c->stride_w - 1](c, q, w, mul, add, start, shares, from, (uint8_t *)y + first, y_stride, vl);
+    }
     return 1;
 }
 

@@ -6,13 +6,22 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from cpu_cases import Case, operand, values
-from cpu_encode import CONV, MAP_ARRAYS, OPERANDS
+from cpu_encode import CONV, MAP_ARRAYS, OPERANDS, build
 from cpu_sketches import with_map
 
 from ir.graph import Graph, Node
 from ir.ops import Conv2d, MaxPool2d, MultiplyShift
 from ir.types import Array, DType, TensorType
 
+PART = 254
+"""The largest sum of magnitudes of a part of weights."""
+AT_THE_EDGE = {
+    "one": (28, 28, 28, 28, 28, 28, 28, 28, 30),
+    "two": (50, 51, 51, 51, 51, 63, 63, 64, 64),
+    "rows": (84, 85, 85, 84, 85, 85, 85, 84, 85),
+    "four": (100, 100, 127, 100, 81, 127, 127, 127, 127),
+}
+"""Nine weights each that just fit such parts: with one more in the first place (of four: the fourth) they do not."""
 BYTES = ["uint2", "uint4", "uint7", "uint8", "int4", "int8", "int8", "bipolar"]
 
 
@@ -99,6 +108,24 @@ def halves_graph(rng: np.random.Generator) -> Graph:
     return Graph("case", {"x": x}, (conv, last), ("map",), constants).verify()
 
 
+def parts_graph(rng: np.random.Generator) -> Graph:
+    """Depthwise 3x3 of whole bytes; weights of any size, or whose parts just fit 16 bits or just do not."""
+    channels = int(rng.choice([2, 3, 15, 16, 17, 33, 64, 100, 130]))
+    padding = tuple(int(rng.integers(0, 3)) for _ in range(4))
+    h, w = (max(int(rng.integers(1, 9)), 3 - padding[i] - padding[i + 2]) for i in range(2))
+    x = TensorType.of_dtype((channels, h, w), DType("int" if rng.integers(2) else "uint", 8))
+    weights = rng.integers(
+        *(int(rng.choice([28, 43, 50, 84, 100, 127])) * np.array([-1, 1])), (channels, 9), endpoint=True
+    )
+    if rng.integers(2):
+        edge = list(AT_THE_EDGE.values())[rng.integers(len(AT_THE_EDGE))]
+        weights = np.sign(weights) * np.array(edge) + (rng.integers(8, size=(channels, 1)) == 0)
+    conv = Node("conv", Conv2d((int(rng.integers(1, 3)), int(rng.integers(1, 3))), padding, channels), ("x", "w"))
+    constants: dict[str, Array] = {"w": np.clip(weights, -127, 127).reshape(-1, 1, 3, 3)}
+    sums = Graph("case", {"x": x}, (conv,), ("conv",), constants).verify().types["conv"]
+    return requantised(rng, x, [conv], constants, max(abs(sums.lo), abs(sums.hi), 1))
+
+
 def few_kernels(case: Case) -> list[tuple[str, int]]:
     """What of hck_few_rvv.c a case reaches: the kind of sums with the type of elements, and the last block's pixels."""
     c = _fields(case)
@@ -121,7 +148,7 @@ def depthwise_kernels(case: Case) -> list[tuple[str, int, int, int]]:
 
 
 def fused_depthwise_kernels(case: Case) -> list[tuple[str, int, int]]:
-    """What of hck_depthwise3_rvv.c a case reaches: sums, elements, stride."""
+    """What of hck_depthwise3_rvv.c a case reaches at VLEN 128: parts of sums, elements, stride."""
     c = _fields(case)
     kind, y_type, _, _, lo, hi = case.parameters[:6]
     add, mul = case.blobs[1], np.frombuffer(case.blobs[0], np.int32)
@@ -129,11 +156,42 @@ def fused_depthwise_kernels(case: Case) -> list[tuple[str, int, int]]:
     narrow = kind == 1 and add and least <= lo and hi <= most
     if not depthwise_kernels(case) or (c["kernel_h"], c["kernel_w"]) != (3, 3) or not narrow:
         return []
-    if c["flush"] >= 9 and np.abs(mul.astype(np.int64)).max() < 1 << 15:
+    short = bool(np.abs(mul.astype(np.int64)).max() < 1 << 15)
+    if c["flush"] >= 9 and short:
         return [("halves" if case.blobs[BEFORE] else "whole", c["x_type"], c["stride_w"])]
-    weights = np.frombuffer(case.blobs[WEIGHTS], np.int8)
-    pairs = c["run16"] >= 2 if c["x_type"] == 1 else weights.min() > -128
-    return [("pairs", c["x_type"], c["stride_w"])] if pairs else []
+    weights = np.frombuffer(case.blobs[WEIGHTS], np.int8).astype(int).reshape(9, -1).T
+    if not (c["run16"] >= 2 if c["x_type"] == 1 else weights.min() > -128):
+        return []
+    blocks = np.split(weights, range(16, len(weights), 16))
+    return [(part, c["x_type"], c["stride_w"]) for part in dict.fromkeys(_parts(block, short) for block in blocks)]
+
+
+def _parts(weights: Array, short: bool) -> str:
+    """In which parts 16 bits hold the sums of these channels (C, 9), of elements from -128 to 127."""
+    m = np.abs(weights)
+    taken = np.clip(PART - m[:, 0] - m[:, 1], 0, m[:, 2])
+    ends = {
+        "one": [m.sum(1)] if short else [np.array([PART + 1])],
+        "two": [m[:, :5].sum(1), m[:, 5:].sum(1)],
+        "rows": [m[:, i : i + 3].sum(1) for i in (0, 3, 6)],
+        "four": [m[:, 0] + m[:, 1] + taken, m[:, 2] - taken + m[:, 3] + m[:, 4]],
+    }
+    return next((name for name, sums in ends.items() if max(int(s.max()) for s in sums) <= PART), "pairs")
+
+
+def depthwise_layer(w: Array, x: DType, mul: Array, add: Array, shift: int, bounds: tuple[int, int]) -> Graph:
+    """Depthwise 3x3 on 3x4 elements, padded."""
+    conv = Node("conv", Conv2d((1, 1), (1, 1, 1, 1), len(w)), ("x", "w"))
+    last = Node("map", MultiplyShift(shift, *bounds), ("conv", "mul", "add"))
+    constants = {"w": w, "mul": mul, "add": add}
+    return Graph("case", {"x": TensorType.of_dtype((len(w), 3, 4), x)}, (conv, last), ("map",), constants).verify()
+
+
+def of_kind(kind: str, layer: Graph, value: int) -> Case:
+    """The layer on elements of one value; it must reach that kind of depthwise kernel, "" for none."""
+    case = build(layer, np.random.default_rng(0), {"x": np.full(layer.inputs["x"].shape, value)})
+    assert [key[0] for key in fused_depthwise_kernels(case)] == ([kind] if kind else []), case.label
+    return case
 
 
 def _fields(case: Case) -> dict[str, int]:
@@ -152,4 +210,5 @@ GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {
     "few": few_graph,
     "depthwise": depthwise_graph,
     "halves": halves_graph,
+    "parts": parts_graph,
 }

@@ -22,6 +22,7 @@ COUNTS = {
     "few": 600,
     "depthwise": 500,
     "halves": 120,
+    "parts": 150,
     "map": 150,
     "spatial": 100,
     "copy": 40,
@@ -33,6 +34,7 @@ FULL_COUNTS = {
     "few": 5000,
     "depthwise": 5000,
     "halves": 2000,
+    "parts": 2000,
     "map": 600,
     "spatial": 400,
     "copy": 200,
@@ -136,9 +138,13 @@ def test_samples_reach_every_kernel_of_few_pixels_and_of_channels(counts: dict[s
     assert len(few) == 8 + 3 and len(depthwise) == 2 * 2 * 4 + 2
     assert min(few.values()) >= least, few
     assert min(depthwise.values()) >= least, depthwise
-    cases = [case for kind in ("depthwise", "halves") for case in cpu_sketches.cases(kind, counts[kind], SEED, GRAPHS)]
+    cases = [
+        case
+        for kind in ("depthwise", "halves", "parts")
+        for case in cpu_sketches.cases(kind, counts[kind], SEED, GRAPHS)
+    ]
     fused = Counter(key for case in cases for key in cpu_blocks.fused_depthwise_kernels(case))
-    assert len(fused) == 3 * 2 * 2 and min(fused.values()) >= 2, fused
+    assert len(fused) == 7 * 2 * 2 and min(fused.values()) >= 2, fused
 
 
 def test_driver_sees_a_wrong_byte(driver_programs: Programs, tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Depthwise sums in parts of 16 bits: weights that just fit their parts or just do not, elements at their ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cpu_cases
+import numpy as np
+import pytest
+from cpu_blocks import AT_THE_EDGE, depthwise_layer, of_kind
+from cpu_programs import Programs
+
+from ir.types import DType
+
+MACHINES = {"x86-asan": None, "vlen128": 128, "vlen256": 256, "vlen1024": 1024}
+NEXT = {"one": "two", "two": "rows", "rows": "four", "four": "pairs"}
+
+
+def parts_at_their_ends() -> list[cpu_cases.Case]:
+    cases = []
+    for kind, edge in AT_THE_EDGE.items():
+        one_more = np.eye(9, dtype=np.int64)[3 if kind == "four" else 0]
+        for weights, reached in ((np.array(edge), kind), (edge + one_more, NEXT[kind])):
+            for sign in (1, -1):
+                for x, value in (("int", -128), ("int", 127), ("uint", 0), ("uint", 255)):
+                    signed_whole = kind == "one" and x == "int"  # the proof for the whole layer knows signs
+                    w = np.broadcast_to(sign * weights, (20, 9)).reshape(20, 1, 3, 3)
+                    layer = depthwise_layer(w, DType(x, 8), np.arange(1, 21), np.arange(-10, 10) << 16, 16, (-128, 127))
+                    cases.append(of_kind("whole" if signed_whole else reached, layer, value))
+    return cases
+
+
+def unsigned_pairs() -> list[cpu_cases.Case]:
+    """All weights and all elements at their ends, of which two products less 128 still fit 16 bits; with -128 they do
+    not."""
+    cases = []
+    for weight, kind in ((127, "pairs"), (-127, "pairs"), (-128, "")):
+        for value in (255, 128, 0):
+            w = np.full((20, 1, 3, 3), weight)
+            layer = depthwise_layer(w, DType("uint", 8), np.arange(1, 21), np.arange(-10, 10) << 16, 16, (-128, 127))
+            cases.append(of_kind(kind, layer, value))
+    return cases
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_at_the_ends_of_parts(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
+    driver_programs.check([*parts_at_their_ends(), *unsigned_pairs()], MACHINES[machine], tmp_path)
