@@ -12,7 +12,8 @@ from hls.heterocl.dialect import StreamOp
 from hls.heterocl.lower import lower
 from hls.layers.stage import Wire
 from hls.program import Design, schedule
-from hls.timing import LATENCY, Network, Timing, measure, needed_depths, network_of, paced_depths
+from hls.timing import LATENCY, Timing, needed_depths, network_of, paced_depths
+from hls.timing.report import timing_of
 from hls.timing.run import Runner
 
 SHALLOW = 2
@@ -51,34 +52,30 @@ def with_sized_streams(design: Design, bram18: int | None = None, latency: int =
     """
     module = lower(schedule(design))
     network = network_of(module)
-    network = network.with_depths(dict.fromkeys(network.streams, SHALLOW))
+    runner = Runner(network.with_depths(dict.fromkeys(network.streams, SHALLOW)), latency)
     bits = {wire.name: wire.word_bits for stage in design.stages for wire in stage.targets}
-    least = _least(network, latency)
+    least = _least(runner)
     limit = inf if bram18 is None or _bram18(design, least) > bram18 else bram18
-    depths = next((d for d in _choices(network, least, bits, latency) if _bram18(design, d) <= limit), least)
+    depths = next((d for d in _choices(runner, least, bits) if _bram18(design, d) <= limit), least)
     for stream in (op for op in module.walk() if isinstance(op, StreamOp)):
         stream.properties["depth"] = IntAttr(int(depths[stream.label.data]))
-    return Sized(with_depths(design, depths), measure(network.with_depths(depths), latency), module)
+    return Sized(with_depths(design, depths), timing_of(runner, depths), module)
 
 
-def _choices(
-    network: Network, least: Mapping[str, int], bits: Mapping[str, int], latency: int
-) -> Iterator[dict[str, int]]:
+def _choices(runner: Runner, least: Mapping[str, int], bits: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """Depths that take ever fewer block RAMs, each searched for when it is asked for."""
-    network = network.with_depths(least)
-    yield from paced_depths(network, memory_words, bits, latency, SLACKS)
-    yield from paced_depths(network, memory_words, bits, latency, ceiling=SHIFT_REGISTER)
+    yield from paced_depths(runner, least, memory_words, bits, SLACKS)
+    yield from paced_depths(runner, least, memory_words, bits, ceiling=SHIFT_REGISTER)
 
 
 def _bram18(design: Design, depths: Mapping[str, int]) -> int:
     return sum(stage.resources.bram18 for stage in with_depths(design, depths).stages)
 
 
-def _least(network: Network, latency: int) -> dict[str, int]:
+def _least(runner: Runner) -> dict[str, int]:
     """Depths at which the network stops neither in order nor in time, where all that a stage writes in a cycle has to
     have room at once."""
-    depths = needed_depths(network)
-    runner = Runner(network, latency)
+    depths = needed_depths(runner.network)
     while not (outcome := runner.run(depths=depths)).finished:
         depths |= {name: depths[name] + 1 for name in outcome.to_write if name is not None}
     return {name: memory_words(depth) for name, depth in depths.items()}

@@ -11,20 +11,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from hls.timing.network import Network, Numbers, Process
+from hls.timing.network import Numbers, Process
 from hls.timing.report import interval_of, steady
 from hls.timing.run import Outcome, Runner
 
 
-def latest_times(network: Network, latency: int, depths: Mapping[str, int], pace: int) -> Numbers:
+def latest_times(runner: Runner, depths: Mapping[str, int], pace: int) -> Numbers:
     """Of each step of the network, process by process, when it leaves at the latest; from an arbitrary zero on.
 
     Raises:
         BuildError: no C++ compiler.
     """
-    backwards = replace(network, processes=tuple(_backwards(process) for process in network.processes))
-    runner = Runner(backwards, latency)
-    return np.concatenate([-times[::-1] for times in runner.processes(paced_run(runner, depths, pace).entered)])
+    processes = tuple(_backwards(process) for process in runner.network.processes)
+    backwards = replace(runner, network=replace(runner.network, processes=processes))
+    return np.concatenate([-times[::-1] for times in runner.processes(paced_run(backwards, depths, pace).entered)])
 
 
 def paced_run(runner: Runner, depths: Mapping[str, int], pace: int) -> Outcome:

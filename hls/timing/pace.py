@@ -19,11 +19,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hls.timing.depths import check
 from hls.timing.latest import latest_times, paced_run
-from hls.timing.network import Network
 from hls.timing.report import interval_of
-from hls.timing.run import LATENCY, Deadlines, Runner
+from hls.timing.run import Deadlines, Runner
 
 GROWTH_FRAMES, TRIAL_FRAMES, PROOF_FRAMES = 4, 3, 12
 """Frames in a row in which streams grow; after which an interval is believed in the search, and of what was found."""
@@ -35,39 +33,37 @@ Depths = dict[str, int]
 
 
 def paced_depths(
-    network: Network,
+    runner: Runner,
+    least: Mapping[str, int],
     rounded: Callable[[int], int],
     cost: Mapping[str, int],
-    latency: int = LATENCY,
     slacks: Sequence[float] = (0.0,),
     ceiling: int | None = None,
 ) -> Iterator[Depths]:
-    """Depths, the network's own or more, at which the interval is that of streams with room for a frame, or for
+    """Depths, the least ones or more, at which the interval is that of streams with room for a frame, or for
     ``ceiling`` words; for each slack those at which it is longer by at most that share of it.
 
-    ``rounded``: the words that a memory for so many holds anyway; depths above the network's own are among its values.
-    ``cost``: of a word of each stream, to take places away where they cost most.
-
-    Raises:
-        DeadlockError: the network stops at its own depths.
+    ``runner``: in time. ``least``: depths at which its network does not stop, in order. ``rounded``: the words that a
+    memory for so many holds anyway; depths above the least are among its values. ``cost``: of a word of each stream, to
+    take places away where they cost most.
     """
-    check(network)
+    network = runner.network
     most = {name: words if ceiling is None else min(words, ceiling) for name, words in network.tokens.items()}
-    roomy = {name: max(depth, most[name]) for name, depth in network.depths.items()}
-    runner = Runner(network, latency)
+    roomy = {name: max(depth, most[name]) for name, depth in least.items()}
     first = paced_run(runner, roomy, max(process.period for process in network.processes))
     best = interval_of(first)
     earliest = first.left - (first.end.shape[1] - 1) * best
     for slack in slacks:
         pace = int(best * (1 + slack))
-        latest = latest_times(network, latency, roomy, pace)
+        latest = latest_times(runner, roomy, pace)
         latest += (earliest - latest).max(initial=np.iinfo(np.int64).min)
-        yield _Search(runner, rounded, cost, roomy, pace, latest).depths()
+        yield _Search(runner, least, rounded, cost, roomy, pace, latest).depths()
 
 
 @dataclass(frozen=True)
 class _Search:
     runner: Runner
+    least: Mapping[str, int]
     rounded: Callable[[int], int]
     cost: Mapping[str, int]
     roomy: Depths
@@ -75,9 +71,8 @@ class _Search:
     latest: np.ndarray[tuple[int], np.dtype[np.int64]] = field(repr=False)
 
     def depths(self) -> Depths:
-        least = self.runner.network.depths
         for settled in (2, 1):  # 1: bound by the frame before from the second frame on, which takes more places
-            grown = self.grown(least, self.roomy, settled)
+            grown = self.grown(self.least, self.roomy, settled)
             if grown is not None and self.keeps(grown, PROOF_FRAMES):
                 found = self.less(grown)
                 return found if self.keeps(found, PROOF_FRAMES) else grown
@@ -96,20 +91,20 @@ class _Search:
         return {name: self.memory(name, outcome.depths[name]) if name in most else d for name, d in depths.items()}
 
     def memory(self, name: str, words: int) -> int:
-        least = self.runner.network.depths[name]
+        least = self.least[name]
         return least if words <= least else min(self.rounded(words), max(self.roomy[name], least))
 
     def less(self, depths: Depths) -> Depths:
         """The depths, which keep the pace, with fewer places, the dearest taken first."""
         network, bundles = self.runner.network, dict[tuple[str, str], list[str]]()
         for name, depth in depths.items():
-            if depth > network.depths[name]:
+            if depth > self.least[name]:
                 bundles.setdefault(network.ends[name], []).append(name)
         frame = sum(len(process.events) for process in network.processes)
         trials = SEARCH_EVENTS // max(frame * (GROWTH_FRAMES + TRIAL_FRAMES), 1)
         dearest = sorted(bundles.values(), key=lambda bundle: -sum(self.cost[name] * depths[name] for name in bundle))
         for bundle in dearest[:trials]:
-            empty = {**depths, **{name: network.depths[name] for name in bundle}}
+            empty = {**depths, **{name: self.least[name] for name in bundle}}
             again = self.grown(empty, {name: depths[name] for name in bundle})
             if again is not None:
                 depths = again
@@ -119,6 +114,6 @@ class _Search:
 
     def smaller(self, depths: Depths, bundle: Sequence[str]) -> Depths:
         """The depths, those of the bundle's deepest streams by one memory less."""
-        least, deepest = self.runner.network.depths, max(depths[name] for name in bundle)
+        deepest = max(depths[name] for name in bundle)
         below = max((w for w in range(1, deepest) if self.rounded(w) < deepest), default=0)
-        return {**depths, **{name: max(least[name], min(depths[name], self.rounded(below))) for name in bundle}}
+        return {**depths, **{name: max(self.least[name], min(depths[name], self.rounded(below))) for name in bundle}}

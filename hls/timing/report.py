@@ -93,9 +93,19 @@ def measure(network: Network, latency: int = LATENCY) -> Timing:
         DeadlockError: the network stops at its depths.
     """
     check(network)
-    outcome = steady(Runner(network, latency), count=True)
+    return timing_of(Runner(network, latency), network.depths)
+
+
+def timing_of(runner: Runner, depths: Mapping[str, int]) -> Timing:
+    """The time of a network with other depths, at which it does not stop in order.
+
+    Raises:
+        DeadlockError: it stops in time.
+    """
+    network = runner.network
+    outcome = steady(runner, depths, count=True)
     if not outcome.finished:
-        raise stopped(network, outcome)
+        raise stopped(network.with_depths(depths), outcome)
     stages = tuple(
         StageTiming(p.name, p.period, *(int(times) for times in row))
         for p, *row in zip(
@@ -107,7 +117,7 @@ def measure(network: Network, latency: int = LATENCY) -> Timing:
             strict=True,
         )
     )
-    streams = tuple(StreamTiming(name, network.depths[name], outcome.peaks[name]) for name in network.streams)
+    streams = tuple(StreamTiming(name, depths[name], outcome.peaks[name]) for name in network.streams)
     return Timing(int(outcome.end[:, 0].max() - outcome.start[:, 0].min()), interval_of(outcome), stages, streams)
 
 

@@ -149,6 +149,9 @@ def _reads_first(events: Numbers, first: Numbers) -> Numbers:
     """The events of each step, which begins at ``first``, with its reads in front."""
     step = np.zeros(len(events), np.int64)
     step[first[1:]] = 1
+    late = (events[1:] < 0) & (events[:-1] > 0) & (step[1:] == 0)
+    if not late.any():
+        return events
     return events[np.argsort(2 * np.cumsum(step) + (events > 0), kind="stable")]
 
 

@@ -20,7 +20,7 @@ from hls.heterocl.lower import lower
 from hls.nodes.conv_shape import Folding
 from hls.program import Design, schedule
 from hls.sizing import SHALLOW, Sized, memory_words, with_depths, with_sized_streams
-from hls.timing import DeadlockError, Network, Process, measure, needed_depths, network_of, paced_depths
+from hls.timing import DeadlockError, Network, Process, Runner, measure, needed_depths, network_of, paced_depths
 from hls.timing.latest import latest_times
 from ir.executor import execute
 from ir.graph import Graph
@@ -104,7 +104,7 @@ def test_a_ceiling_is_kept_and_used() -> None:
     even = Process("even", (-1,) * 64, range(0, 128, 2), 128)
     network = Network(("s",), (burst, even), {"s": 2})
     shallow = measure(network, latency=1)
-    (depths,) = paced_depths(network, memory_words, {"s": 1}, latency=1, ceiling=16)
+    (depths,) = paced_depths(Runner(network, 1), network.depths, memory_words, {"s": 1}, ceiling=16)
     assert depths == {"s": 16}
     assert 128 < measure(network.with_depths(depths), latency=1).interval < shallow.interval
 
@@ -115,7 +115,7 @@ def test_what_is_given_up_is_bounded() -> None:
     network = Network(("s",), (burst, even), {"s": 2})
     intervals = []
     for slack in (0.0, 0.1, 0.2, 0.4):
-        (depths,) = paced_depths(network, lambda words: words, {"s": 1}, latency=1, slacks=(slack,))
+        (depths,) = paced_depths(Runner(network, 1), network.depths, lambda words: words, {"s": 1}, (slack,))
         intervals.append(measure(network.with_depths(depths), latency=1).interval)
         assert intervals[-1] <= 128 * (1 + slack)
         less = measure(network.with_depths({"s": depths["s"] - 1}), latency=1).interval
@@ -129,7 +129,7 @@ def test_steps_at_the_latest() -> None:
     3 cycles three times: the last word is a cycle early."""
     burst = Process("burst", (1,) * 4, range(4), 8)
     reader = Process("reader", (-1,) * 4, range(0, 8, 2), 8)
-    latest = latest_times(Network(("s",), (burst, reader), {"s": 2}), 1, {"s": 4}, pace=16)
+    latest = latest_times(Runner(Network(("s",), (burst, reader), {"s": 2}), 1), {"s": 4}, pace=16)
     assert (latest - latest[4] + 1).tolist() == [-1, 3, 7, 10, 1, 5, 9, 13]
 
 
@@ -141,7 +141,8 @@ def test_random_networks_keep_the_pace_they_have_with_room() -> None:
         network = network.with_depths(needed_depths(network))
         roomy = {name: max(words, network.depths[name]) for name, words in network.tokens.items()}
         best = measure(network.with_depths(roomy), latency).interval
-        (depths,) = paced_depths(network, lambda words: words, dict.fromkeys(network.streams, 1), latency)
+        runner, cost = Runner(network, latency), dict.fromkeys(network.streams, 1)
+        (depths,) = paced_depths(runner, network.depths, lambda words: words, cost)
         assert measure(network.with_depths(depths), latency).interval <= best, seed
         assert all(network.depths[name] <= depth <= roomy[name] for name, depth in depths.items()), seed
         deep += depths != network.depths
