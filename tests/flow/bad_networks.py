@@ -304,7 +304,7 @@ NETWORKS: dict[str, tuple[Writer, str]] = {
         behind("Resize", np.zeros(0, np.float32), np.array([1, 1, 0, 0], np.float32)),
         "(Resize): scales [1.0, 1.0, 0.0, 0.0] are not supported (allowed: 1, 1,"),
     "pad": (behind("Pad", np.array([0, 0, 1 << 40, 0] * 2)), "(Pad): its result has shape (4, 2199023255556, 4):"),
-    "pad -1": (behind("Pad", np.array([0, 0, -1, 0] * 2)), "(Pad): pads with whole numbers, and adds only, are"),
+    "pad -1": (behind("Pad", np.array([0, 0, -1, 0] * 2)), "(Pad): pads [0, 0, -1, 0, 0, 0, -1, 0]: cutting off"),
     "pads too few": (behind("Pad", np.array([0, 0, 1])), "(Pad): needs 8 pads, has 3"),
     "pad nan": (behind("Pad", np.array([0, 0, 1, 0] * 2), np.float32(np.nan)), "(Pad): pads with something else than"),
     "slice by 0": (behind("Slice", *(np.array([n]) for n in (0, 9, 2, 0))), "(Slice): has a step of 0"),
