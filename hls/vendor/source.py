@@ -130,7 +130,7 @@ class _Parser(ExpressionParser):
         shape = self.shape()
         initial, values = None, None
         if self.take("="):
-            if self.at("{"):
+            if self.at("{") or self.token.kind == "values":
                 values = self.braces()
             else:
                 initial = self.expression()
@@ -142,6 +142,9 @@ class _Parser(ExpressionParser):
     def braces(self) -> tuple[int, int]:
         """A braced initialiser, skipped: weights are long."""
         start, depth = self.token.start, 0
+        if self.token.kind == "values":
+            self.position += 1
+            return start, self.last
         while True:
             depth += self.at("{") - self.at("}")
             if self.token.kind not in ("symbol", "number"):

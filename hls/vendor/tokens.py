@@ -9,7 +9,8 @@ from .errors import VendorError
 
 
 class Token(NamedTuple):
-    """``kind`` is name, number, string, directive (a line that starts with ``#``), symbol or end."""
+    """``kind`` is name, number, values (of an array, braces and all), string, directive (a line that starts with ``#``),
+    symbol or end."""
 
     kind: str
     text: str
@@ -26,6 +27,7 @@ _TOKEN = re.compile(
     |(?P<directive>\#[^\n]*)
     |(?P<name>[A-Za-z_]\w*)
     |(?P<number>\d[\w.]*)
+    |(?P<values>\{[\s{]*-?\d[-\s\d,{}]*\}(?=;))
     |(?P<string>"(?:[^"\\\n]|\\.)*")
     |(?P<symbol>::|\+\+|--|<<|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[-+*/%&|^!~<>=?:;,.(){}\[\]])""",
     re.DOTALL | re.VERBOSE,
@@ -39,13 +41,15 @@ def tokenise(text: str) -> list[Token]:
         VendorError: a character that starts no token.
     """
     tokens, position = [], 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            line = text.count("\n", 0, position) + 1
-            raise VendorError(f"line {line}: {text[position]!r} is no part of the C++ that HeteroCL prints")
-        assert match.lastgroup is not None
-        if match.lastgroup != "blank":
-            tokens.append(Token(match.lastgroup, match[0], position))
+    for match in _TOKEN.finditer(text):
+        if match.start() != position:
+            break
         position = match.end()
-    return [*tokens, Token("end", "", len(text))]
+        kind = match.lastgroup
+        assert kind is not None
+        if kind != "blank":
+            tokens.append(Token(kind, match[0], match.start()))
+    if position < len(text):
+        line = text.count("\n", 0, position) + 1
+        raise VendorError(f"line {line}: {text[position]!r} is no part of the C++ that HeteroCL prints")
+    return [*tokens, Token("end", "", position)]
