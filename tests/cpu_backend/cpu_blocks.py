@@ -21,7 +21,7 @@ AT_THE_EDGE = {
     "rows": (84, 85, 85, 84, 85, 85, 85, 84, 85),
     "four": (100, 100, 127, 100, 81, 127, 127, 127, 127),
 }
-"""Nine weights each that just fit such parts: with one more in the first place (of four: the fourth) they do not."""
+"""Nine weights each that just fit such parts."""
 BYTES = ["uint2", "uint4", "uint7", "uint8", "int4", "int8", "int8", "bipolar"]
 
 
@@ -119,7 +119,10 @@ def parts_graph(rng: np.random.Generator) -> Graph:
     )
     if rng.integers(2):
         edge = list(AT_THE_EDGE.values())[rng.integers(len(AT_THE_EDGE))]
-        weights = np.sign(weights) * np.array(edge) + (rng.integers(8, size=(channels, 1)) == 0)
+        over = (
+            3 * np.eye(9, dtype=np.int64)[rng.integers(9, size=channels)] * (rng.integers(8, size=(channels, 1)) == 0)
+        )
+        weights = np.sign(weights) * (np.array(edge) + over)
     conv = Node("conv", Conv2d((int(rng.integers(1, 3)), int(rng.integers(1, 3))), padding, channels), ("x", "w"))
     constants: dict[str, Array] = {"w": np.clip(weights, -127, 127).reshape(-1, 1, 3, 3)}
     sums = Graph("case", {"x": x}, (conv,), ("conv",), constants).verify().types["conv"]

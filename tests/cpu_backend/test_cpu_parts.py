@@ -13,17 +13,19 @@ from cpu_programs import Programs
 from ir.types import DType
 
 MACHINES = {"x86-asan": None, "vlen128": 128, "vlen256": 256, "vlen1024": 1024}
+ENDS = {"one": (0, 8), "two": (0, 5), "rows": (0, 3, 6), "four": (3,)}
+"""A weight of each part that can overflow."""
 NEXT = {"one": "two", "two": "rows", "rows": "four", "four": "pairs"}
 
 
 def parts_at_their_ends() -> list[cpu_cases.Case]:
     cases = []
     for kind, edge in AT_THE_EDGE.items():
-        one_more = np.eye(9, dtype=np.int64)[3 if kind == "four" else 0]
-        for weights, reached in ((np.array(edge), kind), (edge + one_more, NEXT[kind])):
+        over = 3 * np.eye(9, dtype=np.int64)  # sums of 257, which times -128 leave 16 bits
+        for weights, reached in ((np.array(edge), kind), *((edge + over[i], NEXT[kind]) for i in ENDS[kind])):
             for sign in (1, -1):
                 for x, value in (("int", -128), ("int", 127), ("uint", 0), ("uint", 255)):
-                    signed_whole = kind == "one" and x == "int"  # the proof for the whole layer knows signs
+                    signed_whole = reached == "one" and x == "int"  # the proof for the whole layer knows signs
                     w = np.broadcast_to(sign * weights, (20, 9)).reshape(20, 1, 3, 3)
                     layer = depthwise_layer(w, DType(x, 8), np.arange(1, 21), np.arange(-10, 10) << 16, 16, (-128, 127))
                     cases.append(of_kind("whole" if signed_whole else reached, layer, value))
