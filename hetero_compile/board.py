@@ -18,7 +18,8 @@ from cpu_backend.meter.machine import DEFAULTS, load_machine, shipped_machines
 from ir.target import Cpu, Extension, Fabric, HostLink, Resources, SharedMemory, Target
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
-FLIP_FLOPS_PER_LUT = {"dsp48e1": 2, "dsp48e2": 2, "dsp58": 2, "macc18": 1}
+FLIP_FLOPS_PER_LUT = {"dsp48e1": 2, "dsp48e2": 2, "dsp58": 2}
+"""Of fabrics that have more than one."""
 Megahertz = Annotated[float, Field(gt=0, le=10_000)]
 
 
@@ -32,12 +33,12 @@ class _Strict(BaseModel):
 
 class FabricModel(_Strict):
     """``dsp``: the multiplier block; counts are what the accelerator may use. ``ff_count`` is by default what the
-    fabric has beside ``lut_count`` LUTs: two flip-flops each, one on PolarFire's logic elements (macc18).
+    fabric has beside ``lut_count`` LUTs: two flip-flops each on AMD's parts, one on the others.
     ``lut_share``: of the LUTs, for the layers' logic; the rest is the vendor tool's, for control and routing.
     ``cycle_budget``: cycles per frame that are fast enough; the accelerator is then as small as they allow."""
 
     part: str
-    dsp: Literal["dsp48e1", "dsp48e2", "dsp58", "macc18"]
+    dsp: Literal["dsp48e1", "dsp48e2", "dsp58", "macc18", "ecp5", "gowin18", "gowin9", "gowin5a"]
     dsp_count: Count
     lut_count: Count
     bram18_count: Count
@@ -135,7 +136,7 @@ class BoardModel(_Strict):
     def target(self) -> Target:
         fabric = None
         if f := self.fabric:
-            flip_flops = f.lut_count * FLIP_FLOPS_PER_LUT[f.dsp] if f.ff_count is None else f.ff_count
+            flip_flops = f.lut_count * FLIP_FLOPS_PER_LUT.get(f.dsp, 1) if f.ff_count is None else f.ff_count
             luts = int(f.lut_count * f.lut_share)
             budget = Resources(luts, f.dsp_count, f.bram18_count, f.uram_count, flip_flops)
             fabric = Fabric(f.part, budget, f.dsp, f.clock_mhz, f.cycle_budget)

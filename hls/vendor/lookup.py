@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .errors import VendorError
 from .source import parse
@@ -91,10 +92,18 @@ class Text:
 
     def arrays(self, function: Function) -> list[Declaration]:
         """Arrays that a function declares or takes, then those that it uses from outside."""
-        own = [v.declaration for v in self.symbols.declared[function.name] if v.declaration and v.declaration.shape]
-        inner = [e for s in function.walk() for expression in expressions(s) for e in expression.walk()]
-        used = {id(self.symbols.variable(e)) for e in inner if isinstance(e, Name)}
-        return [*own, *(v.declaration for v in self.symbols.outside if id(v) in used and v.declaration)]
+        return self._arrays[function.name]
+
+    @cached_property
+    def _arrays(self) -> dict[str, list[Declaration]]:
+        found = {}
+        for function in self.unit.functions:
+            own = [v.declaration for v in self.symbols.declared[function.name] if v.declaration and v.declaration.shape]
+            inner = (e for s in function.walk() for expression in expressions(s) for e in expression.walk())
+            used = {id(self.symbols.variable(e)) for e in inner if isinstance(e, Name)}
+            outside = [v.declaration for v in self.symbols.outside if id(v) in used and v.declaration]
+            found[function.name] = [*own, *outside]
+        return found
 
     def is_outside(self, declaration: Declaration) -> bool:
         return declaration in self.unit.globals

@@ -142,7 +142,12 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
         ("cpu.machine", "u54", "key 'cpu': machine 'u54' does not run rv64gcv (it runs rv64gc)"),
         ("cpu.machine", "sifive-x280", "key 'cpu': machine 'sifive-x280' does not exist with VLEN 256 (with 512)"),
         ("cpu.machine", "../generic", "key 'cpu': machine '../generic' is unknown (allowed: "),
-        ("fabric.dsp", "dsp48", "key 'fabric.dsp': Input should be 'dsp48e1', 'dsp48e2', 'dsp58' or 'macc18'"),
+        (
+            "fabric.dsp",
+            "dsp48",
+            "key 'fabric.dsp': Input should be 'dsp48e1', 'dsp48e2', 'dsp58', 'macc18', 'ecp5', 'gowin18', 'gowin9' or "
+            "'gowin5a', is 'dsp48'",
+        ),
         ("fabric.dsp_count", -1, "key 'fabric.dsp_count': Input should be greater than or equal to 0, is -1"),
         ("fabric.lut_count", "70k", "key 'fabric.lut_count': Input should be a valid integer, is '70k'"),
         ("memory.cache_line_bytes", 60, "key 'memory.cache_line_bytes': Input should be 16, 32, 64 or 128, is 60"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from xdsl.ir.affine import AffineMap
@@ -26,7 +27,8 @@ PRECEDENCE = {
     "|": OR,
     "&&": LOGICAL_AND,
 }
-_BREAKS = (" | ", " && ", " + ", " ^ ", " ? ", " : ")
+_BREAKS = re.compile(r"[()\[\]{}]| (?:\||&&|\+|\^|\?|:) ")
+"""Brackets, and operators with blanks around them, before which a long statement is broken."""
 _CHAINS = {"+": ("+", "-"), "-": ("+", "-"), "*": ("*",), "&": ("&",), "|": ("|",), "^": ("^",), "&&": ("&&",)}
 
 
@@ -98,10 +100,10 @@ def folded(text: str, width: int) -> list[str]:
         return [text]
     cuts: dict[int, list[int]] = {}
     depth = 0
-    for i, char in enumerate(text):
-        depth += (char in "([{") - (char in ")]}")
-        if any(text.startswith(op, i) for op in _BREAKS):
-            cuts.setdefault(depth, []).append(i)
+    for found in _BREAKS.finditer(text):
+        depth += (found[0] in "([{") - (found[0] in ")]}")
+        if len(found[0]) > 1:
+            cuts.setdefault(depth, []).append(found.start())
     if not cuts:
         return [text]
     lines, start = [], 0

@@ -311,5 +311,4 @@ def print_native(module: ModuleOp) -> str:
     """
     vectorised = module.clone()
     LaneSums().apply(Context(), vectorised)
-    vectorised.verify()
     return print_with(NativePrinter, vectorised)
