@@ -9,7 +9,7 @@ from .errors import VendorError
 
 
 class Token(NamedTuple):
-    """``kind`` is name, number, values (of an array, with its braces), string, directive (a line that starts with ``#``),
+    """``kind`` is name, number, values (of an array, in braces), string, directive (a line that starts with ``#``),
     symbol or end."""
 
     kind: str
