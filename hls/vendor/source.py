@@ -142,13 +142,10 @@ class _Parser(ExpressionParser):
     def braces(self) -> tuple[int, int]:
         """A braced initialiser, skipped: weights are long."""
         start, depth = self.token.start, 0
-        if self.token.kind == "values":
-            self.position += 1
-            return start, self.last
         while True:
-            depth += self.at("{") - self.at("}")
-            if self.token.kind not in ("symbol", "number"):
+            if self.token.kind not in ("symbol", "number", "values"):
                 self.refuse("a number")
+            depth += self.token.text.count("{") - self.token.text.count("}")
             self.position += 1
             if not depth:
                 return start, self.last

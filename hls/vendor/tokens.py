@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     |(?P<directive>\#[^\n]*)
     |(?P<name>[A-Za-z_]\w*)
     |(?P<number>\d[\w.]*)
-    |(?P<values>\{[\s{]*-?\d[-\s\d,{}]*\}(?=;))
+    |(?P<values>\{[\s{]*[-(\d][-\s\da-fxUL(),{}]*\}(?=;))
     |(?P<string>"(?:[^"\\\n]|\\.)*")
     |(?P<symbol>::|\+\+|--|<<|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[-+*/%&|^!~<>=?:;,.(){}\[\]])""",
     re.DOTALL | re.VERBOSE,

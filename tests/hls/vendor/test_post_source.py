@@ -27,6 +27,15 @@ def test_nothing_is_lost_between_tokens(name: str) -> None:
     assert position == len(text)
 
 
+@pytest.mark.parametrize("values", ["{{1, -2}, {3LL, 4}}", "{\n  {0xffLL, -1},\n  {(-0x7fffffffffffffffLL - 1), 2}\n}"])
+def test_values_of_arrays_are_skipped(values: str) -> None:
+    text = f"static const ap_int<64> w[2][2] = {values};\n" + _body("out[0] = w[1][0];")
+    (array,) = parse(text).globals
+    assert array.values is not None and text[slice(*array.values)] == values
+    with pytest.raises(VendorError, match=r"line \d: a number expected, found 'n'"):
+        parse(text.replace("2}", "n}", 1))
+
+
 def test_structure_of_v05_text() -> None:
     unit = parse(TEXTS["v05"])
     assert [f.name for f in unit.functions] == ["Stage_load", "Stage_conv", "Stage_store", "top"]
@@ -109,7 +118,7 @@ REFUSED = {
     "if (a[0] > 1) out[0] = 1;": "'{' expected, found 'out'",
     "union { float from; int to; } c;": "';' expected, found '{'",
     "float x = 1.5f * ;": "an expression expected, found ';'",
-    "auto x = a[0];": "';' expected, found 'x'",
+    "auto x = a[0];": "';' expected, found 'n'",
     "out[n] = @;": "'@' is no part of the C++ that HeteroCL prints",
     "x(3, 0) = a[0];": "a variable or an element before the assignment expected",
     "out[0] = a[0]": "';' expected, found '}'",
