@@ -118,7 +118,7 @@ REFUSED = {
     "if (a[0] > 1) out[0] = 1;": "'{' expected, found 'out'",
     "union { float from; int to; } c;": "';' expected, found '{'",
     "float x = 1.5f * ;": "an expression expected, found ';'",
-    "auto x = a[0];": "';' expected, found 'n'",
+    "auto x = a[0];": "';' expected, found 'x'",
     "out[n] = @;": "'@' is no part of the C++ that HeteroCL prints",
     "x(3, 0) = a[0];": "a variable or an element before the assignment expected",
     "out[0] = a[0]": "';' expected, found '}'",
