@@ -5,9 +5,9 @@
 2. Run it once more with shallow streams. A stage that is ahead may wait until its writes are due; where it would
    have to wait longer, the full stream gets a place. So streams hold what lies between stages, not what fast stages
    could make in advance.
-3. Take every deep stream's places away again, the dearest first, and give back what it needs now that the memories of
-   the others are rounded up; then take single memories away for as long as the pace is kept. In a large network this
-   ends early: the depths are enough then, if not the least.
+3. Where a deep stream, the dearest first, can do with a memory less, take all its places away and give back what it
+   needs now that the memories of the others are rounded up; then take single memories away for as long as the pace is
+   kept. In a large network this ends early: the depths are enough then, if not the least.
 
 Streams that join the same two stages are as deep as each other.
 """
@@ -104,10 +104,10 @@ class _Search:
         trials = SEARCH_EVENTS // max(frame * (GROWTH_FRAMES + TRIAL_FRAMES), 1)
         dearest = sorted(bundles.values(), key=lambda bundle: -sum(self.cost[name] * depths[name] for name in bundle))
         for bundle in dearest[:trials]:
+            if not self.keeps(smaller := self.smaller(depths, bundle), TRIAL_FRAMES):
+                continue
             empty = {**depths, **{name: self.least[name] for name in bundle}}
-            again = self.grown(empty, {name: depths[name] for name in bundle})
-            if again is not None:
-                depths = again
+            depths = self.grown(empty, {name: smaller[name] for name in bundle}) or smaller
             while (smaller := self.smaller(depths, bundle)) != depths and self.keeps(smaller, TRIAL_FRAMES):
                 depths = smaller
         return depths
