@@ -3,7 +3,8 @@
 The flow passes ``Toolchain(...).build`` to `host.package.write_package`; what it runs in the package's folder is ::
 
     make -j2 native riscv CC=gcc CXX=g++ CC_RISCV="python -m ziglang cc" \
-        RISCV_CFLAGS="-target riscv64-linux-musl -mcpu=baseline_rv64+v" RISCV_LDFLAGS="-target riscv64-linux-musl -static"
+        RISCV_CFLAGS="-target riscv64-linux-musl -mcpu=baseline_rv64+v" \
+        RISCV_LDFLAGS="-target riscv64-linux-musl -static"
 """
 
 from __future__ import annotations
