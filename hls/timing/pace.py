@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hls.timing.latest import latest_times, paced_run
+from hls.timing.network import Numbers
 from hls.timing.report import interval_of
 from hls.timing.run import Deadlines, Runner
 
@@ -68,7 +69,7 @@ class _Search:
     cost: Mapping[str, int]
     roomy: Depths
     pace: int
-    latest: np.ndarray[tuple[int], np.dtype[np.int64]] = field(repr=False)
+    latest: Numbers = field(repr=False)
 
     def depths(self) -> Depths:
         for settled in (2, 1):  # 1: bound by the frame before from the second frame on, which takes more places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,19 @@ def scale(*values: float) -> Writer:
     return changed(change)
 
 
+def constants_of(m: onnx.ModelProto, values: Sequence[Any]) -> list[str]:
+    """Names of new constants of the network."""
+    names = [f"extra{i}" for i in range(len(values))]
+    for name, value in zip(names, values, strict=True):
+        m.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    return names
+
+
 def behind(operator: str, *constants: Any, **attributes: Any) -> Writer:
     """An operator behind the network's result, with constants as its further operands."""
 
     def change(m: onnx.ModelProto) -> None:
-        names = [f"extra{i}" for i in range(len(constants))]
-        for name, value in zip(names, constants, strict=True):
-            m.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        names = constants_of(m, constants)
         source, domain = m.graph.output[0].name, attributes.pop("domain", "")
         m.graph.node.append(helper.make_node(operator, [source, *names], ["last"], "last", domain=domain, **attributes))
         m.graph.output[0].name = "last"
@@ -85,9 +91,7 @@ def made_of_constants(operator: str, *operands: Any, **attributes: Any) -> Write
     """A constant that an operator makes, added to the network's result."""
 
     def change(m: onnx.ModelProto) -> None:
-        names = [f"extra{i}" for i in range(len(operands))]
-        for name, value in zip(names, operands, strict=True):
-            m.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        names = constants_of(m, operands)
         source = m.graph.output[0].name
         m.graph.node.append(helper.make_node(operator, names, ["made"], "made", **attributes))
         m.graph.node.append(helper.make_node("Add", [source, "made"], ["last"], "last"))
