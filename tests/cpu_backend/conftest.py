@@ -7,6 +7,7 @@ from cpu_programs import FLOATS, Programs
 
 from cpu_backend import toolchain
 from ir.target import Cpu, SharedMemory, Target
+from tests.once import Once
 
 
 @pytest.fixture(scope="session")
@@ -20,15 +21,15 @@ def riscv_tools() -> None:
 
 
 @pytest.fixture(scope="session")
-def driver_programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+def driver_programs(riscv_tools: None, once: Once) -> Programs:
     """driver.c for every kind of machine."""
-    return Programs(tmp_path_factory.mktemp("driver"))
+    return Programs(once)
 
 
 @pytest.fixture(scope="session")
-def float_programs(riscv_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+def float_programs(riscv_tools: None, once: Once) -> Programs:
     """driver_f32.c for every kind of machine."""
-    return Programs(tmp_path_factory.mktemp("driver_f32"), FLOATS)
+    return Programs(once, FLOATS)
 
 
 @pytest.fixture(scope="session")

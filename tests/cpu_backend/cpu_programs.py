@@ -1,4 +1,4 @@
-"""The drivers of the kernels, built once per session and kind of machine, and run over cases."""
+"""The drivers of the kernels, built once per run of the tests and kind of machine, and run over cases."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import cpu_cases
 
 from cpu_backend import toolchain
+from tests.once import Once
 
 HERE = Path(__file__).parent
 KERNELS = sorted(toolchain.KERNELS.glob("*.c"))
@@ -19,28 +20,21 @@ MACHINES: Mapping[str, int | None] = {"x86-asan": None, "no-v": 0, "vlen128": 12
 
 
 class Programs:
-    """One driver; builds in ``folder`` what is asked for, when it is first asked for."""
+    """One driver; builds what is asked for, when it is first asked for. ``once``: the fixture of that name."""
 
-    def __init__(self, folder: Path, sources: Sequence[Path] = INTEGERS) -> None:
-        self._folder, self._sources = folder, sources
-        self._vector_objects = cache(lambda: self._objects(sources, toolchain.VECTOR))
-        self._built: dict[str, Path] = {}
+    def __init__(self, once: Once, sources: Sequence[Path] = INTEGERS) -> None:
+        self._sources = sources
+        builds = {"native": self._native, "scalar": self._scalar, "vector": self._vector, "zvbb": self._zvbb}
+        self._folder = cache(lambda kind: once(f"{sources[0].stem}-{kind}", builds[kind]))
 
     def program(self, vlen: int | None) -> Path:
         """For this machine with sanitizers (None), without vectors (0) or with; one binary for all lengths."""
-        name = "native" if vlen is None else "vector" if vlen else "scalar"
-        if name not in self._built:
-            self._built[name] = self._build(name)
-        return self._built[name]
+        kind = "native" if vlen is None else "vector" if vlen else "scalar"
+        return self._folder(kind) / "driver"
 
     def with_zvbb(self) -> Path:
         """The vector program with the kernels of bits compiled for Zvbb."""
-        if "bits" not in self._built:
-            others = [path for path in self._vector_objects() if not path.stem.startswith("hck_bits")]
-            of_bits = [path for path in self._sources if path.stem.startswith("hck_bits")]
-            objects = [*others, *self._objects(of_bits, toolchain.BITS)]
-            self._built["bits"] = toolchain.link_riscv(objects, self._folder / "bits")
-        return self._built["bits"]
+        return self._folder("zvbb") / "driver"
 
     def results(self, cases: Sequence[cpu_cases.Case], vlen: int | None, folder: Path, zvbb: bool = False) -> bytes:
         """What the program leaves for these cases; ``vlen`` as for `program`."""
@@ -57,12 +51,19 @@ class Programs:
         """Asserts that it leaves what is expected, byte by byte."""
         cpu_cases.check(cases, self.results(cases, vlen, folder, zvbb))
 
-    def _objects(self, sources: Sequence[Path], feature: toolchain.Feature) -> list[Path]:
-        return toolchain.compile_objects(sources, self._folder, feature, [toolchain.KERNELS])
+    def _native(self, folder: Path) -> None:
+        toolchain.build_native(self._sources, folder / "driver", [toolchain.KERNELS], toolchain.SANITIZE)
 
-    def _build(self, name: str) -> Path:
-        output = self._folder / name
-        if name == "native":
-            return toolchain.build_native(self._sources, output, [toolchain.KERNELS], toolchain.SANITIZE)
-        objects = self._vector_objects() if name == "vector" else self._objects(self._sources, toolchain.SCALAR)
-        return toolchain.link_riscv(objects, output)
+    def _scalar(self, folder: Path) -> None:
+        toolchain.link_riscv(self._objects(self._sources, folder, toolchain.SCALAR), folder / "driver")
+
+    def _vector(self, folder: Path) -> None:
+        toolchain.link_riscv(self._objects(self._sources, folder, toolchain.VECTOR), folder / "driver")
+
+    def _zvbb(self, folder: Path) -> None:
+        bits = [path for path in self._sources if path.stem.startswith("hck_bits")]
+        others = [path for path in self._folder("vector").glob("*.o") if not path.stem.startswith("hck_bits")]
+        toolchain.link_riscv([*others, *self._objects(bits, folder, toolchain.BITS)], folder / "driver")
+
+    def _objects(self, sources: Sequence[Path], folder: Path, feature: toolchain.Feature) -> list[Path]:
+        return toolchain.compile_objects(sources, folder, feature, [toolchain.KERNELS])

@@ -1,4 +1,4 @@
-"""Packages that several tests use, compiled once per worker."""
+"""Packages that several tests use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import networks
+
+from tests.once import Once
 
 
 @pytest.fixture(scope="session")
@@ -30,22 +32,16 @@ def compiled_on(shared_data: Path) -> Callable[[str, str, int | None], networks.
 
 
 @pytest.fixture(scope="session")
-def package_of(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def package_of(shared_data: Path, once: Once) -> Callable[[str], Path]:
     """network -> hetero-compile's package: UltraNet's for zu3eg-rvv, the other's for a fabric that is too small."""
     from click.testing import CliRunner
 
     from hetero_compile.command import command
 
-    cache: dict[str, Path] = {}
+    def make(network: str, folder: Path) -> None:
+        board = str(networks.SMALL_BOARD) if network == "ultranet_bypass" else "zu3eg-rvv"
+        arguments = [str(networks.checkpoint(shared_data, network)), "--board", board, "-o", str(folder / "package")]
+        result = CliRunner().invoke(command, arguments, standalone_mode=False)
+        assert result.return_value == 0, result.output
 
-    def make(network: str) -> Path:
-        if network not in cache:
-            output = tmp_path_factory.mktemp("packages") / network
-            board = str(networks.SMALL_BOARD) if network == "ultranet_bypass" else "zu3eg-rvv"
-            arguments = [str(networks.checkpoint(shared_data, network)), "--board", board, "-o", str(output)]
-            result = CliRunner().invoke(command, arguments, standalone_mode=False)
-            assert result.return_value == 0, result.output
-            cache[network] = output
-        return cache[network]
-
-    return make
+    return lambda network: once(network, lambda folder: make(network, folder)) / "package"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cpu_backend.engine import CpuEngine
 from frontend.load import load_model
@@ -21,6 +22,8 @@ from partition import Plan, Region, whole
 from partition.offers import ask
 
 NETWORKS = ("ultranet", "ultranet_bypass")
+TOGETHER = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NETWORKS]
+"""Tests of one network in one process, where `compiled_on` compiles it for an engine once."""
 
 SMALL_BOARD = Path(__file__).with_name("small-fabric.yaml")
 """A board on which both sides have to work."""

@@ -26,7 +26,7 @@ def assert_golden(package: Package | Path, place: str, data: Path, network: str,
             assert np.array_equal(got, head), f"frame {number}: {np.count_nonzero(got != head)} integers differ"
 
 
-@pytest.mark.parametrize("network", networks.NETWORKS)
+@pytest.mark.parametrize("network", networks.TOGETHER)
 def test_reference_executor(network: str, shared_data: Path, compiled_on: CompiledOn) -> None:
     graph = compiled_on(network, "cpu").graph
     frames, heads = networks.golden(shared_data, network)
@@ -34,7 +34,7 @@ def test_reference_executor(network: str, shared_data: Path, compiled_on: Compil
         assert np.array_equal(execute(graph, frame)[graph.outputs[0]], head)
 
 
-@pytest.mark.parametrize("network", networks.NETWORKS)
+@pytest.mark.parametrize("network", networks.TOGETHER)
 def test_every_layer_on_the_accelerator(
     network: str, shared_data: Path, compiled_on: CompiledOn, tmp_path: Path
 ) -> None:
@@ -43,7 +43,7 @@ def test_every_layer_on_the_accelerator(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", networks.NETWORKS)
+@pytest.mark.parametrize("network", networks.TOGETHER)
 def test_vitis_cpp_under_ap_int(network: str, shared_data: Path, compiled_on: CompiledOn) -> None:
     compiled = compiled_on(network, "fpga")
     frames, heads = networks.golden(shared_data, network)
@@ -54,7 +54,7 @@ def test_vitis_cpp_under_ap_int(network: str, shared_data: Path, compiled_on: Co
     assert np.array_equal(got[compiled.graph.outputs[0]], heads[3])
 
 
-@pytest.mark.parametrize("network", networks.NETWORKS)
+@pytest.mark.parametrize("network", networks.TOGETHER)
 def test_every_layer_in_portable_c(network: str, shared_data: Path, compiled_on: CompiledOn, tmp_path: Path) -> None:
     built = networks.build(compiled_on(network, "cpu"), tmp_path / "package")
     assert_golden(built, "sim", shared_data, network)
@@ -62,7 +62,7 @@ def test_every_layer_in_portable_c(network: str, shared_data: Path, compiled_on:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("vlen", [0, 128, 256, 512])
-@pytest.mark.parametrize("network", networks.NETWORKS)
+@pytest.mark.parametrize("network", networks.TOGETHER)
 def test_every_layer_in_riscv_c(
     network: str, vlen: int, shared_data: Path, compiled_on: CompiledOn, tmp_path: Path
 ) -> None:

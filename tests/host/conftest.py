@@ -12,8 +12,9 @@ import pytest
 
 from host.build import Toolchain
 from host.manifest import Manifest
-from host.package import Package, write_package
+from host.package import Package, load_package, write_package
 from tests.host import fake
+from tests.once import Once
 
 STRICT = ("WARNINGS=-Wall -Wextra -Werror",)
 
@@ -29,33 +30,39 @@ def build(
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+def package(once: Once) -> Package:
     """The fake network on a board whose memory is not coherent."""
-    return build(tmp_path_factory.mktemp("packages") / "fake", fake.manifest(coherent=False))
+    folder = once("host", lambda folder: build(folder / "package", fake.manifest(coherent=False)))
+    return load_package(folder / "package")
 
 
 @pytest.fixture(scope="session")
-def riscv_package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+def cc_riscv() -> str:
+    """The compiler of standalone RISC-V programs."""
+    for module, wheel in (("ziglang", "ziglang"), ("qemu", "xuantie-qemu")):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{wheel} is not installed")
+    return f"{sys.executable} -m ziglang cc"
+
+
+@pytest.fixture(scope="session")
+def riscv_package(once: Once, cc_riscv: str) -> Package:
     """The same with the standalone RISC-V program."""
-    for module, wheel in (("ziglang", "ziglang"), ("qemu", "xuantie-qemu")):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{wheel} is not installed")
-    folder = tmp_path_factory.mktemp("packages") / "riscv"
-    return build(folder, fake.manifest(), cc_riscv=f"{sys.executable} -m ziglang cc")
+    folder = once("host-riscv", lambda folder: build(folder / "package", fake.manifest(), cc_riscv=cc_riscv))
+    return load_package(folder / "package")
 
 
 @pytest.fixture(scope="session")
-def spared_riscv(tmp_path_factory: pytest.TempPathFactory) -> Package:
+def spared_riscv(once: Once, cc_riscv: str) -> Package:
     """The fake network with CPU code for its device region, on a uio board, with the standalone RISC-V program."""
-    for module, wheel in (("ziglang", "ziglang"), ("qemu", "xuantie-qemu")):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{wheel} is not installed")
-    folder = tmp_path_factory.mktemp("packages") / "spared"
     manifest = fake.manifest(coherent=False, failover=True, driver="uio")
-    return build(folder, manifest, fake.FAILOVER_FILES, cc_riscv=f"{sys.executable} -m ziglang cc")
+    folder = once("host-spared", lambda folder: build(folder / "package", manifest, fake.FAILOVER_FILES, cc_riscv))
+    return load_package(folder / "package")
 
 
 @pytest.fixture(scope="session")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Package:
+def detector(once: Once) -> Package:
     """A CPU-only network that sees the same object in every photo: see `fake.DETECTOR_BOX`."""
-    return build(tmp_path_factory.mktemp("packages") / "detector", fake.detector_manifest(), fake.DETECTOR_FILES)
+    files = fake.DETECTOR_FILES
+    folder = once("host-detector", lambda folder: build(folder / "package", fake.detector_manifest(), files))
+    return load_package(folder / "package")
