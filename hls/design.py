@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from hls.heterocl.identifiers import is_name
 from hls.layers.movement import Fork, Load, Store
-from hls.layers.regroup import regrouping
+from hls.layers.regroup import regrouped
 from hls.layers.stage import Stage, Wire
 from hls.layers.windows import Pixels
 from hls.nodes import RULES, lane_counts, raster
@@ -70,9 +70,14 @@ class _Builder:
     def place(self, view: NodeView) -> None:
         rule, choice = RULES[type(view.op)], self.choices.get(view.name, {})
         tensors = [name for name in view.node.inputs if name not in self.region.constants]
-        lanes = rule.lanes(view, choice, [self.ready[name][-1].lanes for name in tensors])
         for name in tensors:
             if not rule.takes(view, self.ready[name][-1].pixels):
+                self.spread(name)
+        if any(self.ready[name][-1].pixels > 1 for name in tensors):  # no stage splits the lanes of such words
+            choice = {key: value for key, value in choice.items() if key != "lanes"}
+        lanes = rule.lanes(view, choice, [self.ready[name][-1].lanes for name in tensors])
+        for name in tensors:
+            if self.ready[name][-1].pixels > 1 and self.ready[name][-1].lanes != lanes:
                 self.spread(name)
         sources = [self.take(name, min(lanes, self.region.types[name].shape[0])) for name in tensors]
         *before, last = rule.stages(view, sources, choice, self.dsp)
@@ -107,12 +112,9 @@ class _Builder:
     def take(self, tensor: str, lanes: int) -> Wire:
         """A wire of the tensor, regrouped to ``lanes``."""
         wire = self.ready[tensor].pop()
-        for kind, count in regrouping(wire.lanes, lanes):
-            name = f"{wire.name}_by{count}"
-            target = replace(wire, name=name, groups=wire.groups * wire.lanes // count, lanes=count, depth=2)
-            self.stages.append(kind(f"{name}_{kind.__name__.lower()}", (wire,), (target,)))
-            wire = target
-        return wire
+        regrouping = regrouped(wire, lanes)
+        self.stages += regrouping
+        return regrouping[-1].targets[0] if regrouping else wire
 
 
 GENERATED = """

@@ -17,15 +17,13 @@ from hls.program import Port as DesignPort
 from hls.resources.model import PORT
 from hls.sizing import with_sized_streams
 from hls.spread import spread_cycles
+from hls.streams import stream_blocks
 from hls.vendor.project import accelerator_of, project_files, system_files
 from hls.vendor.project_ultra96 import Accelerator
 from ir.engine import Artifact, Candidate, Overhead, Port, Prepared, Reason, StageReport, WeightPort
 from ir.graph import Graph, NodeView
 from ir.layouts import Layout, Words
 from ir.target import Resources, Target
-
-QUEUES = 3
-"""Block RAMs per node for streams that hold more than a shift register does."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ class DataflowEngine:
         return Prepared(node, RULES[type(node.op)].note(node, _geometry(target)))
 
     def candidates(self, prepared: Prepared, target: Target) -> Sequence[Candidate]:
-        """Time and resources of the very stages that lowering would make, and the time of those that take its words
-        apart for readers of single pixels."""
+        """Time and resources of the very stages that lowering would make, an estimate of the streams', and the time of
+        those that take its words apart for readers of single pixels."""
         node, dsp = prepared.node, _geometry(target)
         if _is_absorbed(node):
             return [Candidate(0)]
@@ -73,10 +71,15 @@ class DataflowEngine:
         rule = RULES[type(node.op)]
         last = rule.absorbs(node) or node
         offered = (c for c in rule.candidates(node, dsp, uram) if _is_driven(c, target))
-        return undominated(_paced(last, candidate) for candidate in offered)
+        streams = Resources(bram18=stream_blocks(node))
+        paced = (_paced(last, candidate) for candidate in offered)
+        return undominated(replace(c, resources=c.resources + streams) for c in paced)
 
     def overhead(self, target: Target) -> Overhead:
-        return Overhead(region=Resources(lut=1500), port=PORT, stage=Resources(bram18=QUEUES))
+        return Overhead(
+            region=Resources(lut=1500),
+            port=PORT,
+        )
 
     def layouts(
         self, region: Graph, choices: Mapping[str, Candidate], target: Target

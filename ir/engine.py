@@ -52,12 +52,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Overhead:
-    """What a region costs beside its nodes' candidates: once, for each tensor that enters or leaves it, and for each
-    node with a stage of its own (FIFOs, adapters, interfaces)."""
+    """What a region costs beside its nodes' candidates: once, and for each tensor that enters or leaves it."""
 
     region: Resources = field(default_factory=Resources)
     port: Resources = field(default_factory=Resources)
-    stage: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True)

@@ -168,9 +168,6 @@ class _Model:
                 parts.append(getattr(costs.region, kind) * self.used[s])
                 if each := getattr(costs.port, kind):
                     parts.append(each * sum(self.ports[s]))
-                if each := getattr(costs.stage, kind):
-                    own = [name for name in problem.names if problem.within(engine, name) is None]
-                    parts.append(each * sum(self.inside[name, s] for name in own))
             index = 1 + KINDS.index(kind)
             parts += [way.cost[index] * pick for way, pick in self.every() if way.cost[index]]
         for s, engine in enumerate(self.slots):

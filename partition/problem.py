@@ -165,8 +165,7 @@ class Problem:
         """Of a region, with its overhead and what a cut adds."""
         costs, nodes = placed.engine.overhead(self.target), placed.choices.keys()
         used = sum((c.resources for c in placed.choices.values()), costs.region)
-        stages = sum(self.within(placed.engine, node) is None for node in nodes)
-        used = used + costs.stage * stages + costs.port * len(self.edge_tensors(nodes))
+        used = used + costs.port * len(self.edge_tensors(nodes))
         return sum((cut.of(placed.engine.name, nodes) for cut in self.cuts), used)
 
     def outcome(self, regions: Iterable[Placed]) -> Outcome:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
 from hls.heterocl import alloc, hcl
-from hls.layers.stage import Banks, Stage, Tensor, in_lane, nest, up, word_type
+from hls.layers.stage import Banks, Stage, Tensor, Wire, in_lane, nest, up, word_type
 from hls.resources.model import mux
 from ir.target import Resources
 
@@ -189,6 +189,17 @@ def regrouping(source: int, target: int) -> list[tuple[type[Stage], int]]:
     if source < target:
         steps = [(Widen, middle), (Merge, target)]
     return [(kind, n) for (kind, n), before in zip(steps, (source, middle), strict=True) if n != before]
+
+
+def regrouped(wire: Wire, lanes: int) -> list[Stage]:
+    """The stages that bring a wire to so many lanes; the last one's target is the result."""
+    stages = list[Stage]()
+    for kind, count in regrouping(wire.lanes, lanes):
+        name = f"{wire.name}_by{count}"
+        target = replace(wire, name=name, groups=wire.groups * wire.lanes // count, lanes=count, depth=2)
+        stages.append(kind(f"{name}_{kind.__name__.lower()}", (wire,), (target,)))
+        wire = target
+    return stages
 
 
 @dataclass(frozen=True)

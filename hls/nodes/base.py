@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from hls.layers.regroup import regrouped
 from hls.layers.stage import WORD_BITS, Stage, Wire
 from hls.packing import Geometry
 from ir.engine import Candidate, Configuration
@@ -40,28 +41,33 @@ class Rule(ABC):
         return None
 
     def configurations(self, view: NodeView, dsp: Geometry) -> Iterable[Configuration]:
-        """The ways to build it, at least one."""
-        return ({},)
+        """The ways to build it, at least one; unless a rule has others, words of at most so many ``lanes``."""
+        most = self.lanes(view, {}, _widest(view))
+        return [{"lanes": lanes} for lanes in lane_counts(most, 1)]
 
     def lanes(self, view: NodeView, configuration: Configuration, available: Sequence[int]) -> int:
         """Channels per word that every source is brought to; ``available`` are the sources' own."""
         if len(available) == 1:
-            return max(lane_counts(available[0], view.type.dtype.bits))
-        sources = [operand.type for operand in view.operands if operand.value is None]
-        options = [set(lane_counts(t.shape[0], max(t.dtype.bits, view.type.dtype.bits))) for t in sources]
-        return max(set.intersection(*options))
+            return max(up_to(configuration, lane_counts(available[0], view.type.dtype.bits)))
+        options = [set(lane_counts(t.shape[0], max(t.dtype.bits, view.type.dtype.bits))) for t in _streams(view)]
+        return max(up_to(configuration, set.intersection(*options)))
 
     def candidates(self, view: NodeView, dsp: Geometry, uram: bool = False) -> Iterable[Candidate]:
         """The node alone in every configuration: its stages' time and cost on sources as wide as they may be.
 
-        ``uram``: whether there is UltraRAM.
+        Fewer lanes than that are not for nothing: the words have to be split. ``uram``: whether there is UltraRAM.
         """
-        types = [operand.type for operand in view.operands if operand.value is None]
-        widest = [lane_counts(t.shape[0], t.dtype.bits)[-1] for t in types]
+        types, widest = _streams(view), _widest(view)
         for choice in self.configurations(view, dsp):
             lanes = self.lanes(view, choice, widest)
+            most = self.lanes(view, {k: v for k, v in choice.items() if k != "lanes"}, widest)
             sources = [raster(f"x{i}", t, min(lanes, t.shape[0])) for i, t in enumerate(types)]
-            stages = self.stages(view, sources, choice, dsp)
+            stages = [*self.stages(view, sources, choice, dsp)]
+            if lanes < most:
+                for wire, source in zip(
+                    (raster("wide", t, min(most, t.shape[0])) for t in types), sources, strict=True
+                ):
+                    stages += regrouped(wire, source.lanes)
             yield Candidate(max(s.cycles for s in stages), sum((s.resources for s in stages), Resources()), choice)
 
     def takes(self, view: NodeView, pixels: int) -> bool:
@@ -73,6 +79,20 @@ class Rule(ABC):
         self, view: NodeView, sources: Sequence[Wire], configuration: Configuration, dsp: Geometry
     ) -> Sequence[Stage]:
         """The stages from raster wires of ``lanes`` channels."""
+
+
+def up_to(configuration: Configuration, counts: Iterable[int]) -> list[int]:
+    """The counts of lanes that a configuration allows; 1 is always among them."""
+    return [n for n in counts if n <= int(configuration.get("lanes", n))]
+
+
+def _streams(view: NodeView) -> list[TensorType]:
+    return [operand.type for operand in view.operands if operand.value is None]
+
+
+def _widest(view: NodeView) -> list[int]:
+    """The most lanes that words of each source can have."""
+    return [lane_counts(t.shape[0], t.dtype.bits)[-1] for t in _streams(view)]
 
 
 def raster(name: str, type_: TensorType, lanes: int) -> Wire:

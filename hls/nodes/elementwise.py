@@ -10,7 +10,7 @@ import numpy as np
 from hls.layers.elementwise import Bend, Clamp, Offset, Product, Sum
 from hls.layers.requantise import Requantise, RequantiseStage
 from hls.layers.stage import Stage, Wire
-from hls.nodes.base import Rule, UnsupportedNodeError, lane_counts, output
+from hls.nodes.base import Rule, UnsupportedNodeError, lane_counts, output, up_to
 from hls.packing import Geometry, signed_bits
 from ir.engine import Configuration
 from ir.graph import NodeView
@@ -36,7 +36,7 @@ class PairRule(Rule):
         streams = [operand.type for operand in view.operands]
         bits = max(t.dtype.bits for t in (*streams, view.type) if t.shape[0] == channels)
         brought = [n for n, t in zip(available, streams, strict=False) if t.shape[0] == channels]
-        return max(n for n in lane_counts(channels, bits) if n <= min(brought, default=channels))
+        return max(n for n in up_to(configuration, lane_counts(channels, bits)) if n <= min(brought, default=channels))
 
 
 class AddRule(PairRule):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hls.layers.blocks import BlockToDepth, DepthToBlock, Repeat
@@ -40,6 +40,9 @@ class DepthToSpaceRule(Rule):
     lie ``block**2`` apart, so words with all positions of some channels are dealt out first where they fit."""
 
     bipolar = True
+
+    def configurations(self, view: NodeView, dsp: Geometry) -> Iterable[Configuration]:
+        return ({},)
 
     def lanes(self, view: NodeView, configuration: Configuration, available: Sequence[int]) -> int:
         op, bits, channels = view.op, view.type.dtype.bits, view.type.shape[0]

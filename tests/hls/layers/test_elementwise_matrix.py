@@ -159,8 +159,8 @@ def test_objections(graph: Graph, message: str | None) -> None:
     reason = engine.objection(view, TARGET)
     if message is None:
         assert reason is None
-        (candidate,) = engine.candidates(engine.prepare(view, TARGET), TARGET)  # type: ignore[arg-type]
-        assert candidate.cycles == 9
+        candidates = engine.candidates(engine.prepare(view, TARGET), TARGET)  # type: ignore[arg-type]
+        assert min(c.cycles for c in candidates) == 9
     else:
         assert isinstance(reason, Reason) and message in reason.text and "\n" not in reason.text
 
