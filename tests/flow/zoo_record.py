@@ -97,7 +97,7 @@ def recorded(name: str, board: str, limit: float, place_only: bool) -> Case:
     case: Case = {}
     for line in output.splitlines():
         case.update(json.loads(line))
-    if child.returncode:
+    if child.returncode and PLACES[-1] not in case:
         what = f"stopped after {limit:.0f} s" if child.returncode == -signal.SIGKILL else "failed"
         case["outcome"] = f"{what}: {last[0] if last else 'nothing said'}"
     return case
