@@ -80,8 +80,8 @@ class DataflowEngine:
         return Overhead(region=Resources(lut=1500), port=PORT, stage=Resources(bram18=QUEUES))
 
     def drafted(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Resources:
-        """With the stages that join nodes of different words, and without block RAMs for streams: how deep these have to
-        be is what takes lowering its time."""
+        """With the stages that join nodes of different words, and without block RAMs for streams: how deep these have
+        to be is what takes lowering its time."""
         configurations = {name: choice.configuration for name, choice in choices.items()}
         design = build_design(region, configurations, _geometry(target))
         streams = [fifo(wire.depth, wire.word_bits) for stage in design.stages for wire in stage.targets]
