@@ -1,10 +1,11 @@
 """Every network of the zoo on two boards: its placement is the one on record, and `sim` and `qemu` are exact.
 
 Boards: one with vectors and a large fabric, one without and with a small fabric. `make test-full` takes all networks;
-`make test` one of the smaller ones on one board, the next one with every commit (their number chooses), so that what a
+`make test` one of the quick ones on one board, the next one with every commit (their number chooses), so that what a
 commit was tested with can be found again. Networks for ImageNet have pictures of 64x64.
 
 ``python -m pytest tests/flow/test_flow_zoo.py --write-placements`` writes the placements anew; ``-k NETWORK`` some.
+`zoo_record` runs the same case by case, and writes down time and memory.
 """
 
 from __future__ import annotations
@@ -14,17 +15,15 @@ from pathlib import Path
 
 import pytest
 import zoo_networks
+import zoo_record
 from zoo_cases import BOARDS, CASES, PLACEMENTS, PLACES, Frame, first_difference, placement
-from zoo_networks import REDUCED
 
 from cpu_backend import toolchain
 from frontend.zoo import ENTRIES, FAMILIES
 from hetero_compile.board import load_board
 from hetero_compile.flow import Compiled, compile_model, package
 
-SMALL = [
-    (name, board) for name, board in CASES if name not in REDUCED and (PLACEMENTS / f"{name}-{board}.txt").is_file()
-]
+SMALL = [(name, board) for name, board in CASES if zoo_record.is_quick(zoo_record.read().get(f"{name} {board}", {}))]
 """What the sample is taken from; a network without a placement on record fails in `make test-full`."""
 
 
@@ -81,6 +80,15 @@ def test_network(name: str, board: str, tmp_path: Path, request: pytest.FixtureR
     except toolchain.ToolError as error:
         pytest.skip(str(error))
     check_execution(compiled, tmp_path / "package")
+
+
+def test_the_table_of_the_documentation_is_the_record() -> None:
+    """And what it says of a network is of a placement on record."""
+    record = zoo_record.read()
+    assert zoo_record.table(record) in (PLACEMENTS.parents[2] / "docs" / "zoo.md").read_text(), (
+        "print it: python -m tests.flow.zoo_record --table"
+    )
+    assert {case.replace(" ", "-") for case in record} <= {file.stem for file in PLACEMENTS.glob("*.txt")}
 
 
 @pytest.mark.full

@@ -103,34 +103,45 @@ def recorded(name: str, board: str, limit: float, place_only: bool) -> Case:
     return case
 
 
+def read() -> dict[str, Case]:
+    """By "NETWORK BOARD"."""
+    return dict(json.loads(RECORD.read_text())) if RECORD.is_file() else {}
+
+
 def went_well(case: Case) -> bool:
     exact = all(case.get(place) == "exact" for place in PLACES)
     return exact and "outcome" not in case and case.get("placement") == KEPT
 
 
+def is_quick(case: Case) -> bool:
+    """Whether all of it went well within a minute of processor time."""
+    return went_well(case) and sum(value for step, value in case.items() if step.endswith("_s")) < 60
+
+
 def table(record: dict[str, Case]) -> str:
-    """A row for each network: on each board the nodes on the accelerator, processor time and memory of compiling, and
-    where it ran exactly."""
-    lines = [
-        "| network | " + " | ".join(f"{board}: accelerator | compile | memory | exact on" for board in BOARDS) + " |",
-        "|--" * (1 + 4 * len(BOARDS)) + "|",
-    ]
+    """A row for each network that ran: on each board the nodes on the accelerator, processor time and memory of
+    compiling, and where it ran exactly. Then the cases that are left."""
+    head = ("network", *(f"{board}: accelerator | compile | exact on" for board in BOARDS))
+    lines = [" | ".join(("", *head, "")).strip(), "|--" * (1 + 3 * len(BOARDS)) + "|"]
+    left: dict[str, list[str]] = {board: [] for board in BOARDS}
     for name in NAMES:
-        cells = [f"`{name}`" + (f" {SIDE}x{SIDE}" if name in REDUCED else "")]
+        cells = [f"`{name}`" + (f", {SIDE}x{SIDE}" if name in REDUCED else "")]
         for board in BOARDS:
             case = record.get(f"{name} {board}", {})
             exact = [f"`{place}`" for place in PLACES if case.get(place) == "exact"]
-            if "compile_s" not in case:
-                cells += ["", case.get("outcome", "not run").split(":")[0], "", ""]
+            if not exact:
+                left[board].append(f"`{name}`")
+                cells += ["", "", ""]
                 continue
             cells += [
                 f"{case['device']} of {case['nodes']}",
-                f"{case['compile_s']:.0f} s",
-                f"{case['peak_mib'] / 1024:.1f} GiB",
-                ", ".join(exact) or "not run",
+                f"{case['compile_s']:.0f} s, {case['peak_mib'] / 1024:.1f} GiB",
+                ", ".join(exact),
             ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        if any(cells[1:]):
+            lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *(f"Not run on `{board}`: {', '.join(names) or 'none'}.\n" for board, names in left.items())]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -146,7 +157,7 @@ def main() -> None:
     if options.case:
         run_case(*options.case, options.place_only)
         return
-    record = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+    record = read()
     if options.table:
         print(table(record), end="")
         return
@@ -155,7 +166,7 @@ def main() -> None:
             continue
         case = recorded(name, board, options.limit, options.place_only)
         print(f"{name} {board}: {json.dumps(case)}", flush=True)
-        record = json.loads(RECORD.read_text()) if RECORD.is_file() else {}  # another board's may run meanwhile
+        record = read()  # another board's may run meanwhile
         record[f"{name} {board}"] = case
         RECORD.write_text(json.dumps(dict(sorted(record.items())), indent=1) + "\n")
 
