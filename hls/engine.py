@@ -13,8 +13,9 @@ from hls.design import build_design
 from hls.nodes import RULES, UnsupportedNodeError, lane_counts
 from hls.nodes.conv_shape import Folding
 from hls.packing import GEOMETRIES, Geometry
+from hls.program import Design
 from hls.program import Port as DesignPort
-from hls.resources.model import PORT
+from hls.resources.model import PORT, fifo
 from hls.sizing import with_sized_streams
 from hls.spread import spread_cycles
 from hls.streams import stream_blocks
@@ -81,6 +82,14 @@ class DataflowEngine:
             port=PORT,
         )
 
+    def drafted(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Resources:
+        """With the stages that join nodes of different words, and without block RAMs for streams: how deep these have
+        to be is what takes lowering its time."""
+        configurations = {name: choice.configuration for name, choice in choices.items()}
+        design = build_design(region, configurations, _geometry(target))
+        streams = [fifo(wire.depth, wire.word_bits) for stage in design.stages for wire in stage.targets]
+        return self._taken(design, target) - Resources(bram18=sum(stream.bram18 for stream in streams))
+
     def layouts(
         self, region: Graph, choices: Mapping[str, Candidate], target: Target
     ) -> Mapping[str, Sequence[Layout]]:
@@ -104,8 +113,7 @@ class DataflowEngine:
         configurations = {name: choice.configuration for name, choice in choices.items()}
         assert target.fabric is not None
         built = build_design(region, configurations, _geometry(target))
-        costs = self.overhead(target)
-        around = costs.region + costs.port * (len(region.inputs) + len(region.outputs))
+        around = self._around(built, target)
         sized = with_sized_streams(built, target.fabric.budget.bram18 - around.bram18)
         design = sized.design
         folder = f"regions/{region.name}"
@@ -124,9 +132,17 @@ class DataflowEngine:
             weight_source=f"{folder}/weights.c" if design.constants else "",
             interval=sized.timing.interval,
             latency=sized.timing.latency,
-            resources=sum((s.resources for s in design.stages), around),
+            resources=self._taken(design, target),
             interface=accelerator_of(design),
         )
+
+    def _around(self, design: Design, target: Target) -> Resources:
+        """Of a region beside its stages."""
+        costs = self.overhead(target)
+        return costs.region + costs.port * (len(design.inputs) + len(design.outputs))
+
+    def _taken(self, design: Design, target: Target) -> Resources:
+        return sum((stage.resources for stage in design.stages), self._around(design, target))
 
     def system(self, regions: Sequence[Artifact], target: Target) -> Mapping[str, str]:
         """One Vivado project with all regions."""

@@ -149,6 +149,16 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class DraftingEngine(Engine, Protocol):
+    """An engine that knows more of a region's size than the sum of its candidates long before it has lowered it; no
+    engine has to."""
+
+    def drafted(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Resources:
+        """What the region takes once it is lowered, as far as that can be said."""
+        ...
+
+
+@runtime_checkable
 class LayoutEngine(Engine, Protocol):
     """An engine whose regions can read tensors in several layouts; no engine has to."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ir.engine import Artifact, Engine
+from ir.engine import Artifact, DraftingEngine, Engine
 from ir.graph import Graph
 from ir.target import Resources, Target
 from partition.layouts import agreed
@@ -13,31 +13,49 @@ from partition.offers import ask
 from partition.partitioner import partition
 from partition.plan import Cut, Plan, PlanError, Region
 
-ATTEMPTS = 6
-"""Plans that are lowered at most."""
+ATTEMPTS = 10
+"""Plans that are looked at closely, drawn up or lowered, at most."""
 
 
 def settled(
     graph: Graph, engines: Sequence[Engine], target: Target, progress: Callable[[str], None]
 ) -> tuple[Plan, Mapping[str, Artifact]]:
-    """The plan and its regions' artifacts by name. PlanError where no plan was found that keeps the budget lowered."""
+    """The plan and its regions' artifacts by name. PlanError where no plan was found that keeps the budget lowered.
+    Lowering is by far the dearest step: what engines see too large before it is not lowered."""
     progress(f"asking {len(engines)} engines about {len(graph.nodes)} nodes")
     offers, cuts, over = ask(graph, engines, target), list[Cut](), ""
-    for attempt in range(ATTEMPTS):
-        progress("partitioning" if not attempt else f"partitioning again: lowered, the plan takes {over}")
+    for _ in range(ATTEMPTS):
+        progress(f"partitioning again: {over}" if over else "partitioning")
         plan = agreed(partition(graph, engines, target, cuts, offers), graph, target)
+        made = {r.name: _drafted(r, target) for r in plan.regions}
+        if much := _over(made, target):
+            over = f"drawn up, the plan takes {much}"
+            cuts += [_cut(region, made[region.name]) for region in plan.regions if region.engine.side == "device"]
+            continue
         artifacts = {}
         for region in plan.regions:
             progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
             artifacts[region.name] = region.engine.lower(region.graph, region.choices, _left(plan, region, target))
-        made = sum((a.resources for a in artifacts.values()), Resources())
-        budget = target.fabric.budget if target.fabric else Resources()
-        exceeded = made.exceeds(budget)
-        if not exceeded:
+        made = {name: artifact.resources for name, artifact in artifacts.items()}
+        much = _over(made, target)
+        if not much:
             return plan, artifacts
-        over = ", ".join(f"{getattr(made, k)} {k.upper()} of {getattr(budget, k)}" for k in exceeded)
-        cuts += [_cut(region, artifacts[region.name]) for region in plan.regions if region.engine.side == "device"]
-    raise PlanError(f"{graph.name}: {ATTEMPTS} plans were over the board's budget when lowered (the last: {over})")
+        over = f"lowered, the plan takes {much}"
+        cuts += [_cut(region, made[region.name]) for region in plan.regions if region.engine.side == "device"]
+    raise PlanError(f"{graph.name}: {ATTEMPTS} plans were over the board's budget ({over})")
+
+
+def _drafted(region: Region, target: Target) -> Resources:
+    """What the region takes, as far as that is known before it is lowered."""
+    if isinstance(region.engine, DraftingEngine):
+        return region.engine.drafted(region.graph, region.choices, target)
+    return region.resources
+
+
+def _over(made: Mapping[str, Resources], target: Target) -> str:
+    """What regions take more of than there is; empty where they fit."""
+    used, budget = sum(made.values(), Resources()), target.fabric.budget if target.fabric else Resources()
+    return ", ".join(f"{getattr(used, k)} {k.upper()} of {getattr(budget, k)}" for k in used.exceeds(budget))
 
 
 def _left(plan: Plan, region: Region, target: Target) -> Target:
@@ -48,7 +66,7 @@ def _left(plan: Plan, region: Region, target: Target) -> Target:
     return replace(target, fabric=replace(target.fabric, budget=target.fabric.budget - others))
 
 
-def _cut(region: Region, artifact: Artifact) -> Cut:
-    more = artifact.resources - region.resources
+def _cut(region: Region, made: Resources) -> Cut:
+    more = made - region.resources
     extra = {kind: max(value, 0) for kind, value in vars(more).items()}
     return Cut(region.engine.name, frozenset(region.graph.by_name), Resources(**extra))

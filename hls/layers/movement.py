@@ -59,14 +59,16 @@ class Fork(Stage):
 
 @dataclass(frozen=True)
 class Join(Stage):
-    """Concatenates channels: for every pixel all words of the first source, then all of the next, widened where the
-    sources' lanes are narrower than the target's."""
+    """Concatenates channels: for every pixel ``front`` words of zeros, all words of the first source, then all of the
+    next, widened where the sources' lanes are narrower than the target's, and zeros up to the target's words."""
+
+    front: int = 0
 
     def trace(self, sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Sequence[Banks]:
         target = self.targets[0]
         with raster(target, self.name) as (y, x, g):
             v = hcl.scalar(0, "v", dtype=word_type(target))
-            start = 0
+            start = self.front
             for wire, source in zip(self.sources, sources, strict=True):
                 own = hcl.and_(g >= start, g < start + wire.groups)
                 if wire.bits == target.bits:

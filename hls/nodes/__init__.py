@@ -6,7 +6,7 @@ from hls.nodes.base import Rule, UnsupportedNodeError, lane_counts, raster
 from hls.nodes.binary import BinaryConvRule, ByOperands
 from hls.nodes.convolution import ConvRule
 from hls.nodes.elementwise import MAPS, AddRule, MultiplyRule
-from hls.nodes.movement import ConcatRule, DepthToSpaceRule, SpaceToDepthRule, UpsampleRule
+from hls.nodes.movement import ConcatRule, DepthToSpaceRule, PadRule, SpaceToDepthRule, UpsampleRule
 from hls.nodes.pooling import PoolRule
 from hls.nodes.requantise import RequantiseRule
 from hls.nodes.resize import ResizeRule
@@ -20,6 +20,7 @@ from ir.ops import (
     Multiply,
     MultiplyShift,
     Op,
+    Pad,
     Resize,
     Sign,
     SpaceToDepth,
@@ -37,6 +38,7 @@ RULES: Mapping[type[Op], Rule] = {
     MaxPool2d: PoolRule(),
     Multiply: MultiplyRule(),
     MultiplyShift: RequantiseRule(),
+    Pad: PadRule(),
     Resize: ResizeRule(),
     Sign: RequantiseRule(),
     SpaceToDepth: SpaceToDepthRule(),

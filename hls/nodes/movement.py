@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import gcd
 
 from hls.layers.blocks import BlockToDepth, DepthToBlock, Repeat
 from hls.layers.movement import Join
 from hls.layers.regroup import Deal
 from hls.layers.stage import Stage, Wire
-from hls.nodes.base import Rule, lane_counts, output, raster
+from hls.nodes.base import Rule, UnsupportedNodeError, lane_counts, output, raster
 from hls.packing import Geometry
 from ir.engine import Configuration
 from ir.graph import NodeView
-from ir.ops import DepthToSpace, SpaceToDepth, Upsample
+from ir.ops import DepthToSpace, Pad, SpaceToDepth, Upsample
 
 
 class ConcatRule(Rule):
@@ -23,6 +24,31 @@ class ConcatRule(Rule):
         self, view: NodeView, sources: Sequence[Wire], configuration: Configuration, dsp: Geometry
     ) -> Sequence[Stage]:
         return [Join(view.name, tuple(sources), output(view, sources))]
+
+
+class PadRule(Rule):
+    """Channels of zeros, as shortcuts without weights have them; zeros around a picture are the convolution's."""
+
+    def object(self, view: NodeView, dsp: Geometry) -> None:
+        op = view.op
+        assert isinstance(op, Pad)
+        if any(op.extent):
+            raise UnsupportedNodeError(f"pads rows or columns, {op.extent} (allowed: channels)")
+        if op.value:
+            raise UnsupportedNodeError(f"pads with {op.value} (allowed: 0)")
+
+    def lanes(self, view: NodeView, configuration: Configuration, available: Sequence[int]) -> int:
+        """Words are of the source or zero as a whole."""
+        op, x = view.op, view.operands[0].type
+        assert isinstance(op, Pad)
+        return max(lane_counts(gcd(x.shape[0], *op.channels), max(x.dtype.bits, view.type.dtype.bits)))
+
+    def stages(
+        self, view: NodeView, sources: Sequence[Wire], configuration: Configuration, dsp: Geometry
+    ) -> Sequence[Stage]:
+        op, (source,) = view.op, sources
+        assert isinstance(op, Pad)
+        return [Join(view.name, (source,), output(view, sources), front=op.channels[0] // source.lanes)]
 
 
 class SpaceToDepthRule(Rule):

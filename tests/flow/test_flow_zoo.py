@@ -1,10 +1,11 @@
 """Every network of the zoo on two boards: its placement is the one on record, and `sim` and `qemu` are exact.
 
 Boards: one with vectors and a large fabric, one without and with a small fabric. `make test-full` takes all networks;
-`make test` one of the smaller ones on one board, the next one with every commit (their number chooses), so that what a
+`make test` one of the quick ones on one board, the next one with every commit (their number chooses), so that what a
 commit was tested with can be found again. Networks for ImageNet have pictures of 64x64.
 
 ``python -m pytest tests/flow/test_flow_zoo.py --write-placements`` writes the placements anew; ``-k NETWORK`` some.
+`zoo_record` runs the same case by case, and writes down time and memory.
 """
 
 from __future__ import annotations
@@ -12,59 +13,32 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import zoo_networks
-from zoo_networks import NAMES, REDUCED
+import zoo_record
+from zoo_cases import BOARDS, CASES, PLACEMENTS, PLACES, Frame, first_difference, placement
 
 from cpu_backend import toolchain
 from frontend.zoo import ENTRIES, FAMILIES
 from hetero_compile.board import load_board
 from hetero_compile.flow import Compiled, compile_model, package
-from host.session import Session
-from ir.executor import execute
-from ir.tolerance import tolerances
 
-HERE = Path(__file__).parent
-PLACEMENTS = HERE / "placements"
-BOARDS = {"zu3eg-rvv": "zu3eg-rvv", "small-u54": str(HERE / "small-u54.yaml")}
-CASES = [(name, board) for name in NAMES for board in BOARDS]
-SMALL = [
-    (name, board) for name, board in CASES if name not in REDUCED and (PLACEMENTS / f"{name}-{board}.txt").is_file()
-]
+SMALL = [(name, board) for name, board in CASES if zoo_record.is_quick(zoo_record.read().get(f"{name} {board}", {}))]
 """What the sample is taken from; a network without a placement on record fails in `make test-full`."""
 
 
 def commits() -> int:
     """How many commits led here; 0 where there is no repository to ask."""
     try:
-        done = subprocess.run(["git", "rev-list", "--count", "HEAD"], cwd=HERE, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", "rev-list", "--count", "HEAD"], cwd=PLACEMENTS.parent, capture_output=True, text=True
+        )
     except OSError:
         return 0
     return int(done.stdout) if done.returncode == 0 else 0
 
 
 SAMPLE = SMALL[commits() % len(SMALL)]
-
-
-def placement(compiled: Compiled) -> str:
-    """The table: node, operator, engine, cycles, and which of the engine's ways."""
-    plan = compiled.plan
-    regions = ", ".join(f"{r.name} ({len(r.graph.nodes)} nodes)" for r in plan.regions)
-    used = ", ".join(f"{kind} {value}" for kind, value in vars(plan.resources).items() if value)
-    lines = [
-        f"{compiled.graph.name} on {compiled.target.name}",
-        f"regions: {regions}",
-        f"accelerator {plan.device_ms:.4f} ms, CPU {plan.cpu_ms:.4f} ms a frame; {used or 'no resources'}",
-        "",
-    ]
-    choices = {name: choice for region in plan.regions for name, choice in region.choices.items()}
-    for decision in plan.decisions:
-        choice = choices.get(decision.node)
-        way = " ".join(f"{k}={v}" for k, v in choice.configuration.items()) if choice else ""
-        cycles = f"{choice.cycles:.0f}" if choice else "-"
-        lines.append(f"{decision.node:32} {decision.operator:14} {decision.engine:4} {cycles:>10} {way}".rstrip())
-    return "\n".join(lines) + "\n"
 
 
 def check_placement(compiled: Compiled, file: Path, write: bool) -> None:
@@ -76,26 +50,16 @@ def check_placement(compiled: Compiled, file: Path, write: bool) -> None:
         return
     if not file.is_file():
         pytest.fail(f"no placement on record; if this one is right, write it: {command}")
-    known = file.read_text()
-    different = [(a, b) for a, b in zip(known.splitlines(), found.splitlines(), strict=False) if a != b]
-    if known != found:
-        first = "\n".join(different[0]) if different else "more or fewer nodes"
-        pytest.fail(f"another placement than {file.name}, first:\n{first}\nif it is right: {command}")
+    if different := first_difference(file.read_text(), found):
+        pytest.fail(f"another placement than {file.name}, first:\n{different}\nif it is right: {command}")
 
 
 def check_execution(compiled: Compiled, folder: Path) -> None:
     """A frame of uniform values through the package, on `sim` and under the emulator."""
-    graph, rng = compiled.graph, np.random.default_rng(1)
-    frame = {n: rng.integers(t.lo, t.hi + 1, t.shape) for n, t in graph.inputs.items()}
-    values = execute(graph, frame)
-    allowed = tolerances(graph, values) if compiled.kind == "float32" else {}
+    frame = Frame.of(compiled)
     built = package(compiled, folder, {}, lambda _: None)
-    for place in ("sim", "qemu"):
-        with Session(built, on=place, deadline=1200.0) as session:  # type: ignore[arg-type]
-            result = session.run(frame)
-        for name in graph.outputs:
-            wrong = ~(np.abs(result[name] - values[name]) <= allowed.get(name, 0))
-            assert not wrong.any(), f"{place}: '{name}' differs at {int(wrong.sum())} of {wrong.size}"
+    for place in PLACES:
+        assert not (wrong := frame.wrong(built, place)), wrong
 
 
 @pytest.mark.slow
@@ -116,6 +80,15 @@ def test_network(name: str, board: str, tmp_path: Path, request: pytest.FixtureR
     except toolchain.ToolError as error:
         pytest.skip(str(error))
     check_execution(compiled, tmp_path / "package")
+
+
+def test_the_table_of_the_documentation_is_the_record() -> None:
+    """And what it says of a network is of a placement on record."""
+    record = zoo_record.read()
+    assert zoo_record.table(record) in (PLACEMENTS.parents[2] / "docs" / "zoo.md").read_text(), (
+        "print it: python -m tests.flow.zoo_record --table"
+    )
+    assert {case.replace(" ", "-") for case in record} <= {file.stem for file in PLACEMENTS.glob("*.txt")}
 
 
 @pytest.mark.full

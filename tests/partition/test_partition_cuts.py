@@ -28,6 +28,14 @@ class Growing(FakeEngine):
 
 
 @dataclass(frozen=True)
+class Drafting(Growing):
+    """Knows of its growth before it has lowered a region."""
+
+    def drafted(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Resources:
+        return self.lower(region, choices, target).resources
+
+
+@dataclass(frozen=True)
 class Host(FakeEngine):
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         return Artifact({}, (), (), ())
@@ -49,6 +57,22 @@ def test_what_lowering_shows_is_believed() -> None:
     assert sorted(c.cycles for c in region.choices.values()) != [10, 10, 10]
     assert "partitioning again: lowered, the plan takes 28 LUT of 24" in said
     assert [d.engine for d in plan.decisions] == ["dev"] * 3
+
+
+def test_what_is_known_before_lowering_is_not_lowered() -> None:
+    """The same, by an engine that says so in time: the plan that does not fit costs no lowering."""
+    said: list[str] = []
+    device, host = engines(2)
+    knowing = Drafting(device.name, device.side, device.table, growth=device.growth)
+    plan, artifacts = settled(chain(3), (knowing, host), target(Resources(lut=24)), said.append)
+    assert artifacts["fpga0"].resources.lut <= 24
+    assert said[1:] == [
+        "partitioning",
+        "partitioning again: drawn up, the plan takes 28 LUT of 24",
+        "generating fpga0 (dev, 3 nodes)",
+    ]
+    known, _ = settled(chain(3), engines(2), target(Resources(lut=24)), said.append)
+    assert [dict(r.choices) for r in plan.regions] == [dict(r.choices) for r in known.regions]
 
 
 def test_a_plan_that_fits_is_lowered_once() -> None:

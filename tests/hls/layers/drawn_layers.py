@@ -25,6 +25,7 @@ from ir.ops import (
     DepthToSpace,
     Multiply,
     Op,
+    Pad,
     PRelu,
     RPRelu,
     SpaceToDepth,
@@ -149,6 +150,12 @@ def concat(d: Draw) -> None:
     d.layer(Concat(), *(d.input((*d.shape()[:1], rows, columns)) for _ in range(d.below(2, 4))))
 
 
+def pad(d: Draw) -> None:
+    """Channels of zeros on either side, or on none."""
+    front, behind = int(d.rng.integers(5)), int(d.rng.integers(5))
+    d.layer(Pad(channels=(front, behind)), d.input(d.shape(rows=3, columns=4)))
+
+
 def fork(d: Draw) -> None:
     """A tensor with two to four readers, one of them twice."""
     x = d.input(d.shape())
@@ -173,6 +180,7 @@ LAYERS: Mapping[str, Callable[[Draw], None]] = {
         depth_to_space,
         upsample,
         concat,
+        pad,
         fork,
     )
 }

@@ -24,6 +24,7 @@ from hls.nodes.conv_layer import Layer
 from hls.nodes.conv_shape import Folding
 from hls.packing import GEOMETRIES
 from hls.program import Design
+from hls.resources.model import fifo
 from ir.graph import Graph
 from ir.ops import Conv2d
 from ir.target import HostLink, Target
@@ -166,11 +167,15 @@ def test_ultra_ram_is_offered_where_there_is_some() -> None:
 
 
 def test_an_accelerator_with_its_weights_outside_is_a_package_region() -> None:
-    """The engine's artifact: the weights are files of the package, and memory is spared."""
+    """The engine's artifact: the weights are files of the package, and memory is spared. Its size was known before."""
     engine, target, graph = DataflowEngine(), board_without_driver(), wide()
     offers = {v.name: engine.candidates(engine.prepare(v, target), target) for v in graph.views()}  # type: ignore[arg-type]
     chosen = next(c for c in offers["conv"] if c.configuration["memory"] == "streamed")
-    artifact = engine.lower(graph, {"conv": chosen, "act": offers["act"][0]}, target)
+    choices = {"conv": chosen, "act": offers["act"][0]}
+    drafted, artifact = engine.drafted(graph, choices, target), engine.lower(graph, choices, target)
+    deeper = [fifo(depth, 64).lut - fifo(2, 64).lut for depth in (4, 8, 16, 32)]
+    assert drafted.dsp == artifact.resources.dsp
+    assert 0 <= artifact.resources.lut - drafted.lut <= max(deeper) * len(artifact.stages)
     header = artifact.files["regions/wide/memory.h"]
     assert "conv_memory_words" in header
     (port,) = artifact.weights

@@ -30,7 +30,7 @@ from hls.sizing import with_sized_streams
 from hls.timing import measure, network_of
 from ir.executor import execute
 from ir.graph import Graph, Node
-from ir.ops import Concat, DepthToSpace, Op, SpaceToDepth, Upsample
+from ir.ops import Concat, DepthToSpace, Op, Pad, SpaceToDepth, Upsample
 from ir.types import DType, TensorType
 
 STAGE_OF: Mapping[str, type[Stage]] = {
@@ -38,6 +38,7 @@ STAGE_OF: Mapping[str, type[Stage]] = {
     "depth_to_space": DepthToBlock,
     "upsample": Repeat,
     "concat": Join,
+    "pad": Join,
     "fork": Fork,
 }
 
@@ -82,6 +83,19 @@ def test_the_engine_takes_them_all() -> None:
         assert engine.objection(view, TARGET) is None
         (candidate,) = engine.candidates(engine.prepare(view, TARGET), TARGET)  # type: ignore[arg-type]
         assert candidate.cycles > 0 and candidate.resources.lut > 0
+
+
+@pytest.mark.parametrize(
+    ("op", "reason"),
+    [
+        (Pad((0, 1, 0, 0)), "pads rows or columns, (0, 1, 0, 0) (allowed: channels)"),
+        (Pad(channels=(0, 8), value=3), "pads with 3 (allowed: 0)"),
+    ],
+)
+def test_only_channels_of_zeros_are_padded(op: Pad, reason: str) -> None:
+    graph = Graph("region", {"x": activations((8, 2, 2), 4)}, (Node("n", op, ("x",)),), ("n",)).verify()
+    objection = DataflowEngine().objection(graph.view("n"), TARGET)
+    assert objection is not None and objection.text == reason
 
 
 # Other lanes per word
