@@ -39,6 +39,20 @@ class Value:
         return tuple(1 if axis == NONE else self.shape[axis] for axis in self.axes)
 
 
+@dataclass(frozen=True)
+class Unfolded:
+    """A tensor of more than three axes (`frontend.onnx.unfolded`): the elements of ONNX's tensor ``source`` read in the
+    shape ``split``, of which axis ``order[i]`` is this one's axis i."""
+
+    source: str
+    split: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.split[axis] for axis in self.order)
+
+
 @dataclass(frozen=True, eq=False)
 class Quantised:
     """A constant ``integers * scale``; ``scale`` broadcasts against it, with as many axes."""
@@ -55,10 +69,10 @@ class Quantised:
 class Builder:
     """``whole``: a network of integers; ``floats``: one without quantisers.
 
-    ``values`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those that ONNX holds as
-    integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them that a quantiser
-    made; ``origins`` and ``arrangements`` are what `arranged` has transposed. ``elements``: of the constants that nodes
-    made."""
+    ``values`` and ``unfolded`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those
+    that ONNX holds as integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them
+    that a quantiser made; ``origins`` and ``arrangements`` are what `arranged` has transposed. ``elements``: of the
+    constants that nodes made."""
 
     graph: str
     whole: bool
@@ -67,6 +81,7 @@ class Builder:
     quantised: dict[str, Quantised] = field(default_factory=dict)
     grids: dict[str, tuple[Array, int]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
+    unfolded: dict[str, Unfolded] = field(default_factory=dict)
     inputs: dict[str, TensorType] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
@@ -85,6 +100,8 @@ class Builder:
     def value(self, node: OnnxNode, position: int = 0) -> Value:
         """The run-time tensor that an input of the node is."""
         name = node.inputs[position] if position < len(node.inputs) else ""
+        if name in self.unfolded:
+            self.fail(node, f"operand {position} has shape {self.unfolded[name].shape}: more than three axes")
         if name not in self.values:
             what = "is a constant, needs a computed tensor" if name in self.folded else "is missing"
             self.fail(node, f"operand {position} {what}")

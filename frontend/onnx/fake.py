@@ -10,7 +10,7 @@ from frontend.onnx import shapes
 from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
 from frontend.onnx.folding import cast_type
 from frontend.onnx.model import OnnxNode
-from frontend.onnx.pairs import split, together
+from frontend.onnx.pairs import gated, split, together
 from frontend.onnx.reals import RULES as REALS
 from frontend.onnx.reals import couple
 from frontend.onnx.rule import Rule
@@ -177,6 +177,9 @@ def _arithmetic(b: Builder, node: OnnxNode) -> None:
 
 
 def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
+    gate = gated(b, node, x, y) if node.operator == "Mul" and x.shape != y.shape else None
+    if gate is not None:
+        return b.define(node, Value(b.emit(node, Multiply(), *(v.tensor for v in gate)), gate[0].shape, gate[0].axes))
     if node.operator == "Div" or x.shape[-len(y.shape) :] != y.shape[-len(x.shape) :]:
         return b.define(node, couple(b, node, COUPLES[node.operator], x, y))
     x, y = together(b, node, x, y)
@@ -191,13 +194,13 @@ COUPLES = {"Add": "add", "Div": "divide", "Mul": "multiply", "Sub": "subtract"}
 
 def _product(b: Builder, node: OnnxNode, x: Value, y: Value) -> Value:
     """x * y; with the sigmoid of x that is one function of x."""
-    for gated, gate in ((x, y), (y, x)):
+    for argument, gate in ((x, y), (y, x)):
         made = b.by_name.get(gate.tensor)
-        if made is not None and made.inputs == (gated.tensor,) and isinstance(made.op, Curve):
+        if made is not None and made.inputs == (argument.tensor,) and isinstance(made.op, Curve):
             if made.op.name == "sigmoid":
-                return b.map(node, Curve("swish", 1.0), gated)
+                return b.map(node, Curve("swish", 1.0), argument)
             if made.op == Curve("hardsigmoid", 1 / 6, 0.5):
-                return b.map(node, Curve("hardswish"), gated)
+                return b.map(node, Curve("hardswish"), argument)
     return Value(b.emit(node, Multiply(), x.tensor, y.tensor), x.shape, x.axes)
 
 

@@ -21,8 +21,9 @@ def fold(b: Builder, node: OnnxNode) -> bool:
     if node.operator == "Constant" and not node.domain:
         b.fold(node, _constant(b, node))
         return True
-    if node.operator == "Shape" and not node.domain and node.inputs[0] in b.values:
-        b.fold(node, np.array(b.values[node.inputs[0]].shape, np.int64))
+    if node.operator == "Shape" and not node.domain and node.inputs[0] not in b.folded:
+        x = b.unfolded.get(node.inputs[0]) or b.value(node)
+        b.fold(node, np.array(x.shape, np.int64))
         return True
     known = all(name in b.folded for name in node.inputs if name)
     if node.domain or not known or not node.inputs or node.operator not in FOLDS:

@@ -243,6 +243,7 @@ KINDS: Mapping[str, tuple[int, ...]] = {
         (_INT,),
     ),
     **dict.fromkeys(("axes", "dilations", "ends", "kernel_shape", "pads", "perm"), (AttributeProto.INTS,)),
+    **dict.fromkeys(("output_padding", "output_shape"), (AttributeProto.INTS,)),
     **dict.fromkeys(("shape", "split", "starts", "strides", "value_ints"), (AttributeProto.INTS,)),
     **dict.fromkeys(("scales", "value_floats"), (AttributeProto.FLOATS,)),
     **dict.fromkeys(("alpha", "beta", "epsilon", "max", "min", "out_bias", "out_scale", "value_float"), (_INT, _FLOAT)),

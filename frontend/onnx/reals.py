@@ -35,6 +35,19 @@ def _softmax(b: Builder, node: OnnxNode) -> None:
     b.define(node, b.map(node, Softmax(), x))
 
 
+def _log_softmax(b: Builder, node: OnnxNode) -> None:
+    """``x - max - log(sum(exp(x - max)))``, which no small share underflows."""
+    x = b.value(node)
+    axis = positive(b, node, int(node.attributes.get("axis", -1)), len(x.shape))
+    x = b.arranged(node, x, (axis, *(a for a in range(len(x.shape)) if a != axis and x.shape[a] > 1)))
+    largest = b.emit(node, Reduce("largest", (0,)), x.tensor, name="largest")
+    centred = _about(b, node, x, Arithmetic("subtract"), largest, "centred")
+    shares = b.map(node, Curve("exp"), centred, name="shares")
+    total = b.emit(node, Reduce("sum", (0,)), shares.tensor, name="total")
+    y = b.emit(node, Arithmetic("subtract"), centred.tensor, b.emit(node, Curve("log"), total, name="log"))
+    b.define(node, Value(y, x.shape, x.axes))
+
+
 def _power(b: Builder, node: OnnxNode) -> None:
     x, exponent = b.value(node), np.ravel(b.constant(node, 1))
     known = exponent.size == 1 and float(exponent[0]) in POWERS
@@ -149,6 +162,7 @@ RULES: Mapping[str, Rule] = {
     "Exp": curve("exp"),
     "LayerNormalization": _layer_norm,
     "Log": curve("log"),
+    "LogSoftmax": _log_softmax,
     "Max": _extreme,
     "Min": _extreme,
     "Neg": _negated,

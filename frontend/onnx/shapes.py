@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from frontend.onnx.builder import NONE, Builder, Value, standard_axes
+from frontend.onnx.builder import NONE, Builder, Unfolded, Value, standard_axes
 from frontend.onnx.folding import slice_arguments
-from frontend.onnx.model import OnnxNode
+from frontend.onnx.model import OnnxNode, check_shape
 from frontend.onnx.rule import Rule
 from ir.ops import Concat, DepthToSpace, Pad, Reshape, Slice, SpaceToDepth, Upsample
 from ir.types import Array
+
+Shape = tuple[int, ...]
 
 
 def positive(b: Builder, node: OnnxNode, axis: int, rank: int) -> int:
@@ -19,43 +21,58 @@ def positive(b: Builder, node: OnnxNode, axis: int, rank: int) -> int:
     return axis % rank
 
 
-def reshaped(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> Value:
-    """x in another shape; values move only where the extents that are not 1 change."""
+def reshaped(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> Value | None:
+    """x in another shape; values move only where the extents that are not 1 change. None if it has more than three
+    axes, in another order or number than x."""
     large = [axis for axis in range(len(x.shape)) if x.shape[axis] > 1]
     kept = [axis for axis in range(len(shape)) if shape[axis] > 1]
     if [x.shape[axis] for axis in large] == [shape[axis] for axis in kept]:
         renamed = dict(zip(large, kept, strict=True))
         read = tuple(renamed.get(axis, NONE) for axis in x.axes)
         return Value(x.tensor, tuple(shape), read)  # type: ignore[arg-type]
-    source = x if [axis for axis in x.axes if axis in large] == large else b.arranged(node, x, large or [NONE])
     axes = standard_axes(shape)
-    b.require(node, len(large) <= 3 and axes is not None, f"reshapes {x.shape} to {tuple(shape)}: more than three axes")
-    assert axes is not None
+    if axes is None:
+        return None
     made = Value("", tuple(shape), axes)
+    source = in_order(b, node, x)
     return Value(b.emit(node, Reshape(made.extents), source.tensor), tuple(shape), axes)  # type: ignore[arg-type]
 
 
-def _reshape(b: Builder, node: OnnxNode) -> None:
-    x = b.value(node)
+def in_order(b: Builder, node: OnnxNode, x: Value) -> Value:
+    """x with its elements in ONNX's order."""
+    large = [axis for axis in range(len(x.shape)) if x.shape[axis] > 1]
+    return x if [axis for axis in x.axes if axis in large] == large else b.arranged(node, x, large or [NONE])
+
+
+def _define(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> None:
+    made = reshaped(b, node, x, shape)
+    if made is not None:
+        return b.define(node, made)
+    check_shape(f"{b.graph}: {node}: its result", shape)
+    b.unfolded[node.outputs[0]] = Unfolded(node.inputs[0], tuple(shape), tuple(range(len(shape))))
+    return None
+
+
+def target_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What a Reshape makes of a tensor of this shape."""
     wanted = [int(n) for n in np.ravel(node.attributes.get("shape", b.constant(node, 1, np.zeros(0))))]
     zeros = bool(node.attributes.get("allowzero", 0))
-    shape = [x.shape[i] if n == 0 and not zeros and i < len(x.shape) else n for i, n in enumerate(wanted)]
-    elements = int(np.prod(x.shape, dtype=np.int64))
+    shape = [x[i] if n == 0 and not zeros and i < len(x) else n for i, n in enumerate(wanted)]
+    elements = int(np.prod(x, dtype=np.int64))
     if shape.count(-1) == 1:
         rest = int(np.prod([n for n in shape if n != -1], dtype=object))
-        b.require(node, rest > 0 and elements % rest == 0, f"{x.shape} does not fit {tuple(wanted)}")
+        b.require(node, rest > 0 and elements % rest == 0, f"{x} does not fit {tuple(wanted)}")
         shape[shape.index(-1)] = elements // rest
     fits = min(shape, default=1) >= 1 and int(np.prod(shape, dtype=object)) == elements
-    b.require(node, fits, f"{x.shape} does not fit {tuple(wanted)}")
-    b.define(node, reshaped(b, node, x, shape))
+    b.require(node, fits, f"{x} does not fit {tuple(wanted)}")
+    return tuple(shape)
 
 
-def _flatten(b: Builder, node: OnnxNode) -> None:
-    x = b.value(node)
+def flattened_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What a Flatten makes of it."""
     axis = int(node.attributes.get("axis", 1))
-    axis = axis if axis == len(x.shape) else positive(b, node, axis, len(x.shape))
-    rows, columns = (int(np.prod(part, dtype=np.int64)) for part in (x.shape[:axis], x.shape[axis:]))
-    b.define(node, reshaped(b, node, x, (rows, columns)))
+    axis = axis if axis == len(x) else positive(b, node, axis, len(x))
+    return int(np.prod(x[:axis], dtype=np.int64)), int(np.prod(x[axis:], dtype=np.int64))
 
 
 def _axes_of(b: Builder, node: OnnxNode) -> list[int]:
@@ -63,18 +80,27 @@ def _axes_of(b: Builder, node: OnnxNode) -> list[int]:
     return [int(n) for n in np.ravel(b.constant(node, 1, np.zeros(0)) if given is None else given)]
 
 
-def _squeeze(b: Builder, node: OnnxNode) -> None:
-    x, rank = b.value(node), len(b.value(node).shape)
-    axes = {positive(b, node, axis, rank) for axis in _axes_of(b, node)} or {i for i in range(rank) if x.shape[i] == 1}
-    b.require(node, all(x.shape[axis] == 1 for axis in axes), f"{x.shape} has no extent of 1 at {sorted(axes)}")
-    b.define(node, reshaped(b, node, x, [n for i, n in enumerate(x.shape) if i not in axes]))
+def squeezed_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What a Squeeze makes of it."""
+    axes = {positive(b, node, axis, len(x)) for axis in _axes_of(b, node)} or {i for i, n in enumerate(x) if n == 1}
+    b.require(node, all(x[axis] == 1 for axis in axes), f"{x} has no extent of 1 at {sorted(axes)}")
+    return tuple(n for i, n in enumerate(x) if i not in axes)
 
 
-def _unsqueeze(b: Builder, node: OnnxNode) -> None:
-    x, given = b.value(node), _axes_of(b, node)
-    axes = {positive(b, node, axis, len(x.shape) + len(given)) for axis in given}
-    rest = iter(x.shape)
-    b.define(node, reshaped(b, node, x, [1 if i in axes else next(rest) for i in range(len(x.shape) + len(axes))]))
+def unsqueezed_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What an Unsqueeze makes of it."""
+    given = _axes_of(b, node)
+    axes = {positive(b, node, axis, len(x) + len(given)) for axis in given}
+    rest = iter(x)
+    return tuple(1 if i in axes else next(rest) for i in range(len(x) + len(axes)))
+
+
+def _into(shape: Callable[[Builder, OnnxNode, Shape], Shape]) -> Rule:
+    def rule(b: Builder, node: OnnxNode) -> None:
+        x = b.value(node)
+        _define(b, node, x, shape(b, node, x.shape))
+
+    return rule
 
 
 def _transpose(b: Builder, node: OnnxNode) -> None:
@@ -243,16 +269,16 @@ RULES: Mapping[str, Rule] = {
     "Concat": _concat,
     "DepthToSpace": _depth_to_space,
     "Dropout": _same,
-    "Flatten": _flatten,
+    "Flatten": _into(flattened_shape),
     "Identity": _same,
     "Pad": pad,
-    "Reshape": _reshape,
+    "Reshape": _into(target_shape),
     "Resize": resize,
     "Slice": _slice,
     "SpaceToDepth": _space_to_depth,
     "Split": _split,
-    "Squeeze": _squeeze,
+    "Squeeze": _into(squeezed_shape),
     "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
+    "Unsqueeze": _into(unsqueezed_shape),
     "Upsample": resize,
 }
