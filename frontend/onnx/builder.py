@@ -67,7 +67,7 @@ class Quantised:
 
 @dataclass
 class Builder:
-    """``whole``: a network of integers; ``floats``: one without quantisers.
+    """``whole``: a network of integers; ``floats``: one without quantisers; ``opset``: the version of its operators.
 
     ``values`` and ``unfolded`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those
     that ONNX holds as integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them
@@ -77,6 +77,7 @@ class Builder:
     graph: str
     whole: bool
     floats: bool = False
+    opset: int = 21
     folded: dict[str, Array] = field(default_factory=dict)
     quantised: dict[str, Quantised] = field(default_factory=dict)
     grids: dict[str, tuple[Array, int]] = field(default_factory=dict)

@@ -19,7 +19,7 @@ Fold = Callable[[Builder, OnnxNode, Sequence[Array]], Array]
 def fold(b: Builder, node: OnnxNode) -> bool:
     """Computes the node's result if it is a constant; whether it was one."""
     if node.operator == "Constant" and not node.domain:
-        b.fold(node, _constant(b, node))
+        b.folded[node.outputs[0]] = _constant(b, node)  # which the file holds: its size is a bound
         return True
     if node.operator == "Shape" and not node.domain and node.inputs[0] not in b.folded:
         x = b.unfolded.get(node.inputs[0]) or b.value(node)

@@ -19,8 +19,10 @@ from ir.types import Array
 LARGEST_FILE = 1 << 31
 LARGEST_TENSOR = 1 << 26
 """Elements of a tensor: what is larger is a damaged file or no network for an embedded board."""
-LARGEST_TOTAL = 1 << 27
-"""Elements of all constants together, those included that nodes make of others."""
+LARGEST_CONSTANT = 1 << 27
+"""Elements of a constant that the file holds: VGG's first dense layer has 103 million."""
+LARGEST_TOTAL = 1 << 28
+"""Elements of all constants that the file holds, and of all that nodes make of others."""
 OPSETS = range(7, 27)
 """Versions of the standard operators that are read."""
 
@@ -61,13 +63,14 @@ class OnnxGraph:
     outputs: tuple[str, ...]
     nodes: tuple[OnnxNode, ...]
     constants: Mapping[str, Array]
+    opset: int
 
 
 def read_onnx(path: Path) -> OnnxGraph:
     """The graph of an ONNX file, with external data from files beside it. Raises ModelError."""
     model = _parse(path)
     graph = model.graph
-    _check_opset(path, model)
+    opset = _opset(path, model)
     if not graph.node:
         raise ModelError(f"{path}: has no nodes: is it an ONNX model?")
     if model.functions or graph.sparse_initializer:
@@ -89,13 +92,13 @@ def read_onnx(path: Path) -> OnnxGraph:
     missing = [name for name in outputs if name not in known]
     if missing or not outputs:
         raise ModelError(f"{path}: output '{missing[0]}' is made by no node" if missing else f"{path}: has no outputs")
-    return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants)
+    return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants, opset)
 
 
 def _check_total(path: Path, graph: onnx.GraphProto) -> None:
     for each in graph.initializer:
         if 0 not in each.dims:
-            check_shape(f"{path}: constant '{each.name}'", each.dims)
+            check_shape(f"{path}: constant '{each.name}'", each.dims, LARGEST_CONSTANT)
     total = sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer)
     if total > LARGEST_TOTAL:
         raise ModelError(f"{path}: its constants have {total} elements (allowed: {LARGEST_TOTAL} in all)")
@@ -136,11 +139,13 @@ def _is_readable(name: str | bytes) -> bool:
     return isinstance(name, str) and name.isprintable() and len(name) <= 1000
 
 
-def _check_opset(path: Path, model: onnx.ModelProto) -> None:
+def _opset(path: Path, model: onnx.ModelProto) -> int:
+    """The version of the standard operators."""
     versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
     if len(versions) != 1 or versions[0] not in OPSETS:
         given = ", ".join(map(str, versions)) or "none"
         raise ModelError(f"{path}: ONNX of opset {given} is not read (allowed: {OPSETS[0]} to {OPSETS[-1]})")
+    return int(versions[0])
 
 
 def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:
@@ -159,12 +164,12 @@ def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:
     return OnnxInput(value.name, tuple(shape), _numpy_name(path, tensor.elem_type, f"input '{value.name}'"))
 
 
-def check_shape(where: str, shape: Sequence[int]) -> None:
-    """ModelError for an extent below 1 or more than LARGEST_TENSOR elements."""
+def check_shape(where: str, shape: Sequence[int], most: int = LARGEST_TENSOR) -> None:
+    """ModelError for an extent below 1 or more than so many elements."""
     if any(extent < 1 for extent in shape):
         raise ModelError(f"{where} has shape {tuple(shape)}, whose extents have to be at least 1")
-    if int(np.prod([int(extent) for extent in shape], dtype=object)) > LARGEST_TENSOR:
-        raise ModelError(f"{where} has shape {tuple(shape)}: more than {LARGEST_TENSOR} elements")
+    if int(np.prod([int(extent) for extent in shape], dtype=object)) > most:
+        raise ModelError(f"{where} has shape {tuple(shape)}: more than {most} elements")
 
 
 def _numpy_name(path: Path, element: int, what: str) -> str:
@@ -187,7 +192,7 @@ READ_TYPES: Mapping[int, str] = {
 def _values(path: Path, tensor: TensorProto, what: str) -> Array:
     _numpy_name(path, tensor.data_type, what)
     if 0 not in tensor.dims:
-        check_shape(f"{path}: {what}", tensor.dims)
+        check_shape(f"{path}: {what}", tensor.dims, LARGEST_CONSTANT)
     try:
         if tensor.data_location == TensorProto.EXTERNAL:
             return _external(path, tensor, what)

@@ -168,6 +168,25 @@ def _cut(b: Builder, node: OnnxNode, x: Value, cuts: Mapping[int, slice]) -> Val
     return Value(b.emit(node, Slice(first, step, count), x.tensor), extents, x.axes)
 
 
+def _gather(b: Builder, node: OnnxNode) -> None:
+    """Evenly spaced indices are a slice; a single one drops the axis."""
+    x, indices = b.value(node), b.constant(node, 1).astype(np.int64)
+    axis = positive(b, node, int(node.attributes.get("axis", 0)), len(x.shape))
+    extent = x.shape[axis]
+    fits = indices.size > 0 and indices.ndim < 2 and bool((np.abs(indices + 0.5) <= extent).all())
+    b.require(node, fits, f"indices of shape {indices.shape} do not fit an axis of {extent} (allowed: one, or a list)")
+    row = np.ravel(indices) % extent
+    steps = set(np.diff(row).tolist()) or {1}
+    b.require(node, len(steps) == 1 and 0 not in steps, "indices are not evenly spaced, which is not supported")
+    (step,) = steps
+    first, last = int(row[0]), int(row[-1])
+    stop = last + (1 if step > 0 else -1)
+    cut = _cut(b, node, x, {axis: slice(first, stop if stop >= 0 else -extent - 1, step)})
+    if indices.ndim:
+        return b.define(node, cut)
+    return _define(b, node, cut, [n for i, n in enumerate(cut.shape) if i != axis])
+
+
 def pad(b: Builder, node: OnnxNode, scale: float = 1.0, zero: int = 0) -> None:
     """``scale`` and ``zero``: of a tensor that ONNX holds as integers, as it holds the number to pad with."""
     x, rank = b.value(node), len(b.value(node).shape)
@@ -270,6 +289,7 @@ RULES: Mapping[str, Rule] = {
     "DepthToSpace": _depth_to_space,
     "Dropout": _same,
     "Flatten": _into(flattened_shape),
+    "Gather": _gather,
     "Identity": _same,
     "Pad": pad,
     "Reshape": _into(target_shape),

@@ -20,7 +20,8 @@ from ir.ops import Reshape, Transpose
 MOST_AXES = 6
 POINTWISE = {
     "Abs", "Add", "Cast", "Ceil", "Clip", "DequantizeLinear", "Div", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu",
-    "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "Mul", "Neg", "Pow", "Quant", "QuantizeLinear",
+    "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "Mul", "Neg", "Pow", "QLinearAdd",
+    "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid", "Quant", "QuantizeLinear",
     "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Sub", "Swish", "Tanh",
 }  # fmt: skip
 """Operators of each element by itself, where their constants are one number: they may as well come before the view."""

@@ -271,7 +271,7 @@ NETWORKS: dict[str, tuple[Writer, str]] = {
     "input of other channels": (changed(input_shape(1, 4, 6, 6)), "node 'conv10' (Conv): 4 channels meet weights for"),
     "input too small": (changed(input_shape(1, 3, 2, 2)), "node 'conv10' (Conv): kernel (3, 3) is larger than the"),
     "input wide": (changed(input_shape(1, 3, 1 << 31, 1)), "input 'x' has shape (1, 3, 2147483648, 1): more than"),
-    "many constants": (changed(many_constants), "node 'large1' (ConstantOfShape): constants of more than 134217728"),
+    "many constants": (changed(many_constants), "node 'large3' (ConstantOfShape): constants of more than 268435456"),
     "a long chain": (changed(long_chain), "(LSTM): operator LSTM is not supported"),
     "huge reshape": (behind("Reshape", np.array([1 << 40, -1])), "(Reshape): (1, 4, 4, 4) does not fit"),
     "reshape by floats": (behind("Reshape", np.array([1.5, 2])), "(Reshape): (1, 4, 4, 4) does not fit (1, 2)"),

@@ -88,7 +88,7 @@ def error(imported: Imported, frozen: Frozen, path: Path) -> float:
 
 @pytest.mark.parametrize("case", CASES)
 def test_integers_come_close(case: str, tmp_path: Path) -> None:
-    """8 bits err by up to some hundredths of the results' deviation; an operator that is lost or misplaced, by tenths."""
+    """8 bits err by up to some hundredths of the results' deviation; an operator that is lost errs by tenths."""
     net = Network(SHAPE)
     y = convolved(net, CASES[case](net, convolved(net, "x")))
     imported, frozen, path = quantised(net, y, tmp_path)
