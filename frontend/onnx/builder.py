@@ -72,13 +72,14 @@ class Builder:
     ``values`` and ``unfolded`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those
     that ONNX holds as integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them
     that a quantiser made; ``origins`` and ``arrangements`` are what `arranged` has transposed. ``elements``: of the
-    constants that nodes made."""
+    constants that nodes made. ``narrow``: of 4-bit constants their type."""
 
     graph: str
     whole: bool
     floats: bool = False
     opset: int = 21
     folded: dict[str, Array] = field(default_factory=dict)
+    narrow: Mapping[str, str] = field(default_factory=dict)
     quantised: dict[str, Quantised] = field(default_factory=dict)
     grids: dict[str, tuple[Array, int]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
-from onnx import helper
 
 from frontend.errors import ModelError
 from frontend.onnx.builder import Builder, Quantised
-from frontend.onnx.model import READ_TYPES, OnnxNode, check_shape
+from frontend.onnx.elements import FOUR_BITS, READ_TYPES, stored_type
+from frontend.onnx.model import OnnxNode, check_shape
 from ir.types import Array
 
 Fold = Callable[[Builder, OnnxNode, Sequence[Array]], Array]
@@ -110,8 +110,9 @@ def _cast(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
 def cast_type(b: Builder, node: OnnxNode) -> np.dtype[np.generic]:
     """What a Cast makes."""
     element = int(node.attributes.get("to", 0))
-    b.require(node, element in READ_TYPES, f"casts to element type {element}, which is not read")
-    return helper.tensor_dtype_to_np_dtype(element)
+    known = element in READ_TYPES and element not in FOUR_BITS
+    b.require(node, known, f"casts to element type {element}, which is not read")
+    return stored_type(element)
 
 
 def _slice(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:

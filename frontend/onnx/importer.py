@@ -72,7 +72,7 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
         _check_types(path, source, types)
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("._-") or "network"
     whole = not quantised and None not in types.values()
-    b = Builder(name, whole, not quantised and not whole, source.opset, dict(source.constants))
+    b = Builder(name, whole, not quantised and not whole, source.opset, dict(source.constants), source.narrow)
     names = {each.name: _add_input(b, each, types[each.name]) for each in source.inputs}
     rules = INTEGER if b.whole else FAKE
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, TensorProto, helper
 
 from frontend.errors import ModelError
+from frontend.onnx.elements import FOUR_BITS, HOLDERS, READ_TYPES, packed_bytes, unpacked, values_of
 from ir.types import Array
 
 LARGEST_FILE = 1 << 31
@@ -56,7 +57,8 @@ class OnnxInput:
 
 @dataclass(frozen=True, eq=False)
 class OnnxGraph:
-    """``nodes`` are in topological order; every name that they read is an input, a constant or an earlier output."""
+    """``nodes`` are in topological order; every name that they read is an input, a constant or an earlier output.
+    ``narrow``: the types of those constants that have 4 bits."""
 
     name: str
     inputs: tuple[OnnxInput, ...]
@@ -64,6 +66,7 @@ class OnnxGraph:
     nodes: tuple[OnnxNode, ...]
     constants: Mapping[str, Array]
     opset: int
+    narrow: Mapping[str, str]
 
 
 def read_onnx(path: Path) -> OnnxGraph:
@@ -92,7 +95,10 @@ def read_onnx(path: Path) -> OnnxGraph:
     missing = [name for name in outputs if name not in known]
     if missing or not outputs:
         raise ModelError(f"{path}: output '{missing[0]}' is made by no node" if missing else f"{path}: has no outputs")
-    return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants, opset)
+    stored = [(each.name, each.data_type) for each in graph.initializer]
+    stored += [(n.output[0], a.t.data_type) for n in graph.node if n.op_type == "Constant" for a in n.attribute]
+    narrow = {name: FOUR_BITS[element] for name, element in stored if element in FOUR_BITS}
+    return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants, opset, narrow)
 
 
 def _check_total(path: Path, graph: onnx.GraphProto) -> None:
@@ -161,7 +167,8 @@ def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:
             )
         shape.append(extent.dim_value if extent.HasField("dim_value") else 1)
     check_shape(f"{path}: input '{value.name}'", shape)
-    return OnnxInput(value.name, tuple(shape), _numpy_name(path, tensor.elem_type, f"input '{value.name}'"))
+    kind = _numpy_name(path, tensor.elem_type, f"input '{value.name}'")
+    return OnnxInput(value.name, tuple(shape), HOLDERS["bfloat16"] if kind == "bfloat16" else kind)
 
 
 def check_shape(where: str, shape: Sequence[int], most: int = LARGEST_TENSOR) -> None:
@@ -180,15 +187,6 @@ def _numpy_name(path: Path, element: int, what: str) -> str:
     return READ_TYPES[element]
 
 
-READ_TYPES: Mapping[int, str] = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.FLOAT16: "float16",
-    **{getattr(TensorProto, f"{u}INT{b}"): f"{u.lower()}int{b}" for u in ("", "U") for b in (8, 16, 32, 64)},
-    TensorProto.BOOL: "bool",
-}
-
-
 def _values(path: Path, tensor: TensorProto, what: str) -> Array:
     _numpy_name(path, tensor.data_type, what)
     if 0 not in tensor.dims:
@@ -196,8 +194,7 @@ def _values(path: Path, tensor: TensorProto, what: str) -> Array:
     try:
         if tensor.data_location == TensorProto.EXTERNAL:
             return _external(path, tensor, what)
-        values: Array = numpy_helper.to_array(tensor)
-        return values
+        return values_of(tensor)
     except ModelError:
         raise
     except (ValueError, TypeError) as error:  # too few or too many bytes for the shape
@@ -212,11 +209,11 @@ def _external(path: Path, tensor: TensorProto, what: str) -> Array:
     file = (folder / location).resolve()
     if not location or not file.is_relative_to(folder) or file == folder:
         raise ModelError(f"{path}: {what} lies in '{location}', outside the model's folder: it is not opened")
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     count = int(np.prod(list(tensor.dims), dtype=np.int64))
     try:
-        offset, length = int(given.get("offset", 0)), int(given.get("length", count * dtype.itemsize))
-        if offset < 0 or length != count * dtype.itemsize:
+        size = packed_bytes(tensor.data_type, count)
+        offset, length = int(given.get("offset", 0)), int(given.get("length", size))
+        if offset < 0 or length != size:
             raise ValueError(f"{length} bytes at {offset} for {count} elements")
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would never end
             raise ModelError(f"{path}: {what}: '{location}' is no regular file: it is not opened")
@@ -227,7 +224,7 @@ def _external(path: Path, tensor: TensorProto, what: str) -> Array:
         raise ModelError(f"{path}: {what}: '{location[:80]}' cannot be read ({error.strerror or error})") from None
     if len(content) != length:
         raise ValueError(f"'{location}' ends after {len(content)} of {length} bytes")
-    return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype).reshape(tuple(tensor.dims))
+    return unpacked(tensor.data_type, content, count).reshape(tuple(tensor.dims))
 
 
 def _node(path: Path, node: onnx.NodeProto, number: int) -> OnnxNode:
@@ -242,7 +239,9 @@ def _node(path: Path, node: onnx.NodeProto, number: int) -> OnnxNode:
 _INT, _FLOAT, _TENSOR = AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.TENSOR
 _NUMBER = (_INT, _FLOAT, _TENSOR)
 KINDS: Mapping[str, tuple[int, ...]] = {
-    **dict.fromkeys(("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad"), (_INT,)),
+    **dict.fromkeys(
+        ("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad", "output_dtype"), (_INT,)
+    ),
     **dict.fromkeys(
         ("channels_last", "group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"),
         (_INT,),

@@ -124,18 +124,22 @@ def first_axis(b: Builder, node: OnnxNode, x: Value, axis: int) -> Value:
 def _concat(b: Builder, node: OnnxNode) -> None:
     rank = len(b.value(node).shape)
     axis = positive(b, node, int(node.attributes.get("axis", 1)), rank)
-    values = [b.value(node, i) for i in range(len(node.inputs))]
-    b.require(node, {len(x.shape) for x in values} == {rank}, f"joins tensors of shapes {[x.shape for x in values]}")
+    b.define(node, _joined(b, node, [b.value(node, i) for i in range(len(node.inputs))], axis))
+
+
+def _joined(b: Builder, node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
+    ranks = {len(x.shape) for x in values}
+    b.require(node, len(ranks) == 1, f"joins tensors of shapes {[x.shape for x in values]}")
     parts = [first_axis(b, node, x, axis) for x in values]
     if len(parts) == 1:
-        return b.define(node, parts[0])
+        return parts[0]
     shapes = {part.shape[:axis] + part.shape[axis + 1 :] for part in parts}
     b.require(node, len(shapes) == 1, f"joins tensors of shapes {[part.shape for part in parts]}")
     tensor = b.emit(node, Concat(), *(part.tensor for part in parts))
     shape = list(parts[0].shape)
     shape[axis] = sum(part.shape[axis] for part in parts)
     axes = next((part.axes for part in parts if NONE not in part.axes), parts[0].axes)
-    return b.define(node, Value(tensor, tuple(shape), axes))
+    return Value(tensor, tuple(shape), axes)
 
 
 def _slice(b: Builder, node: OnnxNode) -> None:
@@ -168,23 +172,38 @@ def _cut(b: Builder, node: OnnxNode, x: Value, cuts: Mapping[int, slice]) -> Val
     return Value(b.emit(node, Slice(first, step, count), x.tensor), extents, x.axes)
 
 
+MOST_RUNS = 64
+"""Slices that a Gather may become."""
+
+
 def _gather(b: Builder, node: OnnxNode) -> None:
-    """Evenly spaced indices are a slice; a single one drops the axis."""
+    """Evenly spaced indices are a slice, others several; a single one drops the axis."""
     x, indices = b.value(node), b.constant(node, 1).astype(np.int64)
     axis = positive(b, node, int(node.attributes.get("axis", 0)), len(x.shape))
     extent = x.shape[axis]
     fits = indices.size > 0 and indices.ndim < 2 and bool((np.abs(indices + 0.5) <= extent).all())
     b.require(node, fits, f"indices of shape {indices.shape} do not fit an axis of {extent} (allowed: one, or a list)")
-    row = np.ravel(indices) % extent
-    steps = set(np.diff(row).tolist()) or {1}
-    b.require(node, len(steps) == 1 and 0 not in steps, "indices are not evenly spaced, which is not supported")
-    (step,) = steps
-    first, last = int(row[0]), int(row[-1])
-    stop = last + (1 if step > 0 else -1)
-    cut = _cut(b, node, x, {axis: slice(first, stop if stop >= 0 else -extent - 1, step)})
+    runs = _runs((np.ravel(indices) % extent).tolist())
+    b.require(node, len(runs) <= MOST_RUNS, f"indices make {len(runs)} slices (allowed: {MOST_RUNS})")
+    made = _joined(b, node, [_cut(b, node, x, {axis: run}) for run in runs], axis)
     if indices.ndim:
-        return b.define(node, cut)
-    return _define(b, node, cut, [n for i, n in enumerate(cut.shape) if i != axis])
+        return b.define(node, made)
+    return _define(b, node, made, [n for i, n in enumerate(made.shape) if i != axis])
+
+
+def _runs(row: Sequence[int]) -> list[slice]:
+    """Numbers of 0 or more as slices, each as long as they are evenly spaced."""
+    found, first = [], 0
+    while first < len(row):
+        last, step = first, 1
+        if first + 1 < len(row) and row[first + 1] != row[first]:
+            step = row[first + 1] - row[first]
+            while last + 1 < len(row) and row[last + 1] - row[last] == step:
+                last += 1
+        stop = row[last] + (1 if step > 0 else -1)
+        found.append(slice(row[first], stop if stop >= 0 else -(1 << 40), step))
+        first = last + 1
+    return found
 
 
 def pad(b: Builder, node: OnnxNode, scale: float = 1.0, zero: int = 0) -> None:

@@ -209,11 +209,10 @@ NETWORKS: dict[str, tuple[Writer, str]] = {
         changed(lambda m: m.graph.node[0].output.__setitem__(0, "x")),
         "tensor 'x' is defined twice, once by node 'quant4' (Quant)"),
     "no name": (changed(lambda m: m.graph.node[0].output.__setitem__(0, "")), "node 'quant4' (Quant) has no output"),
-    "int4": (weights(data_type=TensorProto.INT4, raw_data=bytes(54)), "holds int4, which is not read"),
+    "int4": (weights(data_type=TensorProto.INT4, raw_data=bytes(53)), "constant 'c5' is damaged ("),
     "uint2": (weights(data_type=25, raw_data=bytes(27)), "constant 'c5' holds uint2, which is not read (allowed:"),
     "float4": (weights(data_type=TensorProto.FLOAT4E2M1, raw_data=bytes(54)), "constant 'c5' holds float4e2m1, which"),
     "float8": (weights(data_type=TensorProto.FLOAT8E4M3FN, raw_data=bytes(108)), "constant 'c5' holds float8e4m3fn,"),
-    "bfloat16": (weights(data_type=TensorProto.BFLOAT16, raw_data=bytes(216)), "constant 'c5' holds bfloat16, which"),
     "complex": (weights(data_type=TensorProto.COMPLEX64, raw_data=bytes(864)), "constant 'c5' holds complex64, which"),
     "strings": (
         weights(data_type=TensorProto.STRING, raw_data=b"", string_data=[b"a"] * 108),
