@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import combinations, permutations
-
-import numpy as np
 
 from frontend.onnx.builder import Builder, Unfolded, Value
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.shapes import flattened_shape, in_order, reshaped, squeezed_shape, target_shape, unsqueezed_shape
+from frontend.transpositions import MOST_AXES, transpositions
 from ir.ops import Reshape, Transpose
 
-MOST_AXES = 6
 POINTWISE = {
     "Abs", "Add", "Cast", "Ceil", "Clip", "DequantizeLinear", "Div", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu",
     "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Log", "Mul", "Neg", "Pow", "QLinearAdd",
@@ -88,54 +85,12 @@ def _reshaped(b: Builder, node: OnnxNode, view: Unfolded, shape: Sequence[int]) 
 
 def folded(b: Builder, node: OnnxNode, view: Unfolded) -> Value:
     """The view's elements in order, in some shape of three axes behind a batch of 1."""
-    x = in_order(b, node, b.values[view.source])
-    tensor = x.tensor
-    extents = [view.split[axis] for axis in range(len(view.split)) if view.split[axis] > 1]
-    large = [axis for axis in range(len(view.split)) if view.split[axis] > 1]
-    order = [large.index(axis) for axis in view.order if axis in large]
-    groups = _merged(order)
-    sizes = [int(np.prod([extents[axis] for axis in group])) for group in sorted(groups)]
-    wanted = tuple(sorted(groups).index(group) for group in groups)
-    b.require(node, len(sizes) <= MOST_AXES, f"moves {len(sizes)} axes of {view.shape} (allowed: {MOST_AXES})")
-    now = tuple(range(len(sizes)))
-    for first, second, turn in _moves(len(sizes), wanted):
-        blocks = (now[:first], now[first:second], now[second:])
-        shape = tuple(int(np.prod([sizes[axis] for axis in block])) for block in blocks)
+    tensor = in_order(b, node, b.values[view.source]).tensor
+    steps = transpositions(view.split, view.order)
+    if steps is None:
+        b.fail(node, f"moves too many axes of {view.shape} (allowed: {MOST_AXES})")
+    for shape, turn in steps:
         if b.types[tensor].shape != shape:
-            tensor = b.emit(node, Reshape(shape), tensor, name="split")  # type: ignore[arg-type]
+            tensor = b.emit(node, Reshape(shape), tensor, name="split")
         tensor = b.emit(node, Transpose(turn), tensor, name="moved")
-        now = tuple(axis for block in turn for axis in blocks[block])
     return Value(tensor, (1, *b.types[tensor].shape), (1, 2, 3))
-
-
-def _merged(order: Sequence[int]) -> list[tuple[int, ...]]:
-    """The axes, where neighbours that stay neighbours are one."""
-    groups: list[tuple[int, ...]] = []
-    for axis in order:
-        if groups and groups[-1][-1] + 1 == axis:
-            groups[-1] = (*groups[-1], axis)
-        else:
-            groups.append((axis,))
-    return groups
-
-
-Move = tuple[int, int, tuple[int, int, int]]
-"""Where the second and the third block begin, and the order in which the blocks come then."""
-
-
-def _moves(count: int, wanted: tuple[int, ...]) -> list[Move]:
-    """The fewest transpositions of three blocks that bring ``0, 1, ...`` to this order."""
-    start = tuple(range(count))
-    known: dict[tuple[int, ...], list[Move]] = {start: []}
-    waiting = [start]
-    for now in waiting:
-        if now == wanted:
-            break
-        for first, second in combinations(range(count + 1), 2):
-            blocks = (now[:first], now[first:second], now[second:])
-            for turn in permutations(range(3)):
-                following = tuple(axis for block in turn for axis in blocks[block])
-                if following not in known:
-                    known[following] = [*known[now], (first, second, turn)]  # type: ignore[list-item]
-                    waiting.append(following)
-    return known[wanted]
