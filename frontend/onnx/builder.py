@@ -11,7 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.onnx.model import LARGEST_TOTAL, OnnxNode, check_shape
+from frontend.onnx.model import LARGEST_MADE, OnnxNode, check_shape
 from ir.graph import Node
 from ir.ops import Affine, Op, Operand, Transpose
 from ir.types import Array, TensorType
@@ -72,7 +72,7 @@ class Builder:
     ``values`` and ``unfolded`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those
     that ONNX holds as integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them
     that a quantiser made; ``origins`` and ``arrangements`` are what `arranged` has transposed. ``elements``: of the
-    constants that nodes made. ``narrow``: of 4-bit constants their type."""
+    constants that nodes made, and how many there may be at ``most``. ``narrow``: of 4-bit constants their type."""
 
     graph: str
     whole: bool
@@ -91,6 +91,7 @@ class Builder:
     arrangements: dict[tuple[object, ...], str] = field(default_factory=dict)
     origins: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     elements: int = 0
+    most: int = LARGEST_MADE
 
     def fail(self, node: OnnxNode, what: str) -> NoReturn:
         raise ModelError(f"{self.graph}: {node}: {what}")
@@ -121,7 +122,7 @@ class Builder:
     def fold(self, node: OnnxNode, values: Array, quantised: Quantised | None = None) -> None:
         """The node's first output is a constant, which a quantiser made if ``quantised``."""
         self.elements += values.size
-        self.require(node, self.elements <= LARGEST_TOTAL, f"constants of more than {LARGEST_TOTAL} elements in all")
+        self.require(node, self.elements <= self.most, f"constants of more than {self.most} elements in all")
         self.folded[node.outputs[0]] = values
         if quantised is not None:
             self.quantised[node.outputs[0]] = quantised

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -125,6 +126,18 @@ def _arithmetic(b: Builder, node: OnnxNode) -> None:
     return _affine(b, node, x, gain, offset)
 
 
+def _sum(b: Builder, node: OnnxNode) -> None:
+    """Any number of operands, one added after another."""
+    total, *more = node.inputs
+    if not more:
+        return b.define(node, b.value(node))
+    for i, name in enumerate(more, 1):
+        result = node.outputs[0] if i == len(more) else f"{node.outputs[0]}.{i}"
+        _arithmetic(b, replace(node, operator="Add", inputs=(total, name), outputs=(result,)))
+        total = result
+    return None
+
+
 def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
     gate = gated(b, node, x, y) if node.operator == "Mul" and x.shape != y.shape else None
     if gate is not None:
@@ -209,6 +222,23 @@ def _gelu(b: Builder, node: OnnxNode) -> None:
     b.define(node, b.map(node, Curve("gelu"), b.value(node)))
 
 
+def _celu(b: Builder, node: OnnxNode) -> None:
+    """``alpha * elu(x / alpha)``."""
+    alpha = float(node.attributes.get("alpha", 1.0))
+    b.require(node, 0 < alpha < np.inf, f"alpha {alpha} has to be above 0")
+    bent = b.map(node, Curve("elu", 1.0), b.affine(node, b.value(node), 1 / alpha, name="scaled"), name="bent")
+    b.define(node, b.affine(node, bent, alpha))
+
+
+def _selu(b: Builder, node: OnnxNode) -> None:
+    """``gamma * elu(x)``."""
+    alpha, gamma = (float(node.attributes.get(key, default)) for key, default in SELU)
+    b.define(node, b.affine(node, b.map(node, Curve("elu", alpha), b.value(node), name="bent"), gamma))
+
+
+SELU = (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))
+
+
 def _clip(b: Builder, node: OnnxNode) -> None:
     ends = [
         float(np.ravel(b.constant(node, i, np.asarray(node.attributes.get(key, end))))[0])
@@ -257,6 +287,7 @@ RULES: Mapping[str, Rule] = {
     "BipolarQuant": _bipolar_quant,
     "Cast": _cast,
     "Ceil": _curve("ceil"),
+    "Celu": _celu,
     "Clip": _clip,
     "Div": _arithmetic,
     "Elu": _curve("elu", ("alpha", 1.0)),
@@ -271,11 +302,13 @@ RULES: Mapping[str, Rule] = {
     "Quant": _quant,
     "Relu": _curve("relu"),
     "Round": _curve("rint"),
+    "Selu": _selu,
     "Sigmoid": _curve("sigmoid"),
     "Sign": _curve("sign"),
     "Softplus": _curve("softplus"),
     "Softsign": _curve("softsign"),
     "Sub": _arithmetic,
+    "Sum": _sum,
     "Swish": _curve("swish", ("alpha", 1.0)),
     "Tanh": _curve("tanh"),
     "Trunc": _trunc,

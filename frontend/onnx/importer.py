@@ -13,7 +13,7 @@ from frontend.errors import ModelError
 from frontend.onnx import fake, integer, linear, pairs, pools, qoperators, shapes, transposed
 from frontend.onnx.builder import NONE, Builder, Value, standard_axes
 from frontend.onnx.folding import fold
-from frontend.onnx.model import OnnxGraph, OnnxInput, OnnxNode, read_onnx
+from frontend.onnx.model import LARGEST_MADE, OnnxGraph, OnnxInput, OnnxNode, read_onnx
 from frontend.onnx.rule import Rule
 from frontend.onnx.unfolded import folded, unfolds
 from ir.graph import Graph
@@ -73,6 +73,7 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("._-") or "network"
     whole = not quantised and None not in types.values()
     b = Builder(name, whole, not quantised and not whole, source.opset, dict(source.constants), source.narrow)
+    b.most = max(LARGEST_MADE, 2 * sum(values.size for values in source.constants.values()))
     names = {each.name: _add_input(b, each, types[each.name]) for each in source.inputs}
     rules = INTEGER if b.whole else FAKE
 

@@ -23,7 +23,9 @@ LARGEST_TENSOR = 1 << 26
 LARGEST_CONSTANT = 1 << 27
 """Elements of a constant that the file holds: VGG's first dense layer has 103 million."""
 LARGEST_TOTAL = 1 << 28
-"""Elements of all constants that the file holds, and of all that nodes make of others."""
+"""Elements of all constants that the file holds."""
+LARGEST_MADE = 1 << 27
+"""Elements of all constants that nodes make of others; twice of those that the file holds, where these are more."""
 OPSETS = range(7, 27)
 """Versions of the standard operators that are read."""
 
@@ -250,7 +252,9 @@ KINDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("output_padding", "output_shape"), (AttributeProto.INTS,)),
     **dict.fromkeys(("shape", "split", "starts", "strides", "value_ints"), (AttributeProto.INTS,)),
     **dict.fromkeys(("scales", "value_floats"), (AttributeProto.FLOATS,)),
-    **dict.fromkeys(("alpha", "beta", "epsilon", "max", "min", "out_bias", "out_scale", "value_float"), (_INT, _FLOAT)),
+    **dict.fromkeys(
+        ("alpha", "beta", "epsilon", "gamma", "max", "min", "out_bias", "out_scale", "value_float"), (_INT, _FLOAT)
+    ),
     **dict.fromkeys(("approximate", "auto_pad", "coordinate_transformation_mode"), (AttributeProto.STRING,)),
     **dict.fromkeys(("data_layout", "mode", "nearest_mode", "rounding_mode"), (AttributeProto.STRING,)),
     **dict.fromkeys(

@@ -217,7 +217,10 @@ def pad(b: Builder, node: OnnxNode, scale: float = 1.0, zero: int = 0) -> None:
     b.require(node, filling.size == 1 and bool(np.isfinite(filling[0])), "pads with something else than one number")
     value = scale * (float(filling[0]) - zero)
     b.require(node, len(pads) == 2 * rank and len(node.inputs) < 4, f"needs {2 * rank} pads, has {len(pads)}")
-    b.require(node, min(pads) >= 0, f"pads {pads}: cutting off is not supported (allowed: 0 or more)")
+    if min(pads) < 0:
+        kept = {i: slice(-min(pads[i], 0), n + min(pads[rank + i], 0), 1) for i, n in enumerate(x.shape)}
+        b.require(node, all(cut.start < cut.stop for cut in kept.values()), f"pads {pads} cut off all of {x.shape}")
+        x, pads = _cut(b, node, x, kept), [max(n, 0) for n in pads]
     b.require(node, value == int(value), f"pads with {value} (allowed: whole numbers)")
     if not any(pads):
         return b.define(node, x)
