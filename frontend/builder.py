@@ -84,9 +84,10 @@ class Builder:
     def add_call(self, node: FxNode) -> None:
         importer = self.importers.get(str(node.target))
         if importer is None:
+            known = ", ".join(sorted(name for name in self.importers if "." in name))
             raise ModelError(
                 f"{self.graph}: node '{node.name}' at {module_of(node) or 'top level'}: operator {node.target} is not "
-                f"supported (supported: {', '.join(sorted(self.importers))})"
+                f"supported (supported: {known})"
             )
         viewed = [arg for arg in node.all_input_nodes if arg in self.views]
         if viewed and str(node.target) in POINTWISE:
