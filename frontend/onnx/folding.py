@@ -23,7 +23,7 @@ def fold(b: Builder, node: OnnxNode) -> bool:
         return True
     if node.operator == "Shape" and not node.domain and node.inputs[0] not in b.folded:
         x = b.unfolded.get(node.inputs[0]) or b.value(node)
-        b.fold(node, np.array(x.shape, np.int64))
+        b.fold(node, _extents(node, x.shape))
         return True
     known = all(name in b.folded for name in node.inputs if name)
     if node.domain or not known or not node.inputs or node.operator not in FOLDS:
@@ -156,6 +156,12 @@ def _gather(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
     return np.take(v[0], v[1], axis)
 
 
+def _extents(node: OnnxNode, shape: tuple[int, ...]) -> Array:
+    """Those of all axes or, from opset 15 on, of some of them."""
+    start, end = (int(node.attributes.get(key, default)) for key, default in (("start", 0), ("end", len(shape))))
+    return np.array(shape[start:end], np.int64)
+
+
 def _divide(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
     return np.asarray(np.fix(v[0] / v[1])).astype(v[0].dtype) if v[0].dtype.kind in "iu" else v[0] / v[1]
 
@@ -195,7 +201,7 @@ FOLDS: Mapping[str, Fold] = {
     "ReduceProd": _reduced(np.prod),
     "ReduceSum": _reduced(np.sum),
     "Reshape": _shaped,
-    "Shape": lambda b, node, v: np.array(v[0].shape, np.int64),
+    "Shape": lambda b, node, v: _extents(node, v[0].shape),
     "Slice": _slice,
     "Sqrt": _numpy(np.sqrt),
     "Squeeze": _squeeze,

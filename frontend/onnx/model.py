@@ -244,6 +244,7 @@ KINDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(
         ("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad", "output_dtype"), (_INT,)
     ),
+    **dict.fromkeys(("end", "noop_with_empty_axes", "start"), (_INT,)),
     **dict.fromkeys(
         ("channels_last", "group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"),
         (_INT,),

@@ -98,6 +98,8 @@ def _reciprocal(count: int, largest: int) -> tuple[int, int, int]:
 
 def _reduced_axes(b: Builder, node: OnnxNode, x: Value) -> list[int]:
     given = node.attributes.get("axes")
+    nothing = int(node.attributes.get("noop_with_empty_axes", 0))
+    b.require(node, nothing == 0, f"attribute 'noop_with_empty_axes' is {nothing} (allowed: 0)")
     axes = np.ravel(b.constant(node, 1, np.zeros(0)) if given is None else given)
     return sorted(positive(b, node, int(axis), len(x.shape)) for axis in axes) or list(range(len(x.shape)))
 

@@ -38,6 +38,13 @@ def test_residual_classifier(tmp_path: Path) -> None:
     compare(net, net.add("Sigmoid", y), tmp_path)
 
 
+def test_shapes_of_some_axes(tmp_path: Path) -> None:
+    net = Network(SHAPE)
+    rows = net.add("Shape", "x", start=-2, end=3)
+    shape = net.add("Concat", net.add("Shape", "x", end=1), rows, net.constant([-1], "int64"), axis=0)
+    compare(net, net.add("Tanh", net.add("Reshape", "x", shape)), tmp_path)
+
+
 def test_rows_are_cut_off_and_added(tmp_path: Path) -> None:
     net = Network(SHAPE)
     compare(net, net.add("Relu", net.add("Pad", "x", net.constant([0, 1, 2, 0, 0, 1, 1, 3], "int64"))), tmp_path)
