@@ -58,7 +58,7 @@ SHAPES = {
 
 def _pointwise(b: Builder, node: OnnxNode, views: Sequence[Unfolded], convert: Convert) -> bool:
     constants = [b.folded[name] for name in node.inputs if name in b.folded]
-    alike = all((view.split, view.order) == (views[0].split, views[0].order) for view in views)
+    alike = len({(b.values[view.source].shape, view.split, view.order) for view in views}) == 1
     if not alike or len(views) + len(constants) != len([n for n in node.inputs if n]):
         return False
     if any(values.size != 1 for values in constants):
