@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +19,18 @@ from frontend.onnx.importer import import_onnx
 NEEDED = ("brevitas", "onnxoptimizer", "onnxscript")
 
 
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Without the logger's warnings, which are about operators that the exporter would know with more packages."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def load_brevitas(module: nn.Module, shape: Sequence[int], name: str = "network") -> Model:
     """The network of a module built of Brevitas' layers, for inputs of ``shape`` (batch of 1 included).
 
@@ -28,7 +42,7 @@ def load_brevitas(module: nn.Module, shape: Sequence[int], name: str = "network"
         raise ModelError(f"{name}: {', '.join(missing)} not installed (pip install 'hetero-compile[brevitas]')")
     from brevitas.export import export_qonnx
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _quiet("torch.onnx"):
         path = Path(folder, f"{name}.onnx")
         try:
             export_qonnx(module.eval(), torch.zeros(tuple(shape)), export_path=str(path), verbose=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
 
@@ -19,13 +19,33 @@ from ir.types import Array, DType, TensorType
 
 INPUT = "input"
 
-Imported = tuple[Op, tuple[str, ...]] | str
-"""An operator and its operands; or the tensor that the result already is."""
+
+@dataclass(frozen=True)
+class View:
+    """A value whose shape the graph has not (`frontend.torch_views`): the elements of ``tensor``, read in the shape
+    ``split``, of which axis ``order[i]`` is this one's axis i."""
+
+    tensor: str
+    split: tuple[int, ...]
+    order: tuple[int, ...]
+
+
+Imported = tuple[Op, tuple[str, ...]] | str | View
+"""An operator and its operands; or the tensor that the result already is, or a view of one."""
+VIEWING = {
+    "aten.clone.default", "aten.contiguous.default", "aten.flatten.using_ints", "aten.permute.default",
+    "aten.reshape.default", "aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims", "aten.transpose.int",
+    "aten.unsqueeze.default", "aten.view.default",
+}  # fmt: skip
+"""Operators that read views."""
+POINTWISE = {f"aten.{name}.default" for name in ("hardsigmoid", "hardswish", "relu", "sigmoid", "silu", "tanh")}
+"""Functions of each element, which may read views."""
 
 
 @dataclass
 class Builder:
-    """The graph under construction; ``names`` maps each recorded value to its tensor."""
+    """The graph under construction; ``names`` and ``views`` map each recorded value to its tensor, or what it is of
+    one."""
 
     graph: str
     importers: Mapping[str, Importer]
@@ -33,6 +53,7 @@ class Builder:
     constants: dict[str, Array] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     names: dict[FxNode, str] = field(default_factory=dict)
+    views: dict[FxNode, View] = field(default_factory=dict)
 
     def add_input(self, node: FxNode, picture: Picture | None) -> None:
         """The input of the program: a picture, or else a plain tensor of real values."""
@@ -63,11 +84,21 @@ class Builder:
     def add_call(self, node: FxNode) -> None:
         importer = self.importers.get(str(node.target))
         if importer is None:
+            known = ", ".join(sorted(name for name in self.importers if "." in name))
             raise ModelError(
                 f"{self.graph}: node '{node.name}' at {module_of(node) or 'top level'}: operator {node.target} is not "
-                f"supported (supported: {', '.join(sorted(self.importers))})"
+                f"supported (supported: {known})"
             )
+        viewed = [arg for arg in node.all_input_nodes if arg in self.views]
+        if viewed and str(node.target) in POINTWISE:
+            self._behind(node, viewed[0], importer)
+            return
+        fits = not viewed or str(node.target) in VIEWING
+        self.require(node, fits, f"reads shape {[tuple(arg.meta['val'].shape) for arg in viewed]}: no (1, C[, H, W])")
         imported = importer(self, node)
+        if isinstance(imported, View):
+            self.views[node] = imported
+            return
         if isinstance(imported, str):
             self.names[node] = imported
             return
@@ -80,11 +111,22 @@ class Builder:
         if made not in self.nodes:  # a shared parameter is quantised once
             self.nodes.append(made)
 
+    def _behind(self, node: FxNode, viewed: FxNode, importer: Importer) -> None:
+        """A function of each element of a view, which is one of the tensor's elements."""
+        view = self.views[viewed]
+        self.names[viewed] = view.tensor
+        imported = importer(self, node)
+        del self.names[viewed]
+        assert isinstance(imported, tuple)
+        made = Node(self.unique(module_of(node) or node.name), *imported)
+        self.nodes.append(made)
+        self.views[node] = replace(view, tensor=made.name)
+
     def unique(self, wish: str) -> str:
         """A C identifier that no tensor bears yet."""
         stem = re.sub(r"\W", "_", wish)
         stem = stem if stem[0].isalpha() else f"t_{stem}"
-        taken = {*self.names.values(), *self.inputs, *self.constants}
+        taken = {*self.names.values(), *self.inputs, *self.constants, *(node.name for node in self.nodes)}
         return next(n for n in chain((stem,), (f"{stem}_{i}" for i in count(2))) if n not in taken)
 
     def tensor(self, node: FxNode, position: int) -> str:

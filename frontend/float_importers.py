@@ -11,7 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from torch.fx import Node as FxNode
 
+from frontend import torch_views
 from frontend.builder import Builder, Imported, Importer, arguments, pair
+from frontend.real_importers import REAL_IMPORTERS, cut
 from ir.ops import (
     Add,
     Affine,
@@ -23,7 +25,6 @@ from ir.ops import (
     Multiply,
     Pad,
     PRelu,
-    Reshape,
     Sigmoid,
     Softmax,
     Upsample,
@@ -37,10 +38,6 @@ def _shape(node: object) -> tuple[int, ...]:
     """PyTorch's shape of a recorded value."""
     assert isinstance(node, FxNode)
     return tuple(int(n) for n in node.meta["val"].shape)
-
-
-def _same(b: Builder, node: FxNode) -> Imported:
-    return b.tensor(node, 0)
 
 
 def _dropout(b: Builder, node: FxNode) -> Imported:
@@ -176,15 +173,6 @@ def _mean(b: Builder, node: FxNode) -> Imported:
     return AveragePool2d((shape[2], shape[3]), (shape[2], shape[3])), (b.tensor(node, 0),)
 
 
-def _reshape(b: Builder, node: FxNode) -> Imported:
-    """Flattening of everything behind the batch, or what leaves one pixel one pixel."""
-    before, after = _shape(node.args[0]), _shape(node)
-    one_pixel = int(np.prod(before[2:])) == 1 and before[1] == after[1]
-    flattened = len(after) == 2 and len(before) == 4
-    b.require(node, one_pixel or flattened, f"{before} to {after} is not supported (allowed: (1, C, H, W) to (1, CHW))")
-    return b.tensor(node, 0) if one_pixel else (Reshape((after[1], 1, 1)), (b.tensor(node, 0),))
-
-
 def _linear(b: Builder, node: FxNode) -> Imported:
     x, weights, bias = arguments(node, None, None, None)
     if isinstance(weights, FxNode) and b.names[weights] in {n.name for n in b.nodes}:  # quantised, a 1x1 kernel already
@@ -217,14 +205,13 @@ def _transpose(b: Builder, node: FxNode) -> Imported:
 
 
 def _slice(b: Builder, node: FxNode) -> Imported:
-    """Every n-th row or column, as a maximum of one pixel."""
+    """Every n-th row or column, as a maximum of one pixel; else a part of an axis."""
     _, axis, start, end, step = arguments(node, None, 0, None, None, 1)
     extent = _shape(node.args[0])
     axis = int(axis) % len(extent)
     whole = (start or 0) == 0 and (end is None or int(end) >= extent[axis])
-    b.require(node, whole and (axis >= 2 or step == 1), "only x[:, :, ::n, ::n] is supported")
-    if step == 1:
-        return b.tensor(node, 0)
+    if step == 1 or axis < 2 or not whole:
+        return cut(b, node, node.args[0], axis, range(*slice(start, end, int(step)).indices(extent[axis])))
     stride = (step, 1) if axis == 2 else (1, step)
     source = next((n for n in b.nodes if n.name == b.tensor(node, 0)), None)
     if source and isinstance(source.op, MaxPool2d) and source.op.kernel == (1, 1):  # rows and columns at once
@@ -270,14 +257,14 @@ FLOAT_IMPORTERS: Mapping[str, Importer] = {
     "aten.addmm.default": _addmm,
     "aten.avg_pool2d.default": _average_pool,
     "aten.clamp.default": _clamp,
-    "aten.clone.default": _same,
+    "aten.clone.default": torch_views.same,
     "aten.constant_pad_nd.default": _constant_pad,
-    "aten.contiguous.default": _same,
-    "aten.detach.default": _same,
+    "aten.contiguous.default": torch_views.same,
+    "aten.detach.default": torch_views.same,
     "aten.div.Tensor": _divide,
     "aten.dropout.default": _dropout,
     "aten.dropout_.default": _dropout,
-    "aten.flatten.using_ints": _reshape,
+    "aten.flatten.using_ints": torch_views.reshaped,
     "aten.hardtanh.default": _hardtanh,
     "aten.hardtanh_.default": _hardtanh,
     "aten.leaky_relu.default": _leaky_relu,
@@ -286,19 +273,25 @@ FLOAT_IMPORTERS: Mapping[str, Importer] = {
     "aten.mean.dim": _mean,
     "aten.mul.Tensor": _multiply,
     "aten.pad.default": _pad,
+    "aten.permute.default": torch_views.permuted,
     "aten.pixel_shuffle.default": _pixel_shuffle,
     "aten.prelu.default": _prelu,
     "aten.relu.default": _relu,
     "aten.relu6.default": _relu6,
     "aten.relu6_.default": _relu6,
     "aten.relu_.default": _relu,
-    "aten.reshape.default": _reshape,
+    "aten.reshape.default": torch_views.reshaped,
     "aten.sigmoid.default": _sigmoid,
     "aten.slice.Tensor": _slice,
+    **REAL_IMPORTERS,
     "aten.softmax.int": _softmax,
-    "aten.squeeze.dims": _reshape,
+    "aten.squeeze.default": torch_views.reshaped,
+    "aten.squeeze.dim": torch_views.reshaped,
+    "aten.squeeze.dims": torch_views.reshaped,
     "aten.sub.Tensor": _subtract,
     "aten.t.default": _transpose,
+    "aten.transpose.int": torch_views.transposed,
+    "aten.unsqueeze.default": torch_views.reshaped,
     "aten.upsample_nearest2d.vec": _upsample_nearest,
-    "aten.view.default": _reshape,
+    "aten.view.default": torch_views.reshaped,
 }

@@ -20,6 +20,7 @@ from frontend.dilation import dilated, dilated_shape
 from frontend.errors import ModelError
 from frontend.float_importers import FLOAT_IMPORTERS
 from frontend.steps import GAUSSIAN_STEPS
+from frontend.torch_views import folded
 from ir.graph import Graph, Node
 from ir.ops import BatchNorm, Concat, Conv2d, Dequantize, FakeQuantize, MaxPool2d, Quantize, SpaceToDepth
 from ir.records import Picture
@@ -45,7 +46,8 @@ def import_program(program: ExportedProgram, name: str, picture: Picture | None)
         elif node.op == "call_function":
             builder.add_call(node)
         elif node.op == "output":
-            outputs = tuple(builder.names[n] for n in node.args[0] if isinstance(n, FxNode))
+            made = [n for n in node.args[0] if isinstance(n, FxNode)]
+            outputs = tuple(builder.names.get(n) or folded(builder, n, builder.views[n]) for n in made)
     if not builder.inputs:
         raise ModelError(f"{name}: the exported program has no input")
     used = {i for node in builder.nodes for i in node.inputs}
@@ -126,9 +128,14 @@ def _dilated(b: Builder, node: FxNode, weights: str, dilation: tuple[int, int]) 
 
 def _max_pool(b: Builder, node: FxNode) -> Imported:
     _, kernel, stride, padding, dilation, ceil = arguments(node, None, None, [], 0, 1, False)
-    b.require(node, pair(dilation) == (1, 1) and not ceil, "dilation and ceil_mode are not supported")
-    ph, pw = pair(padding)
-    return MaxPool2d(pair(kernel), pair(stride or kernel), (ph, pw, ph, pw)), (b.tensor(node, 0),)
+    b.require(node, pair(dilation) == (1, 1), "dilation is not supported")
+    pads, stride = pair(padding), pair(stride or kernel)
+    bottom, right = pads
+    if ceil:  # as many positions behind as the last window needs
+        before, after = (value.meta["val"].shape[2:] for value in (node.args[0], node))  # type: ignore[union-attr]
+        axes = zip(before, after, pair(kernel), stride, pads, strict=True)
+        bottom, right = (max(p, (m - 1) * s + k - n - p) for n, m, k, s, p in axes)
+    return MaxPool2d(pair(kernel), stride, (*pads, bottom, right)), (b.tensor(node, 0),)
 
 
 def _concat(b: Builder, node: FxNode) -> Imported:

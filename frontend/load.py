@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,8 @@ class Model:
 
 
 def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) -> Model:
-    """Read a checkpoint, a state dict in .npz, a `torch.export` archive, or an ONNX file.
+    """Read a checkpoint, a state dict in .npz, a `torch.export` archive, or an ONNX file; or take the module that
+    ``file.py:factory`` makes, with the values that it has.
 
     ``arch`` is a name of the zoo or ``file.py:factory``; without it the keys and shapes of the state dict are compared
     with the zoo, and exactly one network has to match. A family of the zoo makes integers of it at once. An archive
@@ -81,6 +82,8 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
         return _onnx(path, arch, inputs)
     if inputs:
         raise ModelError(f"{path}: --input {inputs[0]}: only ONNX files take it")
+    if ".py:" in path.name and not path.exists():
+        return _of_factory(str(path), arch)
     if path.suffix.lower() in NOT_READ:
         raise ModelError(f"{path}: {NOT_READ[path.suffix.lower()]}")
     check_unpacked(path)
@@ -98,7 +101,10 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
         if family := _family(arch, state):
             return _integers(path, family, arch, state)
         entry = _entry(path, arch, state)
-        program = _exported(entry, _filled(path, entry, state))
+        module = _filled(path, entry, state)
+        if made := _of_brevitas(module, entry):
+            return made
+        program = _exported(entry, module)
         recognised = f"recognised as '{entry.name}' ({entry.description}) by its keys and shapes"
         origin = f"architecture '{arch}'" if arch else recognised
     graph = import_program(program, entry.name, entry.picture)
@@ -109,17 +115,41 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
 def load_module(
     module: nn.Module, inputs: Picture | Sequence[int], head: Head | None = None, name: str = "network"
 ) -> Model:
-    """A live module of the project's quantisers, or of floats, for a picture or for a plain tensor of this shape (batch
-    of 1 included). Modules of Brevitas: `frontend.brevitas.load_brevitas`. Raises ModelError."""
+    """A live module of the project's quantisers, of floats or of Brevitas' layers, for a picture or for a plain tensor
+    of this shape (batch of 1 included). Raises ModelError."""
     picture = inputs if isinstance(inputs, Picture) else None
     shape = (1, 3, inputs.height, inputs.width) if isinstance(inputs, Picture) else tuple(inputs)
     state = module.state_dict()
     check_tensors(Path(name), state)
     _require_finite(Path(name), state)
     entry = ZooEntry(name, lambda: module, shape, picture, head, "a live module")
+    if made := _of_brevitas(module, entry):
+        return made
     program = _exported(entry, module.eval())
     graph = import_program(program, name, picture)
     return Model(graph, picture, head, "live module", {} if picture else shapes_of(program, graph))
+
+
+def _of_factory(text: str, arch: str | None) -> Model:
+    """The module of ``file.py:factory``, as it is made."""
+    if arch is not None:
+        raise ModelError(f"{text}: --arch {arch}: a factory makes its own network")
+    entry = _entry_of_file(text, "")
+    model = load_module(entry.factory(), entry.picture or entry.input_shape, entry.head, entry.name)
+    return replace(model, origin=f"the module of {text}")
+
+
+def _of_brevitas(module: nn.Module, entry: ZooEntry) -> Model | None:
+    """The network of a module that has layers of Brevitas; None for any other."""
+    if not any(type(part).__module__.split(".")[0] == "brevitas" for part in module.modules()):
+        return None
+    from frontend.brevitas import load_brevitas  # which needs this module
+
+    if entry.picture is not None:
+        raise ModelError(
+            f"'{entry.name}': modules of Brevitas quantise plain tensors: give 'input_shape', no 'picture'"
+        )
+    return replace(load_brevitas(module, entry.input_shape, entry.name), head=entry.head)
 
 
 def _onnx(path: Path, arch: str | None, inputs: Sequence[str]) -> Model:
@@ -239,30 +269,30 @@ def _resembling(arch: str) -> str:
     return f"did you mean '{close[0]}'? " if close else ""
 
 
-def _entry_of_file(arch: str) -> ZooEntry:
-    """The network of ``file.py:factory``. Its module says what surrounds it: attributes ``picture`` and
-    ``head_record``, or ``input_shape`` where the input is a plain tensor."""
+def _entry_of_file(arch: str, option: str = "--arch ") -> ZooEntry:
+    """The network of ``file.py:factory``, which ``option`` named. Its module says what surrounds it: attributes
+    ``picture`` and ``head_record``, or ``input_shape`` where the input is a plain tensor."""
     file, _, name = arch.rpartition(":")
     path = Path(file)
     if not path.is_file():
-        raise ModelError(f"--arch {arch}: no file '{file}'")
+        raise ModelError(f"{option}{arch}: no file '{file}'")
     spec = importlib.util.spec_from_file_location(f"user_architecture_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise ModelError(f"--arch {arch}: '{file}' is no Python file")
+        raise ModelError(f"{option}{arch}: '{file}' is no Python file")
     source = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(source)
     except Exception as error:  # the user's own code may raise anything
-        raise ModelError(f"--arch {arch}: importing '{file}' failed: {type(error).__name__}: {error}") from error
+        raise ModelError(f"{option}{arch}: importing '{file}' failed: {_raised(error)}") from error
     factory = getattr(source, name, None)
     if not callable(factory):
-        raise ModelError(f"--arch {arch}: '{file}' has no callable '{name}'")
+        raise ModelError(f"{option}{arch}: '{file}' has no callable '{name}'")
     try:
         made: Any = factory()
     except Exception as error:  # the user's own code may raise anything
-        raise ModelError(f"--arch {arch}: '{name}' failed: {type(error).__name__}: {error}") from error
+        raise ModelError(f"{option}{arch}: '{name}' failed: {_raised(error)}") from error
     if not isinstance(made, nn.Module):
-        raise ModelError(f"--arch {arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
+        raise ModelError(f"{option}{arch}: '{name}' returned {type(made).__name__}, needs a torch.nn.Module")
     picture, head, plain = (getattr(made, name, None) for name in ("picture", "head_record", "input_shape"))
     if plain is None and (picture is None or head is None):
         state = made.state_dict()
@@ -273,12 +303,19 @@ def _entry_of_file(arch: str) -> ZooEntry:
         return ZooEntry(name, lambda: made, plain, None, head, f"from {path.name}")
     if not isinstance(picture, Picture) or not isinstance(head, Head):
         raise ModelError(
-            f"--arch {arch}: the module needs attributes 'picture' (ir.records.Picture) and 'head_record' "
+            f"{option}{arch}: the module needs attributes 'picture' (ir.records.Picture) and 'head_record' "
             f"({', '.join(class_.__name__ for class_ in HEADS.values())} of ir.records): they say what its input and "
             "output mean; a network of a plain tensor needs 'input_shape', a tuple"
         )
     shape = (1, 3, picture.height, picture.width)
     return ZooEntry(name, lambda: made, shape, picture, head, f"from {path.name}")
+
+
+def _raised(error: Exception) -> str:
+    """What went wrong in the user's own code, and what may help."""
+    missing = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "brevitas"
+    help_ = " (pip install 'hetero-compile[brevitas]')" if missing else ""
+    return f"{type(error).__name__}: {error}{help_}"
 
 
 def _filled(path: Path, entry: ZooEntry, state: StateDict) -> nn.Module:

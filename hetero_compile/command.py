@@ -104,7 +104,8 @@ def command(
     pareto: Path | None,
     quiet: bool,
 ) -> int:
-    """Compile MODEL (a PyTorch checkpoint, a state dict as .npz, a torch.export archive .pt2, or .onnx) for a board."""
+    """Compile MODEL for a board: a PyTorch checkpoint, a state dict as .npz, a torch.export archive .pt2, .onnx, or a
+    function that makes a module, file.py:factory."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
         if calibration and not quantise:

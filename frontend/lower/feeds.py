@@ -11,7 +11,7 @@ import numpy as np
 from frontend.errors import ModelError
 from frontend.lower.values import one
 from ir.graph import Graph, Node
-from ir.ops import Affine, BatchNorm, Curve, Quantize, Reshape, Slice, SpaceToDepth, Transpose
+from ir.ops import Affine, BatchNorm, Curve, FakeQuantize, Quantize, Reshape, Slice, SpaceToDepth, Transpose
 from ir.records import Quantise
 from ir.types import Array, TensorType
 
@@ -71,7 +71,7 @@ def _record(graph: Graph, name: str) -> Quantise:
         source = node.inputs[0]
         if not any(i in raw for i in node.inputs):
             continue
-        if isinstance(node.op, Quantize):
+        if isinstance(node.op, Quantize | FakeQuantize):
             found.append((node, _quantiser(graph, node, node.op, raw[source])))
         else:
             raw[node.name] = _through(graph, node, raw.get(source))
@@ -88,8 +88,11 @@ def _record(graph: Graph, name: str) -> Quantise:
     return found[0][1]
 
 
-def _quantiser(graph: Graph, node: Node, op: Quantize, raw: _Raw) -> Quantise:
-    scale = graph.constants[node.inputs[1]]
+def _quantiser(graph: Graph, node: Node, given: Quantize | FakeQuantize, raw: _Raw) -> Quantise:
+    if isinstance(given, FakeQuantize):
+        op, scale = Quantize(given.lo, given.hi), np.array([1 / given.steps])
+    else:
+        op, scale = given, graph.constants[node.inputs[1]]
     if scale.size != 1:
         _refuse(graph, node, "an input's quantiser has to have one scale")
     if raw.rectified and op.lo < op.zero:

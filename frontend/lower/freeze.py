@@ -122,6 +122,8 @@ def _quantise(state: State, node: Node) -> None:
 
 def _requantise(state: State, node: Node, op: FakeQuantize, bits: int) -> Value:
     value = state.operand(node, node.inputs[0])
+    if value.raw:
+        return Value(value.tensor, op.steps, bits)
     if not value.bits:
         return real.fake_quantised(state, node, op, value)
     type_ = state.type_of(value.tensor)

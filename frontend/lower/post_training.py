@@ -19,41 +19,56 @@ import numpy as np
 
 from frontend.errors import ModelError
 from frontend.lower.evaluation import evaluate, single
+from frontend.lower.grids import Grid, quantised_weights
 from ir.graph import Graph, Node
 from ir.ops import (
     Add,
     Affine,
+    Arithmetic,
     AveragePool2d,
     Clip,
     Concat,
     Conv2d,
+    Curve,
     DepthToSpace,
     Dequantize,
     FakeQuantize,
+    Interpolate,
     MaxPool2d,
     Multiply,
     Pad,
     PRelu,
     Quantize,
+    Reduce,
     Reshape,
     Sigmoid,
+    Slice,
     Softmax,
     SpaceToDepth,
+    Transpose,
     Upsample,
 )
+from ir.ops.quantise import FALLING_CURVES
 from ir.types import Array
 
-CARRYING = (MaxPool2d, Reshape, Pad, SpaceToDepth, DepthToSpace, Upsample, Concat)
+CARRYING = (MaxPool2d, Reshape, Pad, Slice, SpaceToDepth, DepthToSpace, Transpose, Upsample, Concat)
 """Operators whose results are values of their operands, or zeros: they stay on the operands' grid."""
 
 COMPUTING = (Conv2d, Add, AveragePool2d, Multiply)
 """Operators that compute with integers, and whose results do not lie on a grid yet."""
 
-SCORING = (Sigmoid, Softmax)
-"""Operators that may end a network: they stay real (`frontend.lower.fallback`) behind the integers of an output."""
-
-BENDING = (Clip, PRelu, Affine)
+BENDING = (Clip, PRelu, Affine, Curve, Sigmoid)
 """Operators that are applied to results before these are quantised."""
+
+REAL = (Arithmetic, Interpolate, Reduce, Softmax)
+"""Operators without an integer form: what stands between two quantisers is computed in reals if the user asks for it
+(`frontend.lower.fallback`), and what ends a network always is."""
+
+SCORING = (*REAL, Curve, Sigmoid)
+"""Operators that may end a network: they stay real behind the integers that they read."""
+
+FOLLOWING = (Affine, Clip, Concat, PRelu, Reshape, Slice, Transpose)
+"""Operators that do so behind one of these."""
 
 INPUT_BITS = 8
 """Of what the network reads, however few its activations have."""
@@ -61,11 +76,7 @@ INPUT_BITS = 8
 KEPT = 1 << 14
 """Values of a tensor that are kept of each input to choose its range by."""
 
-CACHED = 1 << 15
-"""Values that are worked on at once, so that they stay in a processor's cache."""
-
 SHARES = np.linspace(0.2, 1.0, 81)
-WEIGHT_SHARES = np.linspace(0.5, 1.0, 26)
 """Of the largest magnitude, tried as the range's end."""
 
 
@@ -86,35 +97,6 @@ class Recipe:
                 raise ModelError(f"{name.replace('_', ' ')} must be 2 to 8, is {getattr(self, name)}")
 
 
-@dataclass(frozen=True)
-class Grid:
-    """``lo..hi`` steps of size ``scale``."""
-
-    scale: float
-    lo: int
-    hi: int
-
-    def rounded(self, values: Array) -> Array:
-        """The nearest values of the grid."""
-        steps = values / self.scale
-        np.clip(np.rint(steps, out=steps), self.lo, self.hi, out=steps)
-        return np.multiply(steps, self.scale, out=steps)
-
-    def error(self, values: Array) -> float:
-        """The sum of squares of what rounding takes away, of any number of values."""
-        parts = (values[at : at + CACHED] for at in range(0, len(values), CACHED))
-        return sum(float(np.square(self.rounded(part) - part).sum(dtype=np.float64)) for part in parts)
-
-    def within(self, lo: float, hi: float) -> Grid:
-        """Those of its values that lie in ``lo..hi``, to the nearest step."""
-        ends = [int(np.rint(end / self.scale)) if np.isfinite(end) else None for end in (lo, hi)]
-        return Grid(
-            self.scale,
-            self.lo if ends[0] is None else max(self.lo, ends[0]),
-            self.hi if ends[1] is None else min(self.hi, ends[1]),
-        )
-
-
 def post_training(graph: Graph, inputs: Sequence[Mapping[str, Array]], recipe: Recipe) -> Graph:
     """The fake-quantised form of a float32 graph whose batch norms are folded (`frontend.lower.single`).
 
@@ -123,12 +105,8 @@ def post_training(graph: Graph, inputs: Sequence[Mapping[str, Array]], recipe: R
     if not inputs:
         raise ModelError(f"{graph.name}: quantisation needs at least one calibration input")
     for node in graph.nodes:
-        ends = isinstance(node.op, SCORING) and not graph.consumers.get(node.name)
-        if not ends and not isinstance(node.op, CARRYING + COMPUTING + BENDING):
-            raise ModelError(
-                f"{graph.name}: node '{node.name}': {type(node.op).__name__} has no quantised form (what follows the "
-                "last layer belongs to the head)"
-            )
+        if not isinstance(node.op, CARRYING + COMPUTING + BENDING + REAL):
+            raise ModelError(f"{graph.name}: node '{node.name}': {type(node.op).__name__} has no quantised form")
     grids = _grids(graph, _observed(graph, inputs), recipe)
     return _Sweep(graph, grids, recipe, inputs).graph_of_quantised()
 
@@ -167,8 +145,9 @@ def _grids(graph: Graph, observed: Mapping[str, Array], recipe: Recipe) -> dict[
             name = leader[name]
         return name
 
+    ends = _ends(graph)
     for node in graph.nodes:
-        if isinstance(node.op, CARRYING):
+        if isinstance(node.op, CARRYING) and node.name not in ends:
             for name in node.inputs:
                 leader[find(name)] = find(node.name)
     tied: dict[str, list[str]] = {}
@@ -212,12 +191,37 @@ def _aligned(graph: Graph, node: Node, grids: Mapping[str, Grid], recipe: Recipe
     return {name: replace(grids[name], scale=other.scale * 2.0**finer)}
 
 
+def _ends(graph: Graph) -> set[str]:
+    """The nodes that end the network in reals: nothing behind them is computed with integers."""
+    last: set[str] = set()
+    for node in reversed(graph.nodes):
+        if isinstance(node.op, SCORING + FOLLOWING) and set(graph.consumers.get(node.name, ())) <= last:
+            last.add(node.name)
+    found: set[str] = set()
+    for node in graph.nodes:
+        if node.name in last and (isinstance(node.op, SCORING) or not found.isdisjoint(node.inputs)):
+            found.add(node.name)
+    return found
+
+
 def _quantised(graph: Graph) -> list[str]:
     """The tensors that are rounded to a grid: what integer operators read and the graph returns, unless carried."""
-    read = {name for node in graph.nodes if isinstance(node.op, CARRYING + COMPUTING + SCORING) for name in node.inputs}
-    made = [node.name for node in graph.nodes if not isinstance(node.op, CARRYING + SCORING)]
+    ends = _ends(graph)
+    read = {
+        name
+        for node in graph.nodes
+        if isinstance(node.op, CARRYING + COMPUTING) or node.name in ends or _turns(node)
+        for name in node.inputs
+        if name not in ends
+    }
+    made = [node.name for node in graph.nodes if not isinstance(node.op, CARRYING) and node.name not in ends]
     reals = [name for name, type_ in graph.inputs.items() if not type_.dtype.is_integer]
     return [name for name in (*reals, *made) if name in read or name in graph.outputs]
+
+
+def _turns(node: Node) -> bool:
+    """Whether a function rises and falls: integers are looked up in its table."""
+    return isinstance(node.op, Curve) and node.op.name in FALLING_CURVES
 
 
 def _bits(graph: Graph, name: str, recipe: Recipe) -> int:
@@ -300,7 +304,8 @@ class _Sweep:
         if grid and isinstance(node.op, Clip):  # the quantiser clips
             self._quantise(node.name, operands[0], grid.within(node.op.lo, node.op.hi))
             return
-        self.nodes.append(Node(node.name, node.op, operands))
+        bent = isinstance(node.op, Sigmoid) and bool(grid)  # which freezing knows as a function of integers
+        self.nodes.append(Node(node.name, Curve("sigmoid") if bent else node.op, operands))
         if grid:
             self._quantise(node.name, node.name, grid)
 
@@ -315,14 +320,14 @@ class _Sweep:
         """With quantised weights, and a bias of its own that may be corrected."""
         weights = self.graph.constants[node.inputs[1]].astype(np.float64)
         integers, scale = quantised_weights(weights, self.recipe.weight_bits)
-        names = {key: f"{node.name}.{key}" for key in ("integers", "scale", "real", "bias")}
-        self.nodes.append(Node(names["real"], Dequantize(), (names["integers"], names["scale"])))
-        self.rounded[names["real"]] = [Dequantize().evaluate([integers, scale])] * len(self.inputs)
+        names = {key: f"{node.name}.{key}" for key in ("integers", "scale", "rounded", "bias")}
+        self.nodes.append(Node(names["rounded"], Dequantize(), (names["integers"], names["scale"])))
+        self.rounded[names["rounded"]] = [Dequantize().evaluate([integers, scale])] * len(self.inputs)
         given = self.graph.constants[node.inputs[2]] if len(node.inputs) == 3 else np.zeros(len(weights))
         self.constants |= {
             names["integers"]: integers, names["scale"]: scale, names["bias"]: given.astype(np.float64)
         }  # fmt: skip
-        return Node(node.name, node.op, (node.inputs[0], names["real"], names["bias"]))
+        return Node(node.name, node.op, (node.inputs[0], names["rounded"], names["bias"]))
 
     def _correct(self, node: Node) -> None:
         """The bias takes up the mean difference between exact and rounded results of each channel."""
@@ -349,28 +354,3 @@ class _Sweep:
             self.nodes.append(Node(made, FakeQuantize(1 / grid.scale, grid.lo, grid.hi), (source,)))
         self.names[name] = made
         self.rounded[name] = [grid.rounded(value) for value in self.rounded[name]]
-
-
-def quantised_weights(weights: Array, bits: int) -> tuple[Array, Array]:
-    """Integers (O, ...) and a scale (O,) per output channel: symmetric, with the least squared error."""
-    hi = (1 << (bits - 1)) - 1
-    rows = weights.reshape(len(weights), -1)
-    ends = np.abs(rows).max(axis=1)
-    ends[ends == 0] = 1.0
-    best = ends / hi
-    height = max(CACHED // rows.shape[1], 1)
-    for at in range(0, len(rows), height):
-        best[at : at + height] = _scales(rows[at : at + height], ends[at : at + height], hi)
-    integers = np.clip(np.rint(rows / best.reshape(-1, 1)), -hi, hi)
-    return integers.reshape(weights.shape).astype(np.int64), best
-
-
-def _scales(rows: Array, ends: Array, hi: int) -> Array:
-    """Of each row the scale with the least squared error."""
-    best, least = ends / hi, np.full(len(rows), np.inf)
-    for share in WEIGHT_SHARES:
-        scale = (ends * share / hi).reshape(-1, 1)
-        errors = np.square(np.clip(np.rint(rows / scale), -hi, hi) * scale - rows).sum(axis=1)
-        better = errors < least
-        best[better], least[better] = scale[better, 0], errors[better]
-    return best

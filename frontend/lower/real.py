@@ -121,14 +121,21 @@ def _prelu(state: State, node: Node) -> None:
 
 
 def _average_pool(state: State, node: Node) -> None:
-    """The sum of a window; its size goes into the scale."""
+    """The sum of a window; its size goes into the scale. Where windows at the border have fewer values, sums are
+    multiplied first so that all have the same number of them."""
     op = node.op
     assert isinstance(op, AveragePool2d)
-    if any(op.padding) and not op.count_padding:
-        state.fail(node, "averages over fewer values at the border, which has no integer form")
-    _sum_pool(state, replace(node, op=SumPool2d(op.kernel, op.stride, op.padding)))
-    share = np.array([1 / (op.kernel[0] * op.kernel[1])])
-    state.values[node.name] = state.values[node.name].then(share, np.zeros(1))
+    sums, size = SumPool2d(op.kernel, op.stride, op.padding), op.kernel[0] * op.kernel[1]
+    uneven = any(op.padding) and not op.count_padding
+    _sum_pool(state, replace(node, op=sums), "sums" if uneven else "")
+    x = state.values[node.name]
+    if uneven:
+        inside = np.ones((1, *state.type_of(state.operand(node, node.inputs[0]).tensor).shape[1:]), np.int64)
+        counts = sums.evaluate([inside])
+        size = int(np.lcm.reduce(counts.ravel()))
+        factors = state.constant(f"{node.name}.factors", size // counts)
+        x = replace(x, tensor=state.emit(node, Multiply(), (x.tensor, factors)))
+    state.values[node.name] = x.then(np.array([1 / size]), np.zeros(1))
 
 
 def _multi_threshold(state: State, node: Node) -> None:
@@ -183,13 +190,13 @@ def convolution(state: State, node: Node) -> None:
     state.values[node.name] = Value(tensor, gain=one(w.scales * scales), offset=bias)
 
 
-def _sum_pool(state: State, node: Node) -> None:
+def _sum_pool(state: State, node: Node, step: str = "") -> None:
     op, x = node.op, state.operand(node, node.inputs[0])
     assert isinstance(op, SumPool2d)
     if x.curve or (x.offset is not None and any(op.padding)):
         state.fail(node, "needs a quantised input")
     offset = None if x.offset is None else x.offset * (op.kernel[0] * op.kernel[1])
-    state.values[node.name] = replace(x, tensor=state.emit(node, op, (x.tensor,)), offset=offset)
+    state.values[node.name] = replace(x, tensor=state.emit(node, op, (x.tensor,), step), offset=offset)
 
 
 def max_pool(state: State, node: Node) -> None:
@@ -212,6 +219,28 @@ def moved(state: State, node: Node) -> None:
     if not x.uniform:
         state.fail(node, "needs a quantised input with one scale")
     state.values[node.name] = replace(x, tensor=state.emit(node, node.op, (x.tensor,)))
+
+
+def _depth_to_space(state: State, node: Node) -> None:
+    """The channels of a block share a scale and an offset."""
+    op, x = node.op, state.operand(node, node.inputs[0])
+    assert isinstance(op, DepthToSpace)
+    if x.uniform or x.curve:
+        return moved(state, node)
+    channels, positions = state.type_of(x.tensor).shape[0], op.block**2
+
+    def of_blocks(values: Array | None) -> Array | None:
+        if values is None or values.size == 1:
+            return values
+        shape = (positions, channels // positions) if op.order == "dcr" else (channels // positions, positions)
+        rows = values.reshape(shape) if op.order == "crd" else values.reshape(shape).T
+        if (rows != rows[:, :1]).any():
+            state.fail(node, "the channels that make a block need one scale")
+        return np.asarray(rows[:, 0])
+
+    tensor = state.emit(node, op, (x.tensor,))
+    state.values[node.name] = replace(x, tensor=tensor, gain=of_blocks(x.gain), offset=of_blocks(x.offset))
+    return None
 
 
 def _pad(state: State, node: Node) -> None:
@@ -283,7 +312,7 @@ RULES: Mapping[type[Op], Callable[[State, Node], None]] = {
     AveragePool2d: _average_pool,
     Clip: _clip,
     Curve: _curve,
-    DepthToSpace: moved,
+    DepthToSpace: _depth_to_space,
     Dequantize: _dequantize,
     MaxPool2d: max_pool,
     MultiThreshold: _multi_threshold,

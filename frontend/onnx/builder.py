@@ -11,7 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.onnx.model import LARGEST_TOTAL, OnnxNode, check_shape
+from frontend.onnx.model import LARGEST_MADE, OnnxNode, check_shape
 from ir.graph import Node
 from ir.ops import Affine, Op, Operand, Transpose
 from ir.types import Array, TensorType
@@ -39,6 +39,20 @@ class Value:
         return tuple(1 if axis == NONE else self.shape[axis] for axis in self.axes)
 
 
+@dataclass(frozen=True)
+class Unfolded:
+    """A tensor of more than three axes (`frontend.onnx.unfolded`): the elements of ONNX's tensor ``source`` read in the
+    shape ``split``, of which axis ``order[i]`` is this one's axis i."""
+
+    source: str
+    split: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.split[axis] for axis in self.order)
+
+
 @dataclass(frozen=True, eq=False)
 class Quantised:
     """A constant ``integers * scale``; ``scale`` broadcasts against it, with as many axes."""
@@ -53,20 +67,23 @@ class Quantised:
 
 @dataclass
 class Builder:
-    """``whole``: a network of integers; ``floats``: one without quantisers.
+    """``whole``: a network of integers; ``floats``: one without quantisers; ``opset``: the version of its operators.
 
-    ``values`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those that ONNX holds as
-    integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them that a quantiser
-    made; ``origins`` and ``arrangements`` are what `arranged` has transposed. ``elements``: of the constants that nodes
-    made."""
+    ``values`` and ``unfolded`` are the run-time tensors by ONNX's name, ``grids`` the scale and zero point of those
+    that ONNX holds as integers and the graph as real values; ``folded`` are the constants, ``quantised`` those of them
+    that a quantiser made; ``origins`` and ``arrangements`` are what `arranged` has transposed. ``elements``: of the
+    constants that nodes made, and how many there may be at ``most``. ``narrow``: of 4-bit constants their type."""
 
     graph: str
     whole: bool
     floats: bool = False
+    opset: int = 21
     folded: dict[str, Array] = field(default_factory=dict)
+    narrow: Mapping[str, str] = field(default_factory=dict)
     quantised: dict[str, Quantised] = field(default_factory=dict)
     grids: dict[str, tuple[Array, int]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
+    unfolded: dict[str, Unfolded] = field(default_factory=dict)
     inputs: dict[str, TensorType] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
@@ -74,6 +91,7 @@ class Builder:
     arrangements: dict[tuple[object, ...], str] = field(default_factory=dict)
     origins: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     elements: int = 0
+    most: int = LARGEST_MADE
 
     def fail(self, node: OnnxNode, what: str) -> NoReturn:
         raise ModelError(f"{self.graph}: {node}: {what}")
@@ -85,6 +103,8 @@ class Builder:
     def value(self, node: OnnxNode, position: int = 0) -> Value:
         """The run-time tensor that an input of the node is."""
         name = node.inputs[position] if position < len(node.inputs) else ""
+        if name in self.unfolded:
+            self.fail(node, f"operand {position} has shape {self.unfolded[name].shape}: more than three axes")
         if name not in self.values:
             what = "is a constant, needs a computed tensor" if name in self.folded else "is missing"
             self.fail(node, f"operand {position} {what}")
@@ -102,7 +122,7 @@ class Builder:
     def fold(self, node: OnnxNode, values: Array, quantised: Quantised | None = None) -> None:
         """The node's first output is a constant, which a quantiser made if ``quantised``."""
         self.elements += values.size
-        self.require(node, self.elements <= LARGEST_TOTAL, f"constants of more than {LARGEST_TOTAL} elements in all")
+        self.require(node, self.elements <= self.most, f"constants of more than {self.most} elements in all")
         self.folded[node.outputs[0]] = values
         if quantised is not None:
             self.quantised[node.outputs[0]] = quantised

@@ -3,52 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from frontend.onnx import shapes
-from frontend.onnx.builder import Builder, Quantised, Value, varying_axes
+from frontend.onnx import quantize_linear, shapes
+from frontend.onnx.builder import Builder, Value, varying_axes
 from frontend.onnx.folding import cast_type
 from frontend.onnx.model import OnnxNode
-from frontend.onnx.pairs import split, together
+from frontend.onnx.pairs import gated, split, together
 from frontend.onnx.reals import RULES as REALS
 from frontend.onnx.reals import couple
 from frontend.onnx.rule import Rule
+from frontend.onnx.scales import WIDEST, keep, need_scales, quantised, scale_of, whole
 from frontend.onnx.shapes import pad
 from ir.ops import Add, Affine, BatchNorm, Curve, Multiply, MultiThreshold, Quantize
-from ir.rounding import ROUNDINGS
 from ir.types import Array
 
 QUANTISERS = ("BipolarQuant", "DequantizeLinear", "MultiThreshold", "Quant", "QuantizeLinear", "Trunc")
 """Operators that make a network one of fake-quantised values."""
-WIDEST = 24
-"""Bits of an accumulator that a quantiser may state."""
 WIDEST_CONSTANT = 32
 """Bits of a constant, which may be a bias."""
 MOST_THRESHOLDS = (1 << 16) - 1
 EVERYTHING = 1 << 20
 """Levels beyond those of any truncated value."""
-
-
-def _scalar(b: Builder, node: OnnxNode, position: int, what: str, default: float | None = None) -> float:
-    values = b.constant(node, position, None if default is None else np.array(default))
-    flat = np.ravel(values)
-    same = flat.size > 0 and bool((flat == flat[0]).all())
-    b.require(node, same and bool(np.isfinite(flat[0])), f"{what} has to be one finite number")
-    return float(flat[0])
-
-
-def _whole(b: Builder, node: OnnxNode, position: int, what: str, default: float | None = None) -> int:
-    number = _scalar(b, node, position, what, default)
-    b.require(node, number == int(number), f"{what} is {number}, has to be a whole number")
-    b.require(node, abs(number) < 1 << WIDEST, f"{what} is {number}, has to stay below {1 << WIDEST}")
-    return int(number)
-
-
-def _scale(b: Builder, node: OnnxNode, position: int) -> Array:
-    scale = b.real(node, b.constant(node, position), "scale")
-    b.require(node, scale.size > 0 and bool((scale > 0).all()), "scale has to be above 0")
-    return scale
 
 
 def limits(signed: bool, narrow: bool, bits: int) -> tuple[int, int]:
@@ -59,8 +37,8 @@ def limits(signed: bool, narrow: bool, bits: int) -> tuple[int, int]:
 
 
 def _quant(b: Builder, node: OnnxNode) -> None:
-    scale, bits = _scale(b, node, 1), _whole(b, node, 3, "bit_width")
-    zero = _whole(b, node, 2, "zero_point")
+    scale, bits = scale_of(b, node, 1), whole(b, node, 3, "bit_width")
+    zero = whole(b, node, 2, "zero_point")
     signed, narrow = (bool(node.attributes.get(key, default)) for key, default in (("signed", 1), ("narrow", 0)))
     rounding = str(node.attributes.get("rounding_mode", "ROUND")).upper()
     widest = WIDEST_CONSTANT if node.inputs[0] in b.folded else WIDEST
@@ -73,49 +51,18 @@ def _quant(b: Builder, node: OnnxNode) -> None:
     return quantised(b, node, Quantize(lo, hi, zero, rounding), scale)
 
 
-def quantised(b: Builder, node: OnnxNode, op: Quantize, scale: Array) -> None:
-    """The quantiser of a constant or of a computed tensor."""
-    source = node.inputs[0]
-    if source in b.folded:
-        values = b.real(node, b.folded[source], "the constant")
-        _need_scales(b, node, values, scale)
-        b.require(node, op.rounding in ROUNDINGS, f"rounding '{op.rounding}' is unknown ({', '.join(ROUNDINGS)})")
-        _keep(b, node, op.integers(values, scale), scale)
-    else:
-        x, (vector,) = b.per_channel(node, b.value(node), scale)
-        b.define(node, b.map(node, op, x, scale=_narrow(vector)))
-
-
-def _keep(b: Builder, node: OnnxNode, integers: Array, scale: Array) -> None:
-    """The node's result is a quantised constant."""
-    known = Quantised(integers, np.broadcast_to(scale, integers.shape))
-    b.fold(node, known.values, known)
-
-
-def _need_scales(b: Builder, node: OnnxNode, values: Array, scale: Array) -> None:
-    """Scales of a constant have to be broadcast to its shape."""
-    shape = (1,) * (values.ndim - scale.ndim) + scale.shape
-    fits = len(shape) == values.ndim and all(s in (1, n) for s, n in zip(shape, values.shape, strict=True))
-    b.require(node, fits, f"scales of shape {scale.shape} do not broadcast to {values.shape}")
-
-
-def _narrow(vector: Array) -> Array:
-    """One number where all are the same."""
-    return vector[:1] if (vector == vector[0]).all() else vector
-
-
 def _bipolar(b: Builder, node: OnnxNode, scale: Array) -> None:
     source = node.inputs[0]
     if source in b.folded:
-        _need_scales(b, node, b.folded[source], scale)
-        return _keep(b, node, np.where(b.folded[source] >= 0, 1, -1), scale)
+        need_scales(b, node, b.folded[source], scale)
+        return keep(b, node, np.where(b.folded[source] >= 0, 1, -1), scale)
     b.require(node, scale.size == 1, "the scale of a computed bipolar value has to be one number")
     step = float(np.ravel(scale)[0])
     return b.define(node, b.map(node, MultiThreshold(2 * step, -step), b.value(node), table=np.zeros((1, 1))))
 
 
 def _bipolar_quant(b: Builder, node: OnnxNode) -> None:
-    _bipolar(b, node, _scale(b, node, 1))
+    _bipolar(b, node, scale_of(b, node, 1))
 
 
 def _multi_threshold(b: Builder, node: OnnxNode) -> None:
@@ -136,23 +83,26 @@ def _multi_threshold(b: Builder, node: OnnxNode) -> None:
 def _trunc(b: Builder, node: OnnxNode) -> None:
     """An integer divided by a power of two and rounded (qonnx/custom_op/general/trunc.py): in its first version so many
     bits less, keeping its scale; in its second to another scale, and clipped to so many bits."""
-    step, zero = float(np.ravel(_scale(b, node, 1))[0]), _whole(b, node, 2, "zero_point")
+    step, zero = float(np.ravel(scale_of(b, node, 1))[0]), whole(b, node, 2, "zero_point")
     b.require(node, zero == 0, f"zero point {zero} is not supported (allowed: 0)")
     rounding = str(node.attributes.get("rounding_mode", "FLOOR")).upper()
     if len(node.inputs) > 5:
-        result, bits = float(np.ravel(_scale(b, node, 4))[0]), _whole(b, node, len(node.inputs) - 1, "output bit width")
+        result, bits = (
+            float(np.ravel(scale_of(b, node, 4))[0]),
+            whole(b, node, len(node.inputs) - 1, "output bit width"),
+        )
         cut = int(np.rint(np.log2(result / step)))
         b.require(node, 1 <= bits <= WIDEST, f"output bit width {bits} is not supported (allowed: 1 to {WIDEST})")
         lo, hi = limits(bool(node.attributes.get("signed", 1)), bool(node.attributes.get("narrow", 0)), bits)
         b.require(node, lo < hi, f"output bit width {bits} leaves no two values")
     else:
-        cut = _whole(b, node, 3, "input bit width") - _whole(b, node, 4, "output bit width")
+        cut = whole(b, node, 3, "input bit width") - whole(b, node, 4, "output bit width")
         result, lo, hi = step, -EVERYTHING, EVERYTHING
     b.require(node, abs(cut) < WIDEST, f"{cut} bits less are not supported (allowed: below {WIDEST})")
     integers = b.map(node, Curve("rint"), b.affine(node, b.value(node), 1 / step, name="scaled"), name="integers")
     halved = b.affine(node, integers, 2.0**-cut, name="scaled")
-    whole = b.map(node, Quantize(lo, hi, 0, rounding), halved, name="truncated", scale=np.ones(1))
-    b.define(node, b.affine(node, whole, result))
+    truncated = b.map(node, Quantize(lo, hi, 0, rounding), halved, name="truncated", scale=np.ones(1))
+    b.define(node, b.affine(node, truncated, result))
 
 
 def _affine(b: Builder, node: OnnxNode, x: Value, gain: Array, offset: Array) -> None:
@@ -176,7 +126,22 @@ def _arithmetic(b: Builder, node: OnnxNode) -> None:
     return _affine(b, node, x, gain, offset)
 
 
+def _sum(b: Builder, node: OnnxNode) -> None:
+    """Any number of operands, one added after another."""
+    total, *more = node.inputs
+    if not more:
+        return b.define(node, b.value(node))
+    for i, name in enumerate(more, 1):
+        result = node.outputs[0] if i == len(more) else f"{node.outputs[0]}.{i}"
+        _arithmetic(b, replace(node, operator="Add", inputs=(total, name), outputs=(result,)))
+        total = result
+    return None
+
+
 def _both(b: Builder, node: OnnxNode, x: Value, y: Value) -> None:
+    gate = gated(b, node, x, y) if node.operator == "Mul" and x.shape != y.shape else None
+    if gate is not None:
+        return b.define(node, Value(b.emit(node, Multiply(), *(v.tensor for v in gate)), gate[0].shape, gate[0].axes))
     if node.operator == "Div" or x.shape[-len(y.shape) :] != y.shape[-len(x.shape) :]:
         return b.define(node, couple(b, node, COUPLES[node.operator], x, y))
     x, y = together(b, node, x, y)
@@ -191,13 +156,13 @@ COUPLES = {"Add": "add", "Div": "divide", "Mul": "multiply", "Sub": "subtract"}
 
 def _product(b: Builder, node: OnnxNode, x: Value, y: Value) -> Value:
     """x * y; with the sigmoid of x that is one function of x."""
-    for gated, gate in ((x, y), (y, x)):
+    for argument, gate in ((x, y), (y, x)):
         made = b.by_name.get(gate.tensor)
-        if made is not None and made.inputs == (gated.tensor,) and isinstance(made.op, Curve):
+        if made is not None and made.inputs == (argument.tensor,) and isinstance(made.op, Curve):
             if made.op.name == "sigmoid":
-                return b.map(node, Curve("swish", 1.0), gated)
+                return b.map(node, Curve("swish", 1.0), argument)
             if made.op == Curve("hardsigmoid", 1 / 6, 0.5):
-                return b.map(node, Curve("hardswish"), gated)
+                return b.map(node, Curve("hardswish"), argument)
     return Value(b.emit(node, Multiply(), x.tensor, y.tensor), x.shape, x.axes)
 
 
@@ -257,65 +222,29 @@ def _gelu(b: Builder, node: OnnxNode) -> None:
     b.define(node, b.map(node, Curve("gelu"), b.value(node)))
 
 
+def _celu(b: Builder, node: OnnxNode) -> None:
+    """``alpha * elu(x / alpha)``."""
+    alpha = float(node.attributes.get("alpha", 1.0))
+    b.require(node, 0 < alpha < np.inf, f"alpha {alpha} has to be above 0")
+    bent = b.map(node, Curve("elu", 1.0), b.affine(node, b.value(node), 1 / alpha, name="scaled"), name="bent")
+    b.define(node, b.affine(node, bent, alpha))
+
+
+def _selu(b: Builder, node: OnnxNode) -> None:
+    """``gamma * elu(x)``."""
+    alpha, gamma = (float(node.attributes.get(key, default)) for key, default in SELU)
+    b.define(node, b.affine(node, b.map(node, Curve("elu", alpha), b.value(node), name="bent"), gamma))
+
+
+SELU = (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875))
+
+
 def _clip(b: Builder, node: OnnxNode) -> None:
     ends = [
         float(np.ravel(b.constant(node, i, np.asarray(node.attributes.get(key, end))))[0])
         for i, key, end in ((1, "min", -np.inf), (2, "max", np.inf))
     ]
     b.define(node, b.map(node, Curve("clip", *ends), b.value(node)))
-
-
-def _linear_operands(b: Builder, node: OnnxNode) -> tuple[Array, Array]:
-    """(scale, zero point) of QuantizeLinear and DequantizeLinear, with the tensor's axes where they vary."""
-    scale = _scale(b, node, 1)
-    zero = b.constant(node, 2, np.zeros(scale.shape, np.uint8))
-    b.require(node, node.attributes.get("block_size", 0) == 0, "blocked quantisation is not supported")
-    if scale.ndim == 1 and scale.size > 1:
-        source = node.inputs[0]
-        rank = b.folded[source].ndim if source in b.folded else len(b.value(node).shape)
-        axis = int(node.attributes.get("axis", 1)) % rank
-        shape = [scale.size if i == axis else 1 for i in range(rank)]
-        b.require(node, zero.size in (1, scale.size), f"{scale.size} scales with {zero.size} zero points")
-        scale, zero = scale.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero
-    return scale, zero
-
-
-def quantize_linear(b: Builder, node: OnnxNode) -> None:
-    scale, zero = _linear_operands(b, node)
-    b.require(node, zero.dtype.name in ("int8", "uint8", "int16", "uint16"), f"{zero.dtype} is not supported")
-    b.require(node, bool((zero == np.ravel(zero)[0]).all()), "zero points that vary are not supported")
-    info, z = np.iinfo(zero.dtype), int(np.ravel(zero)[0])
-    # the zero point is added behind the rounding, which a zero point of QONNX's Quant is not: ties would go elsewhere
-    quantised(b, node, Quantize(int(info.min) - z, int(info.max) - z), scale)
-    b.grids[node.outputs[0]] = (scale, z)
-
-
-def dequantize_linear(b: Builder, node: OnnxNode) -> None:
-    scale, zero = _linear_operands(b, node)
-    source = node.inputs[0]
-    if source in b.quantised:  # a constant behind its QuantizeLinear
-        stored = b.quantised[source].integers
-        _need_scales(b, node, stored, zero)
-        integers = stored + (b.grids[source][1] if source in b.grids else 0) - zero.astype(np.int64)
-    elif source in b.folded:
-        stored = b.integers(node, b.folded[source], "the constant")
-        _need_scales(b, node, stored, zero)
-        integers = stored - zero.astype(np.int64)
-    else:
-        return _regridded(b, node, scale, zero)
-    _need_scales(b, node, integers, scale)
-    return _keep(b, node, integers, scale)
-
-
-def _regridded(b: Builder, node: OnnxNode, scale: Array, zero: Array) -> None:
-    """Values of the graph are real already: those of a quantiser stay, unless another scale reads its integers."""
-    known = b.grids.get(node.inputs[0])
-    if known is None:
-        b.fail(node, "reads a tensor that is not of integers, or that an operator has changed since they were made")
-    if known[1] == zero.ravel()[0] and np.array_equal(known[0], scale) and zero.size == 1:
-        return b.define(node, b.value(node))
-    before, z = known
-    return _affine(b, node, b.value(node), scale / before, (z - zero.astype(np.float64)) * scale)
 
 
 def keep_grid(b: Builder, node: OnnxNode) -> None:
@@ -351,14 +280,15 @@ def _common_grid(b: Builder, node: OnnxNode) -> tuple[Array, int] | None:
 
 RULES: Mapping[str, Rule] = {
     **REALS,
+    **quantize_linear.RULES,
     "Abs": _curve("abs"),
     "Add": _arithmetic,
     "BatchNormalization": _batch_norm,
     "BipolarQuant": _bipolar_quant,
     "Cast": _cast,
     "Ceil": _curve("ceil"),
+    "Celu": _celu,
     "Clip": _clip,
-    "DequantizeLinear": dequantize_linear,
     "Div": _arithmetic,
     "Elu": _curve("elu", ("alpha", 1.0)),
     "Floor": _curve("floor"),
@@ -370,14 +300,15 @@ RULES: Mapping[str, Rule] = {
     "MultiThreshold": _multi_threshold,
     "Pad": _pad,
     "Quant": _quant,
-    "QuantizeLinear": quantize_linear,
     "Relu": _curve("relu"),
     "Round": _curve("rint"),
+    "Selu": _selu,
     "Sigmoid": _curve("sigmoid"),
     "Sign": _curve("sign"),
     "Softplus": _curve("softplus"),
     "Softsign": _curve("softsign"),
     "Sub": _arithmetic,
+    "Sum": _sum,
     "Swish": _curve("swish", ("alpha", 1.0)),
     "Tanh": _curve("tanh"),
     "Trunc": _trunc,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
-from onnx import helper
 
 from frontend.errors import ModelError
 from frontend.onnx.builder import Builder, Quantised
-from frontend.onnx.model import READ_TYPES, OnnxNode, check_shape
+from frontend.onnx.elements import FOUR_BITS, READ_TYPES, stored_type
+from frontend.onnx.model import OnnxNode, check_shape
 from ir.types import Array
 
 Fold = Callable[[Builder, OnnxNode, Sequence[Array]], Array]
@@ -19,10 +19,11 @@ Fold = Callable[[Builder, OnnxNode, Sequence[Array]], Array]
 def fold(b: Builder, node: OnnxNode) -> bool:
     """Computes the node's result if it is a constant; whether it was one."""
     if node.operator == "Constant" and not node.domain:
-        b.fold(node, _constant(b, node))
+        b.folded[node.outputs[0]] = _constant(b, node)  # which the file holds: its size is a bound
         return True
-    if node.operator == "Shape" and not node.domain and node.inputs[0] in b.values:
-        b.fold(node, np.array(b.values[node.inputs[0]].shape, np.int64))
+    if node.operator == "Shape" and not node.domain and node.inputs[0] not in b.folded:
+        x = b.unfolded.get(node.inputs[0]) or b.value(node)
+        b.fold(node, _extents(node, x.shape))
         return True
     known = all(name in b.folded for name in node.inputs if name)
     if node.domain or not known or not node.inputs or node.operator not in FOLDS:
@@ -109,8 +110,9 @@ def _cast(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
 def cast_type(b: Builder, node: OnnxNode) -> np.dtype[np.generic]:
     """What a Cast makes."""
     element = int(node.attributes.get("to", 0))
-    b.require(node, element in READ_TYPES, f"casts to element type {element}, which is not read")
-    return helper.tensor_dtype_to_np_dtype(element)
+    known = element in READ_TYPES and element not in FOUR_BITS
+    b.require(node, known, f"casts to element type {element}, which is not read")
+    return stored_type(element)
 
 
 def _slice(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
@@ -154,6 +156,12 @@ def _gather(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
     return np.take(v[0], v[1], axis)
 
 
+def _extents(node: OnnxNode, shape: tuple[int, ...]) -> Array:
+    """Those of all axes or, from opset 15 on, of some of them."""
+    start, end = (int(node.attributes.get(key, default)) for key, default in (("start", 0), ("end", len(shape))))
+    return np.array(shape[start:end], np.int64)
+
+
 def _divide(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
     return np.asarray(np.fix(v[0] / v[1])).astype(v[0].dtype) if v[0].dtype.kind in "iu" else v[0] / v[1]
 
@@ -193,7 +201,7 @@ FOLDS: Mapping[str, Fold] = {
     "ReduceProd": _reduced(np.prod),
     "ReduceSum": _reduced(np.sum),
     "Reshape": _shaped,
-    "Shape": lambda b, node, v: np.array(v[0].shape, np.int64),
+    "Shape": lambda b, node, v: _extents(node, v[0].shape),
     "Slice": _slice,
     "Sqrt": _numpy(np.sqrt),
     "Squeeze": _squeeze,

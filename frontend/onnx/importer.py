@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.onnx import fake, integer, linear, pairs, pools, qoperators, shapes
+from frontend.onnx import fake, integer, linear, pairs, pools, qoperators, shapes, transposed
 from frontend.onnx.builder import NONE, Builder, Value, standard_axes
 from frontend.onnx.folding import fold
-from frontend.onnx.model import OnnxGraph, OnnxInput, OnnxNode, read_onnx
+from frontend.onnx.model import LARGEST_MADE, OnnxGraph, OnnxInput, OnnxNode, read_onnx
 from frontend.onnx.rule import Rule
+from frontend.onnx.unfolded import folded, unfolds
 from ir.graph import Graph
 from ir.ops import Scaled
 from ir.passes.dead import RemoveDead
@@ -54,7 +55,7 @@ class Imported:
     kind: str
 
 
-COMMON: Mapping[str, Rule] = {**linear.RULES, **pools.RULES, **shapes.RULES}
+COMMON: Mapping[str, Rule] = {**linear.RULES, **pools.RULES, **shapes.RULES, **transposed.RULES}
 INTEGER: Mapping[str, Rule] = {**COMMON, **pairs.RULES, **integer.RULES}
 FAKE: Mapping[str, Rule] = {**COMMON, **fake.RULES, **qoperators.RULES}
 QUANTISERS = {*fake.QUANTISERS, *qoperators.RULES}
@@ -71,16 +72,21 @@ def import_onnx(path: Path, given: Sequence[InputType] = ()) -> Imported:
         _check_types(path, source, types)
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("._-") or "network"
     whole = not quantised and None not in types.values()
-    b = Builder(name, whole, floats=not quantised and not whole, folded=dict(source.constants))
+    b = Builder(name, whole, not quantised and not whole, source.opset, dict(source.constants), source.narrow)
+    b.most = max(LARGEST_MADE, 2 * sum(values.size for values in source.constants.values()))
     names = {each.name: _add_input(b, each, types[each.name]) for each in source.inputs}
     rules = INTEGER if b.whole else FAKE
+
+    def convert(node: OnnxNode) -> None:
+        rule = _rule(b, rules, node)
+        if node.operator not in qoperators.RULES:
+            fake.check_integers(b, node)
+        rule(b, node)
+        fake.keep_grid(b, node)
+
     for node in source.nodes:
-        if not fold(b, node):
-            rule = _rule(b, rules, node)
-            if node.operator not in qoperators.RULES:
-                fake.check_integers(b, node)
-            rule(b, node)
-            fake.keep_grid(b, node)
+        if not fold(b, node) and not unfolds(b, node, convert):
+            convert(node)
     outputs = [_output(b, source, name) for name in source.outputs]
     used = {name for node in b.nodes for name in node.inputs}
     graph = Graph(
@@ -154,12 +160,15 @@ def _rule(b: Builder, rules: Mapping[str, Rule], node: OnnxNode) -> Rule:
 
 def _output(b: Builder, source: OnnxGraph, name: str) -> Value:
     """An output's tensor, its axes in ONNX's order."""
+    node = OnnxNode(name, "output", "", (name,), (name,), {})
+    if name in b.unfolded:
+        view = b.unfolded[name]
+        b.values[name] = Value(folded(b, node, view).tensor, view.shape, (NONE, NONE, NONE))
     if name not in b.values:
         raise ModelError(f"{b.graph}: output '{name}' is a constant")
     value = b.values[name]
-    node = OnnxNode(name, "output", "", (name,), (name,), {})
     large = [axis for axis in range(len(value.shape)) if value.shape[axis] > 1]
-    if [axis for axis in value.axes if axis in large] != large:
+    if name not in b.unfolded and [axis for axis in value.axes if axis in large] != large:
         value = b.arranged(node, value, large)
     if name in b.grids and not b.whole:  # integers, which the graph holds as real values
         scale, zero = b.grids[name]

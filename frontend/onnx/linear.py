@@ -26,7 +26,7 @@ class Weights:
     scale: Array | None = None
 
 
-def _weights(b: Builder, node: OnnxNode, position: int, swap: bool = False) -> Weights:
+def weights_of(b: Builder, node: OnnxNode, position: int, swap: bool = False) -> Weights:
     """A constant operand with the output channels first (``swap``: they are second)."""
     name = node.inputs[position] if position < len(node.inputs) else ""
     values = b.constant(node, position)
@@ -52,7 +52,7 @@ def _weights(b: Builder, node: OnnxNode, position: int, swap: bool = False) -> W
     return Weights(integers, flat[:, 0])
 
 
-def _convolved(b: Builder, node: OnnxNode, x: str, op: Conv2d, weights: Weights, bias: Array | None) -> str:
+def convolved(b: Builder, node: OnnxNode, x: str, op: Conv2d, weights: Weights, bias: Array | None) -> str:
     """The graph's tensor of a convolution; (O,) bias in real values or, in a network of integers, in integers."""
     if b.floats:
         more = {} if bias is None else {"bias": bias}
@@ -67,7 +67,7 @@ def _convolved(b: Builder, node: OnnxNode, x: str, op: Conv2d, weights: Weights,
 
 
 def _convolution(b: Builder, node: OnnxNode) -> None:
-    x, weights = b.value(node), _weights(b, node, 1)
+    x, weights = b.value(node), weights_of(b, node, 1)
     spatial = weights.integers.ndim - 2
     b.require(node, spatial in (1, 2), f"{spatial} spatial axes are not supported (allowed: 1, 2)")
     b.require(node, len(x.shape) == spatial + 2, f"takes {spatial + 2} axes, got shape {x.shape}")
@@ -81,13 +81,13 @@ def _convolution(b: Builder, node: OnnxNode) -> None:
         wide, strides, pads = wide[..., None], (*strides, 1), (pads[0], 0, pads[1], 0)
     x = b.arranged(node, x, (1, 2, 3) if spatial == 2 else (1, 2))
     op = Conv2d(strides, pads, int(node.attributes.get("group", 1)))  # type: ignore[arg-type]
-    bias = _bias(b, node, 2, len(wide))
-    tensor = _convolved(b, node, x.tensor, op, Weights(wide, weights.scale), bias)
+    bias = bias_of(b, node, 2, len(wide))
+    tensor = convolved(b, node, x.tensor, op, Weights(wide, weights.scale), bias)
     made = b.types[tensor].shape
     b.define(node, Value(tensor, (1, *made[: spatial + 1]), (1, 2, 3 if spatial == 2 else NONE)))
 
 
-def _bias(b: Builder, node: OnnxNode, position: int, outputs: int) -> Array | None:
+def bias_of(b: Builder, node: OnnxNode, position: int, outputs: int) -> Array | None:
     if position >= len(node.inputs) or not node.inputs[position]:
         return None
     bias = b.constant(node, position)
@@ -140,11 +140,11 @@ def _matrix(b: Builder, node: OnnxNode, x: Value, weights: Weights, bias: Array 
     source = None if rows else _flattened(b, x)
     if source is not None:
         kernel = weights.integers.reshape(n, *b.types[source].shape)
-        tensor = _convolved(b, node, source, Conv2d(), Weights(kernel, weights.scale), vector)
+        tensor = convolved(b, node, source, Conv2d(), Weights(kernel, weights.scale), vector)
     else:
         tensor = b.arranged(node, x, (last, *rows)).tensor
         kernel = weights.integers.reshape(n, k, 1, 1)
-        tensor = _convolved(b, node, tensor, Conv2d(), Weights(kernel, weights.scale), vector)
+        tensor = convolved(b, node, tensor, Conv2d(), Weights(kernel, weights.scale), vector)
     y = Value(tensor, shape, (last, *rows, *[NONE] * (2 - len(rows))))  # type: ignore[arg-type]
     if bias is not None and vector is None:
         return Value(plus_constant(b, node, tensor, b.laid_out(node, y, bias)), shape, y.axes)
@@ -171,7 +171,7 @@ def _gemm(b: Builder, node: OnnxNode) -> None:
     if node.attributes.get("transA", 0):
         axes = tuple(axis if axis == NONE else 1 - axis for axis in x.axes)
         x = Value(x.tensor, x.shape[::-1], axes)  # type: ignore[arg-type]
-    weights = _weights(b, node, 1, swap=not node.attributes.get("transB", 0))
+    weights = weights_of(b, node, 1, swap=not node.attributes.get("transB", 0))
     b.require(node, weights.integers.ndim == 2, f"takes a matrix of weights, got {weights.integers.shape}")
     alpha, beta = (float(node.attributes.get(key, 1.0)) for key in ("alpha", "beta"))
     bias = b.constant(node, 2, np.zeros(0))
@@ -201,7 +201,7 @@ def _per_output(b: Builder, node: OnnxNode, bias: Array, shape: tuple[int, int])
 def _matmul(b: Builder, node: OnnxNode) -> None:
     if node.inputs[0] in b.values and len(node.inputs) == 2 and node.inputs[1] in b.values:
         return b.define(node, _product(b, node, b.value(node), b.value(node, 1)))
-    x, weights = b.value(node), _weights(b, node, 1, swap=True)
+    x, weights = b.value(node), weights_of(b, node, 1, swap=True)
     b.require(node, weights.integers.ndim == 2, f"takes a matrix of weights, got {weights.integers.shape}")
     return b.define(node, _matrix(b, node, x, weights, None))
 

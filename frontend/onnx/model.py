@@ -11,16 +11,21 @@ from typing import Any
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, TensorProto, helper
 
 from frontend.errors import ModelError
+from frontend.onnx.elements import FOUR_BITS, HOLDERS, READ_TYPES, packed_bytes, unpacked, values_of
 from ir.types import Array
 
 LARGEST_FILE = 1 << 31
 LARGEST_TENSOR = 1 << 26
 """Elements of a tensor: what is larger is a damaged file or no network for an embedded board."""
-LARGEST_TOTAL = 1 << 27
-"""Elements of all constants together, those included that nodes make of others."""
+LARGEST_CONSTANT = 1 << 27
+"""Elements of a constant that the file holds: VGG's first dense layer has 103 million."""
+LARGEST_TOTAL = 1 << 28
+"""Elements of all constants that the file holds."""
+LARGEST_MADE = 1 << 27
+"""Elements of all constants that nodes make of others; twice of those that the file holds, where these are more."""
 OPSETS = range(7, 27)
 """Versions of the standard operators that are read."""
 
@@ -54,20 +59,23 @@ class OnnxInput:
 
 @dataclass(frozen=True, eq=False)
 class OnnxGraph:
-    """``nodes`` are in topological order; every name that they read is an input, a constant or an earlier output."""
+    """``nodes`` are in topological order; every name that they read is an input, a constant or an earlier output.
+    ``narrow``: the types of those constants that have 4 bits."""
 
     name: str
     inputs: tuple[OnnxInput, ...]
     outputs: tuple[str, ...]
     nodes: tuple[OnnxNode, ...]
     constants: Mapping[str, Array]
+    opset: int
+    narrow: Mapping[str, str]
 
 
 def read_onnx(path: Path) -> OnnxGraph:
     """The graph of an ONNX file, with external data from files beside it. Raises ModelError."""
     model = _parse(path)
     graph = model.graph
-    _check_opset(path, model)
+    opset = _opset(path, model)
     if not graph.node:
         raise ModelError(f"{path}: has no nodes: is it an ONNX model?")
     if model.functions or graph.sparse_initializer:
@@ -89,13 +97,16 @@ def read_onnx(path: Path) -> OnnxGraph:
     missing = [name for name in outputs if name not in known]
     if missing or not outputs:
         raise ModelError(f"{path}: output '{missing[0]}' is made by no node" if missing else f"{path}: has no outputs")
-    return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants)
+    stored = [(each.name, each.data_type) for each in graph.initializer]
+    stored += [(n.output[0], a.t.data_type) for n in graph.node if n.op_type == "Constant" for a in n.attribute]
+    narrow = {name: FOUR_BITS[element] for name, element in stored if element in FOUR_BITS}
+    return OnnxGraph(graph.name or path.stem, inputs, outputs, nodes, constants, opset, narrow)
 
 
 def _check_total(path: Path, graph: onnx.GraphProto) -> None:
     for each in graph.initializer:
         if 0 not in each.dims:
-            check_shape(f"{path}: constant '{each.name}'", each.dims)
+            check_shape(f"{path}: constant '{each.name}'", each.dims, LARGEST_CONSTANT)
     total = sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer)
     if total > LARGEST_TOTAL:
         raise ModelError(f"{path}: its constants have {total} elements (allowed: {LARGEST_TOTAL} in all)")
@@ -136,11 +147,13 @@ def _is_readable(name: str | bytes) -> bool:
     return isinstance(name, str) and name.isprintable() and len(name) <= 1000
 
 
-def _check_opset(path: Path, model: onnx.ModelProto) -> None:
+def _opset(path: Path, model: onnx.ModelProto) -> int:
+    """The version of the standard operators."""
     versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
     if len(versions) != 1 or versions[0] not in OPSETS:
         given = ", ".join(map(str, versions)) or "none"
         raise ModelError(f"{path}: ONNX of opset {given} is not read (allowed: {OPSETS[0]} to {OPSETS[-1]})")
+    return int(versions[0])
 
 
 def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:
@@ -156,15 +169,16 @@ def _input(path: Path, value: onnx.ValueInfoProto) -> OnnxInput:
             )
         shape.append(extent.dim_value if extent.HasField("dim_value") else 1)
     check_shape(f"{path}: input '{value.name}'", shape)
-    return OnnxInput(value.name, tuple(shape), _numpy_name(path, tensor.elem_type, f"input '{value.name}'"))
+    kind = _numpy_name(path, tensor.elem_type, f"input '{value.name}'")
+    return OnnxInput(value.name, tuple(shape), HOLDERS["bfloat16"] if kind == "bfloat16" else kind)
 
 
-def check_shape(where: str, shape: Sequence[int]) -> None:
-    """ModelError for an extent below 1 or more than LARGEST_TENSOR elements."""
+def check_shape(where: str, shape: Sequence[int], most: int = LARGEST_TENSOR) -> None:
+    """ModelError for an extent below 1 or more than so many elements."""
     if any(extent < 1 for extent in shape):
         raise ModelError(f"{where} has shape {tuple(shape)}, whose extents have to be at least 1")
-    if int(np.prod([int(extent) for extent in shape], dtype=object)) > LARGEST_TENSOR:
-        raise ModelError(f"{where} has shape {tuple(shape)}: more than {LARGEST_TENSOR} elements")
+    if int(np.prod([int(extent) for extent in shape], dtype=object)) > most:
+        raise ModelError(f"{where} has shape {tuple(shape)}: more than {most} elements")
 
 
 def _numpy_name(path: Path, element: int, what: str) -> str:
@@ -175,24 +189,14 @@ def _numpy_name(path: Path, element: int, what: str) -> str:
     return READ_TYPES[element]
 
 
-READ_TYPES: Mapping[int, str] = {
-    TensorProto.FLOAT: "float32",
-    TensorProto.DOUBLE: "float64",
-    TensorProto.FLOAT16: "float16",
-    **{getattr(TensorProto, f"{u}INT{b}"): f"{u.lower()}int{b}" for u in ("", "U") for b in (8, 16, 32, 64)},
-    TensorProto.BOOL: "bool",
-}
-
-
 def _values(path: Path, tensor: TensorProto, what: str) -> Array:
     _numpy_name(path, tensor.data_type, what)
     if 0 not in tensor.dims:
-        check_shape(f"{path}: {what}", tensor.dims)
+        check_shape(f"{path}: {what}", tensor.dims, LARGEST_CONSTANT)
     try:
         if tensor.data_location == TensorProto.EXTERNAL:
             return _external(path, tensor, what)
-        values: Array = numpy_helper.to_array(tensor)
-        return values
+        return values_of(tensor)
     except ModelError:
         raise
     except (ValueError, TypeError) as error:  # too few or too many bytes for the shape
@@ -207,11 +211,11 @@ def _external(path: Path, tensor: TensorProto, what: str) -> Array:
     file = (folder / location).resolve()
     if not location or not file.is_relative_to(folder) or file == folder:
         raise ModelError(f"{path}: {what} lies in '{location}', outside the model's folder: it is not opened")
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     count = int(np.prod(list(tensor.dims), dtype=np.int64))
     try:
-        offset, length = int(given.get("offset", 0)), int(given.get("length", count * dtype.itemsize))
-        if offset < 0 or length != count * dtype.itemsize:
+        size = packed_bytes(tensor.data_type, count)
+        offset, length = int(given.get("offset", 0)), int(given.get("length", size))
+        if offset < 0 or length != size:
             raise ValueError(f"{length} bytes at {offset} for {count} elements")
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe would never end
             raise ModelError(f"{path}: {what}: '{location}' is no regular file: it is not opened")
@@ -222,7 +226,7 @@ def _external(path: Path, tensor: TensorProto, what: str) -> Array:
         raise ModelError(f"{path}: {what}: '{location[:80]}' cannot be read ({error.strerror or error})") from None
     if len(content) != length:
         raise ValueError(f"'{location}' ends after {len(content)} of {length} bytes")
-    return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype).reshape(tuple(tensor.dims))
+    return unpacked(tensor.data_type, content, count).reshape(tuple(tensor.dims))
 
 
 def _node(path: Path, node: onnx.NodeProto, number: int) -> OnnxNode:
@@ -237,15 +241,21 @@ def _node(path: Path, node: onnx.NodeProto, number: int) -> OnnxNode:
 _INT, _FLOAT, _TENSOR = AttributeProto.INT, AttributeProto.FLOAT, AttributeProto.TENSOR
 _NUMBER = (_INT, _FLOAT, _TENSOR)
 KINDS: Mapping[str, tuple[int, ...]] = {
-    **dict.fromkeys(("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad"), (_INT,)),
+    **dict.fromkeys(
+        ("allowzero", "axis", "block_size", "blocksize", "ceil_mode", "count_include_pad", "output_dtype"), (_INT,)
+    ),
+    **dict.fromkeys(("end", "noop_with_empty_axes", "start"), (_INT,)),
     **dict.fromkeys(
         ("channels_last", "group", "keepdims", "narrow", "to", "training_mode", "transA", "transB", "value_int"),
         (_INT,),
     ),
     **dict.fromkeys(("axes", "dilations", "ends", "kernel_shape", "pads", "perm"), (AttributeProto.INTS,)),
+    **dict.fromkeys(("output_padding", "output_shape"), (AttributeProto.INTS,)),
     **dict.fromkeys(("shape", "split", "starts", "strides", "value_ints"), (AttributeProto.INTS,)),
     **dict.fromkeys(("scales", "value_floats"), (AttributeProto.FLOATS,)),
-    **dict.fromkeys(("alpha", "beta", "epsilon", "max", "min", "out_bias", "out_scale", "value_float"), (_INT, _FLOAT)),
+    **dict.fromkeys(
+        ("alpha", "beta", "epsilon", "gamma", "max", "min", "out_bias", "out_scale", "value_float"), (_INT, _FLOAT)
+    ),
     **dict.fromkeys(("approximate", "auto_pad", "coordinate_transformation_mode"), (AttributeProto.STRING,)),
     **dict.fromkeys(("data_layout", "mode", "nearest_mode", "rounding_mode"), (AttributeProto.STRING,)),
     **dict.fromkeys(

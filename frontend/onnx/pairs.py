@@ -38,6 +38,22 @@ def together(b: Builder, node: OnnxNode, x: Value, y: Value) -> tuple[Value, Val
     return x, b.arranged(node, y, [axis for axis in x.axes if axis >= 0])
 
 
+def gated(b: Builder, node: OnnxNode, x: Value, y: Value) -> tuple[Value, Value] | None:
+    """The larger operand and a gate for it, with the same axes as C, H, W: one number for each of its channels or
+    pixels. None where neither operand is one."""
+    rank = max(len(x.shape), len(y.shape))
+    x, y = (_lifted(v, rank) for v in (x, y))
+    if np.prod(x.shape) < np.prod(y.shape):
+        x, y = y, x
+    if any(m not in (1, n) for n, m in zip(x.shape, y.shape, strict=True)):
+        return None
+    extents = tuple(1 if axis < 0 else y.shape[axis] for axis in x.axes)
+    c, h, w = x.extents
+    if extents not in ((c, 1, 1), (1, h, w)):
+        return None
+    return x, b.arranged(node, y, [axis for axis in x.axes if axis >= 0])
+
+
 def _lifted(x: Value, rank: int) -> Value:
     more = rank - len(x.shape)
     axes = tuple(axis + more if axis >= 0 else axis for axis in x.axes)
@@ -79,7 +95,7 @@ def _subtract(b: Builder, node: OnnxNode) -> None:
 def _multiply(b: Builder, node: OnnxNode) -> None:
     x, other, _ = split(b, node)
     if isinstance(other, Value):
-        x, y = together(b, node, x, other)
+        x, y = gated(b, node, x, other) or together(b, node, x, other)
         return b.define(node, Value(b.emit(node, Multiply(), x.tensor, y.tensor), x.shape, x.axes))
     return b.define(node, times(b, node, x, b.integers(node, other, "the constant")))
 

@@ -11,7 +11,7 @@ from frontend.onnx.linear import window
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.rule import Rule
 from frontend.onnx.shapes import positive, reshaped
-from ir.ops import MaxPool2d, MultiplyShift, SumPool2d
+from ir.ops import AveragePool2d, MaxPool2d, MultiplyShift, SumPool2d
 
 
 def _windows(b: Builder, node: OnnxNode) -> tuple[Value, MaxPool2d]:
@@ -59,12 +59,14 @@ def _max(b: Builder, node: OnnxNode) -> None:
 def _average(b: Builder, node: OnnxNode) -> None:
     x, op = _windows(b, node)
     counted = node.operator.startswith("Global") or bool(node.attributes.get("count_include_pad", 0))
-    b.require(
-        node, counted or not any(op.padding), "padding that does not count is not supported (set count_include_pad)"
-    )
-    b.require(node, not (node.attributes.get("ceil_mode", 0) and any(op.padding)), "ceil_mode with padding differs")
+    ceiled = bool(node.attributes.get("ceil_mode", 0)) and counted
+    b.require(node, not (ceiled and any(op.padding)), "ceil_mode with padding that counts is not supported")
+    if any(op.padding) and not counted:
+        b.require(node, not b.whole, "padding that does not count has no integer form (set count_include_pad)")
+        tensor = b.emit(node, AveragePool2d(op.kernel, op.stride, op.padding, False), x.tensor)
+        return b.define(node, _picture(b, tensor, x))
     tensor = b.emit(node, SumPool2d(op.kernel, op.stride, op.padding), x.tensor, name="sums")
-    b.define(node, divided(b, node, _picture(b, tensor, x), int(np.prod(op.kernel))))
+    return b.define(node, divided(b, node, _picture(b, tensor, x), int(np.prod(op.kernel))))
 
 
 def divided(b: Builder, node: OnnxNode, sums: Value, count: int) -> Value:
@@ -96,8 +98,10 @@ def _reciprocal(count: int, largest: int) -> tuple[int, int, int]:
 
 def _reduced_axes(b: Builder, node: OnnxNode, x: Value) -> list[int]:
     given = node.attributes.get("axes")
+    nothing = int(node.attributes.get("noop_with_empty_axes", 0))
+    b.require(node, nothing == 0, f"attribute 'noop_with_empty_axes' is {nothing} (allowed: 0)")
     axes = np.ravel(b.constant(node, 1, np.zeros(0)) if given is None else given)
-    return [positive(b, node, int(axis), len(x.shape)) for axis in axes] or list(range(len(x.shape)))
+    return sorted(positive(b, node, int(axis), len(x.shape)) for axis in axes) or list(range(len(x.shape)))
 
 
 def _reduce(b: Builder, node: OnnxNode) -> None:
@@ -119,7 +123,9 @@ def _reduce(b: Builder, node: OnnxNode) -> None:
     if mean:
         made = divided(b, node, made, int(np.prod([x.shape[axis] for axis in axes])))
     if not node.attributes.get("keepdims", 1):
-        made = reshaped(b, node, made, [n for axis, n in enumerate(shape) if axis not in axes])
+        less = reshaped(b, node, made, [n for axis, n in enumerate(shape) if axis not in axes])
+        assert less is not None  # no more axes than before
+        made = less
     b.define(node, made)
 
 

@@ -143,4 +143,5 @@ RULES: Mapping[str, Rule] = {
     "QLinearMul": _of("Mul", 2),
     "QLinearReduceMean": _of("ReduceMean", 1),
     "QLinearSigmoid": _of("Sigmoid", 1),
+    "QLinearSoftmax": _of("Softmax", 1),
 }

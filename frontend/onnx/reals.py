@@ -28,11 +28,31 @@ def curve(name: str) -> Rule:
     return rule
 
 
+def _shares(b: Builder, node: OnnxNode) -> Value:
+    """The operand with the axis along which shares are taken as its channels. Up to opset 12 they were taken along all
+    axes from that one on."""
+    x, opset = b.value(node), int(node.attributes.get("opset", b.opset))
+    axis = positive(b, node, int(node.attributes.get("axis", -1 if opset >= 13 else 1)), len(x.shape))
+    if opset < 13:
+        large = [a for a in range(axis, len(x.shape)) if x.shape[a] > 1] or [axis]
+        b.require(node, len(large) == 1, f"joins the axes {large} of {x.shape}, as up to opset 12 (allowed: one)")
+        axis = large[0]
+    return b.arranged(node, x, (axis, *(a for a in range(len(x.shape)) if a != axis and x.shape[a] > 1)))
+
+
 def _softmax(b: Builder, node: OnnxNode) -> None:
-    x = b.value(node)
-    axis = positive(b, node, int(node.attributes.get("axis", -1)), len(x.shape))
-    x = b.arranged(node, x, (axis, *(a for a in range(len(x.shape)) if a != axis and x.shape[a] > 1)))
-    b.define(node, b.map(node, Softmax(), x))
+    b.define(node, b.map(node, Softmax(), _shares(b, node)))
+
+
+def _log_softmax(b: Builder, node: OnnxNode) -> None:
+    """``x - max - log(sum(exp(x - max)))``, which no small share underflows."""
+    x = _shares(b, node)
+    largest = b.emit(node, Reduce("largest", (0,)), x.tensor, name="largest")
+    centred = _about(b, node, x, Arithmetic("subtract"), largest, "centred")
+    shares = b.map(node, Curve("exp"), centred, name="shares")
+    total = b.emit(node, Reduce("sum", (0,)), shares.tensor, name="total")
+    y = b.emit(node, Arithmetic("subtract"), centred.tensor, b.emit(node, Curve("log"), total, name="log"))
+    b.define(node, Value(y, x.shape, x.axes))
 
 
 def _power(b: Builder, node: OnnxNode) -> None:
@@ -149,6 +169,7 @@ RULES: Mapping[str, Rule] = {
     "Exp": curve("exp"),
     "LayerNormalization": _layer_norm,
     "Log": curve("log"),
+    "LogSoftmax": _log_softmax,
     "Max": _extreme,
     "Min": _extreme,
     "Neg": _negated,

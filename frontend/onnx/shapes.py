@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from frontend.onnx.builder import NONE, Builder, Value, standard_axes
+from frontend.onnx.builder import NONE, Builder, Unfolded, Value, standard_axes
 from frontend.onnx.folding import slice_arguments
-from frontend.onnx.model import OnnxNode
+from frontend.onnx.model import OnnxNode, check_shape
 from frontend.onnx.rule import Rule
 from ir.ops import Concat, DepthToSpace, Pad, Reshape, Slice, SpaceToDepth, Upsample
 from ir.types import Array
+
+Shape = tuple[int, ...]
 
 
 def positive(b: Builder, node: OnnxNode, axis: int, rank: int) -> int:
@@ -19,43 +21,58 @@ def positive(b: Builder, node: OnnxNode, axis: int, rank: int) -> int:
     return axis % rank
 
 
-def reshaped(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> Value:
-    """x in another shape; values move only where the extents that are not 1 change."""
+def reshaped(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> Value | None:
+    """x in another shape; values move only where the extents that are not 1 change. None if it has more than three
+    axes, in another order or number than x."""
     large = [axis for axis in range(len(x.shape)) if x.shape[axis] > 1]
     kept = [axis for axis in range(len(shape)) if shape[axis] > 1]
     if [x.shape[axis] for axis in large] == [shape[axis] for axis in kept]:
         renamed = dict(zip(large, kept, strict=True))
         read = tuple(renamed.get(axis, NONE) for axis in x.axes)
         return Value(x.tensor, tuple(shape), read)  # type: ignore[arg-type]
-    source = x if [axis for axis in x.axes if axis in large] == large else b.arranged(node, x, large or [NONE])
     axes = standard_axes(shape)
-    b.require(node, len(large) <= 3 and axes is not None, f"reshapes {x.shape} to {tuple(shape)}: more than three axes")
-    assert axes is not None
+    if axes is None:
+        return None
     made = Value("", tuple(shape), axes)
+    source = in_order(b, node, x)
     return Value(b.emit(node, Reshape(made.extents), source.tensor), tuple(shape), axes)  # type: ignore[arg-type]
 
 
-def _reshape(b: Builder, node: OnnxNode) -> None:
-    x = b.value(node)
+def in_order(b: Builder, node: OnnxNode, x: Value) -> Value:
+    """x with its elements in ONNX's order."""
+    large = [axis for axis in range(len(x.shape)) if x.shape[axis] > 1]
+    return x if [axis for axis in x.axes if axis in large] == large else b.arranged(node, x, large or [NONE])
+
+
+def _define(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> None:
+    made = reshaped(b, node, x, shape)
+    if made is not None:
+        return b.define(node, made)
+    check_shape(f"{b.graph}: {node}: its result", shape)
+    b.unfolded[node.outputs[0]] = Unfolded(node.inputs[0], tuple(shape), tuple(range(len(shape))))
+    return None
+
+
+def target_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What a Reshape makes of a tensor of this shape."""
     wanted = [int(n) for n in np.ravel(node.attributes.get("shape", b.constant(node, 1, np.zeros(0))))]
     zeros = bool(node.attributes.get("allowzero", 0))
-    shape = [x.shape[i] if n == 0 and not zeros and i < len(x.shape) else n for i, n in enumerate(wanted)]
-    elements = int(np.prod(x.shape, dtype=np.int64))
+    shape = [x[i] if n == 0 and not zeros and i < len(x) else n for i, n in enumerate(wanted)]
+    elements = int(np.prod(x, dtype=np.int64))
     if shape.count(-1) == 1:
         rest = int(np.prod([n for n in shape if n != -1], dtype=object))
-        b.require(node, rest > 0 and elements % rest == 0, f"{x.shape} does not fit {tuple(wanted)}")
+        b.require(node, rest > 0 and elements % rest == 0, f"{x} does not fit {tuple(wanted)}")
         shape[shape.index(-1)] = elements // rest
     fits = min(shape, default=1) >= 1 and int(np.prod(shape, dtype=object)) == elements
-    b.require(node, fits, f"{x.shape} does not fit {tuple(wanted)}")
-    b.define(node, reshaped(b, node, x, shape))
+    b.require(node, fits, f"{x} does not fit {tuple(wanted)}")
+    return tuple(shape)
 
 
-def _flatten(b: Builder, node: OnnxNode) -> None:
-    x = b.value(node)
+def flattened_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What a Flatten makes of it."""
     axis = int(node.attributes.get("axis", 1))
-    axis = axis if axis == len(x.shape) else positive(b, node, axis, len(x.shape))
-    rows, columns = (int(np.prod(part, dtype=np.int64)) for part in (x.shape[:axis], x.shape[axis:]))
-    b.define(node, reshaped(b, node, x, (rows, columns)))
+    axis = axis if axis == len(x) else positive(b, node, axis, len(x))
+    return int(np.prod(x[:axis], dtype=np.int64)), int(np.prod(x[axis:], dtype=np.int64))
 
 
 def _axes_of(b: Builder, node: OnnxNode) -> list[int]:
@@ -63,18 +80,27 @@ def _axes_of(b: Builder, node: OnnxNode) -> list[int]:
     return [int(n) for n in np.ravel(b.constant(node, 1, np.zeros(0)) if given is None else given)]
 
 
-def _squeeze(b: Builder, node: OnnxNode) -> None:
-    x, rank = b.value(node), len(b.value(node).shape)
-    axes = {positive(b, node, axis, rank) for axis in _axes_of(b, node)} or {i for i in range(rank) if x.shape[i] == 1}
-    b.require(node, all(x.shape[axis] == 1 for axis in axes), f"{x.shape} has no extent of 1 at {sorted(axes)}")
-    b.define(node, reshaped(b, node, x, [n for i, n in enumerate(x.shape) if i not in axes]))
+def squeezed_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What a Squeeze makes of it."""
+    axes = {positive(b, node, axis, len(x)) for axis in _axes_of(b, node)} or {i for i, n in enumerate(x) if n == 1}
+    b.require(node, all(x[axis] == 1 for axis in axes), f"{x} has no extent of 1 at {sorted(axes)}")
+    return tuple(n for i, n in enumerate(x) if i not in axes)
 
 
-def _unsqueeze(b: Builder, node: OnnxNode) -> None:
-    x, given = b.value(node), _axes_of(b, node)
-    axes = {positive(b, node, axis, len(x.shape) + len(given)) for axis in given}
-    rest = iter(x.shape)
-    b.define(node, reshaped(b, node, x, [1 if i in axes else next(rest) for i in range(len(x.shape) + len(axes))]))
+def unsqueezed_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
+    """What an Unsqueeze makes of it."""
+    given = _axes_of(b, node)
+    axes = {positive(b, node, axis, len(x) + len(given)) for axis in given}
+    rest = iter(x)
+    return tuple(1 if i in axes else next(rest) for i in range(len(x) + len(axes)))
+
+
+def _into(shape: Callable[[Builder, OnnxNode, Shape], Shape]) -> Rule:
+    def rule(b: Builder, node: OnnxNode) -> None:
+        x = b.value(node)
+        _define(b, node, x, shape(b, node, x.shape))
+
+    return rule
 
 
 def _transpose(b: Builder, node: OnnxNode) -> None:
@@ -98,18 +124,22 @@ def first_axis(b: Builder, node: OnnxNode, x: Value, axis: int) -> Value:
 def _concat(b: Builder, node: OnnxNode) -> None:
     rank = len(b.value(node).shape)
     axis = positive(b, node, int(node.attributes.get("axis", 1)), rank)
-    values = [b.value(node, i) for i in range(len(node.inputs))]
-    b.require(node, {len(x.shape) for x in values} == {rank}, f"joins tensors of shapes {[x.shape for x in values]}")
+    b.define(node, _joined(b, node, [b.value(node, i) for i in range(len(node.inputs))], axis))
+
+
+def _joined(b: Builder, node: OnnxNode, values: Sequence[Value], axis: int) -> Value:
+    ranks = {len(x.shape) for x in values}
+    b.require(node, len(ranks) == 1, f"joins tensors of shapes {[x.shape for x in values]}")
     parts = [first_axis(b, node, x, axis) for x in values]
     if len(parts) == 1:
-        return b.define(node, parts[0])
+        return parts[0]
     shapes = {part.shape[:axis] + part.shape[axis + 1 :] for part in parts}
     b.require(node, len(shapes) == 1, f"joins tensors of shapes {[part.shape for part in parts]}")
     tensor = b.emit(node, Concat(), *(part.tensor for part in parts))
     shape = list(parts[0].shape)
     shape[axis] = sum(part.shape[axis] for part in parts)
     axes = next((part.axes for part in parts if NONE not in part.axes), parts[0].axes)
-    return b.define(node, Value(tensor, tuple(shape), axes))
+    return Value(tensor, tuple(shape), axes)
 
 
 def _slice(b: Builder, node: OnnxNode) -> None:
@@ -142,6 +172,40 @@ def _cut(b: Builder, node: OnnxNode, x: Value, cuts: Mapping[int, slice]) -> Val
     return Value(b.emit(node, Slice(first, step, count), x.tensor), extents, x.axes)
 
 
+MOST_RUNS = 64
+"""Slices that a Gather may become."""
+
+
+def _gather(b: Builder, node: OnnxNode) -> None:
+    """Evenly spaced indices are a slice, others several; a single one drops the axis."""
+    x, indices = b.value(node), b.constant(node, 1).astype(np.int64)
+    axis = positive(b, node, int(node.attributes.get("axis", 0)), len(x.shape))
+    extent = x.shape[axis]
+    fits = indices.size > 0 and indices.ndim < 2 and bool((np.abs(indices + 0.5) <= extent).all())
+    b.require(node, fits, f"indices of shape {indices.shape} do not fit an axis of {extent} (allowed: one, or a list)")
+    runs = _runs((np.ravel(indices) % extent).tolist())
+    b.require(node, len(runs) <= MOST_RUNS, f"indices make {len(runs)} slices (allowed: {MOST_RUNS})")
+    made = _joined(b, node, [_cut(b, node, x, {axis: run}) for run in runs], axis)
+    if indices.ndim:
+        return b.define(node, made)
+    return _define(b, node, made, [n for i, n in enumerate(made.shape) if i != axis])
+
+
+def _runs(row: Sequence[int]) -> list[slice]:
+    """Numbers of 0 or more as slices, each as long as they are evenly spaced."""
+    found, first = [], 0
+    while first < len(row):
+        last, step = first, 1
+        if first + 1 < len(row) and row[first + 1] != row[first]:
+            step = row[first + 1] - row[first]
+            while last + 1 < len(row) and row[last + 1] - row[last] == step:
+                last += 1
+        stop = row[last] + (1 if step > 0 else -1)
+        found.append(slice(row[first], stop if stop >= 0 else -(1 << 40), step))
+        first = last + 1
+    return found
+
+
 def pad(b: Builder, node: OnnxNode, scale: float = 1.0, zero: int = 0) -> None:
     """``scale`` and ``zero``: of a tensor that ONNX holds as integers, as it holds the number to pad with."""
     x, rank = b.value(node), len(b.value(node).shape)
@@ -153,7 +217,10 @@ def pad(b: Builder, node: OnnxNode, scale: float = 1.0, zero: int = 0) -> None:
     b.require(node, filling.size == 1 and bool(np.isfinite(filling[0])), "pads with something else than one number")
     value = scale * (float(filling[0]) - zero)
     b.require(node, len(pads) == 2 * rank and len(node.inputs) < 4, f"needs {2 * rank} pads, has {len(pads)}")
-    b.require(node, min(pads) >= 0, f"pads {pads}: cutting off is not supported (allowed: 0 or more)")
+    if min(pads) < 0:
+        kept = {i: slice(-min(pads[i], 0), n + min(pads[rank + i], 0), 1) for i, n in enumerate(x.shape)}
+        b.require(node, all(cut.start < cut.stop for cut in kept.values()), f"pads {pads} cut off all of {x.shape}")
+        x, pads = _cut(b, node, x, kept), [max(n, 0) for n in pads]
     b.require(node, value == int(value), f"pads with {value} (allowed: whole numbers)")
     if not any(pads):
         return b.define(node, x)
@@ -243,16 +310,17 @@ RULES: Mapping[str, Rule] = {
     "Concat": _concat,
     "DepthToSpace": _depth_to_space,
     "Dropout": _same,
-    "Flatten": _flatten,
+    "Flatten": _into(flattened_shape),
+    "Gather": _gather,
     "Identity": _same,
     "Pad": pad,
-    "Reshape": _reshape,
+    "Reshape": _into(target_shape),
     "Resize": resize,
     "Slice": _slice,
     "SpaceToDepth": _space_to_depth,
     "Split": _split,
-    "Squeeze": _squeeze,
+    "Squeeze": _into(squeezed_shape),
     "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
+    "Unsqueeze": _into(unsqueezed_shape),
     "Upsample": resize,
 }

@@ -38,7 +38,6 @@ QUANTISABLE: Mapping[str, ZooEntry] = MappingProxyType(
             *imagenet.ENTRIES,
             *espcn.ENTRIES,
         )
-        if entry.name != "densenet121"
     }
 )
 """Networks of floats that have a quantised form, of any widths: called ``NAME_w4a4``."""

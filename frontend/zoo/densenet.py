@@ -7,6 +7,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from frontend.zoo.parts import Signed
+
 GROWTH = 32
 BLOCKS = (6, 12, 24, 16)
 """Layers in each dense block of DenseNet-121."""
@@ -29,15 +31,21 @@ class DenseLayer(nn.Module):
         return y
 
 
-class DenseBlock(nn.ModuleDict):
-    """Every layer reads the input and what all layers before it made."""
+class DenseBlock(nn.Module):
+    """Every layer reads the input and what all layers before it made.
+    ``grid``: where what is joined is rounded, once."""
 
     def __init__(self, inputs: int, layers: int) -> None:
-        super().__init__({f"denselayer{n + 1}": DenseLayer(inputs + n * GROWTH) for n in range(layers)})
+        super().__init__()
+        self.grid = Signed()
+        for n in range(layers):
+            self.add_module(f"denselayer{n + 1}", DenseLayer(inputs + n * GROWTH))
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.values():
-            x = torch.cat((x, layer(x)), 1)
+        x = self.grid(x)
+        for name, layer in self.named_children():
+            if name != "grid":
+                x = torch.cat((x, self.grid(layer(x))), 1)
         return x
 
 

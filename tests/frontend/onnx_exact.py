@@ -164,4 +164,6 @@ OPERATORS: Mapping[str, Callable[..., Array]] = {
     "QLinearReduceMean": _of(lambda a, x: x.mean(tuple(a["axes"]), keepdims=bool(a["keepdims"])), 1),
     "QLinearSigmoid": _of(lambda a, x: 1 / (1 + np.exp(-x)), 1),
     "QuantizeLinear": quantize,
+    "Reshape": lambda a, x, shape: x.reshape(shape),
+    "Transpose": lambda a, x: x.transpose(a["perm"]),
 }

@@ -184,5 +184,5 @@ def test_what_is_refused(tmp_path: Path) -> None:
     assert f"node '{y}' (Add): computes with the integers of '{q}': a DequantizeLinear" in refused(net, y, tmp_path)
     net = Network(SHAPE)
     x = quantised(net)
-    y = net.add("QLinearSoftmax", *x, *x[1:], domain=MICROSOFT, axis=1)
-    assert "operator com.microsoft::QLinearSoftmax is not supported (allowed: " in refused(net, y, tmp_path)
+    y = net.add("QLinearWhere", *x, *x[1:], domain=MICROSOFT)
+    assert "operator com.microsoft::QLinearWhere is not supported (allowed: " in refused(net, y, tmp_path)

@@ -11,14 +11,15 @@ import torch
 from frontend.errors import ModelError
 from frontend.load import load_model
 from frontend.lower.freeze import freeze
-from frontend.lower.post_training import Recipe, post_training, quantised_weights
+from frontend.lower.grids import quantised_weights
+from frontend.lower.post_training import Recipe, post_training
 from frontend.lower.single import to_single
 from frontend.zoo import ENTRIES
 from hetero_compile.quantise import Calibration
 from ir.executor import execute
 from ir.graph import Graph, Node
 from ir.kinds import kind_of
-from ir.ops import Add, Affine, AveragePool2d, Clip, Concat, Conv2d, MaxPool2d, PRelu, Softmax
+from ir.ops import Add, Affine, AveragePool2d, Clip, Concat, Conv2d, FakeQuantize, MaxPool2d, PRelu, Softmax
 from ir.types import Array, DType, TensorType
 
 PARAMETERS = {
@@ -172,10 +173,13 @@ def test_biases_take_up_the_mean_error() -> None:
 
 def test_what_has_no_quantised_form_is_named() -> None:
     graph = block(np.random.default_rng(1))
-    behind = (Node("p", Softmax(), ("y",)), Node("q", Clip(0.0, 0.5), ("p",)))
-    ended = graph.with_nodes((*graph.nodes, *behind), outputs=("q",))
-    with pytest.raises(ModelError, match="node 'p': Softmax has no quantised form"):
+    ended = graph.with_nodes((*graph.nodes, Node("p", FakeQuantize(1.0, 0, 1), ("y",))), outputs=("p",))
+    with pytest.raises(ModelError, match="node 'p': FakeQuantize has no quantised form"):
         post_training(ended, [{"x": np.zeros((3, 8, 8))}], Recipe())
+    behind = (Node("p", Softmax(), ("y",)), Node("q", MaxPool2d((1, 1), (1, 1)), ("p",)))
+    ended = graph.with_nodes((*graph.nodes, *behind), outputs=("q",))
+    with pytest.raises(ModelError, match=r"node 'p': Softmax has no integer form \(--fallback computes it"):
+        freeze(post_training(ended, [{"x": np.ones((3, 8, 8))}], Recipe()))
     with pytest.raises(ModelError, match="at least one calibration input"):
         post_training(graph, [], Recipe())
     with pytest.raises(ModelError, match="weight bits must be 2 to 8, is 9"):

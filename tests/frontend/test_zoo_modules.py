@@ -51,6 +51,7 @@ CASES = (
     pytest.param("skynet_w6a8", 16, 16, marks=pytest.mark.full),
     pytest.param("resnet18_w4a4", 32, 32, marks=pytest.mark.full),
     pytest.param("resnet50_w4a4", 32, 32, marks=pytest.mark.full),
+    pytest.param("densenet121_w4a4", 32, 32, marks=pytest.mark.full),
     pytest.param("mobilenet_v2_w6a8", 32, 32, marks=pytest.mark.full),
 )
 

@@ -1,0 +1,78 @@
+"""Shapes of PyTorch's tensors that the graph has not, on the way from one that it has to another: a channel shuffle.
+
+A view is a tensor of the graph, the shape that its elements are read in, and an order of that shape's axes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch.fx import Node as FxNode
+
+from frontend.builder import Builder, Imported, View, arguments
+from frontend.transpositions import MOST_AXES, transpositions
+from ir.graph import Node
+from ir.ops import Reshape, Transpose
+
+
+def _shape(node: object) -> tuple[int, ...]:
+    assert isinstance(node, FxNode)
+    return tuple(int(n) for n in node.meta["val"].shape)
+
+
+def view_of(b: Builder, argument: object) -> View:
+    """The operand as a view."""
+    assert isinstance(argument, FxNode)
+    shape = _shape(argument)
+    return b.views.get(argument) or View(b.names[argument], shape, tuple(range(len(shape))))
+
+
+def reshaped(b: Builder, node: FxNode) -> Imported | View:
+    """In the shape (1, C, H, W) or (1, C) a tensor of the graph, in any other a view."""
+    view, before, after = view_of(b, node.args[0]), _shape(node.args[0]), _shape(node)
+    in_order = view.order == tuple(range(len(view.order)))
+    known = after[0] == 1 and len(after) in (2, 4)
+    if in_order and before == after and node.args[0] not in b.views:
+        return view.tensor
+    if in_order and not known:
+        return View(view.tensor, after, tuple(range(len(after))))
+    one_pixel = in_order and node.args[0] not in b.views and before[1] == after[1] == int(np.prod(after))
+    if one_pixel:
+        return view.tensor
+    tensor = view.tensor if in_order else folded(b, node, view)
+    if not known:
+        return View(tensor, after, tuple(range(len(after))))
+    c, h, w = (*after[1:], 1, 1)[:3]
+    return Reshape((c, h, w)), (tensor,)
+
+
+def folded(b: Builder, node: FxNode, view: View) -> str:
+    """The view's elements in order, in some shape."""
+    steps = transpositions(view.split, view.order)
+    b.require(node, steps is not None, f"moves too many axes of {view.split} (allowed: {MOST_AXES})")
+    tensor = view.tensor
+    for i, (shape, turn) in enumerate(steps or []):
+        for step, op in (("split", Reshape(shape)), ("moved", Transpose(turn))):
+            name = b.unique(f"{node.name}.{step}{i}")
+            b.nodes.append(Node(name, op, (tensor,)))
+            tensor = name
+    return tensor
+
+
+def permuted(b: Builder, node: FxNode) -> View:
+    view = view_of(b, node.args[0])
+    order = [int(n) % len(view.order) for n in node.args[1]]  # type: ignore[union-attr, arg-type]
+    return View(view.tensor, view.split, tuple(view.order[axis] for axis in order))
+
+
+def transposed(b: Builder, node: FxNode) -> View:
+    view = view_of(b, node.args[0])
+    order = list(view.order)
+    first, second = (int(n) % len(order) for n in arguments(node, None, 0, 1)[1:3])
+    order[first], order[second] = order[second], order[first]
+    return View(view.tensor, view.split, tuple(order))
+
+
+def same(b: Builder, node: FxNode) -> str | View:
+    argument = node.args[0]
+    assert isinstance(argument, FxNode)
+    return b.views.get(argument) or b.names[argument]
