@@ -20,7 +20,7 @@
 #define ALIGNED(bytes) (((bytes) + 63u) / 64u * 64u)
 
 enum { CONV, GATED, SPARSE };
-enum { CONV_FIELDS = 18, SPARSE_FIELDS = 21, MOST_SAMPLES = 1000 };
+enum { CONV_FIELDS = 19, SPARSE_FIELDS = 21, MOST_SAMPLES = 1000 };
 
 static uint8_t pool[POOL] __attribute__((aligned(4096)));
 static size_t size, at;
@@ -82,7 +82,7 @@ static size_t read_conv(void) {
     const hck_conv c = {.x_type = (hck_type)u[0], .in_h = u[1], .in_w = u[2], .in_c = u[3], .out_h = u[4], .out_w = u[5],
                         .out_c = u[6], .kernel_h = u[7], .kernel_w = u[8], .stride_h = u[9], .stride_w = u[10],
                         .pad_top = u[11], .pad_left = u[12], .groups = u[13], .flush = u[14], .flush8 = u[15],
-                        .run16 = u[16], .pool = u[17], .weights = array(), .zeros = NULL,
+                        .run16 = u[16], .pool = u[17], .fused = (hck_fused)u[18], .weights = array(), .zeros = NULL,
                         .kernel = {(hck_family)k[0], k[1], k[2], k[3]}};
     job.conv = c;
     if (job.kind == GATED) job.threshold = array();

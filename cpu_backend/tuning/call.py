@@ -42,7 +42,9 @@ MAPS = (
 """hck_map in its order."""
 SUMS = ("HCK_RUN8_SUM16", "HCK_RUN16_SUM16", "HCK_RUN16_SUM32", "HCK_RUN32_SUM32")
 """hck_sums in its order."""
-NUMBERS = {name: n for names in (tuple(TYPES), MAPS, SUMS, ("HCK_HWC",)) for n, name in enumerate(names)}
+FUSED = ("HCK_APART", "HCK_PARTS", "HCK_SHORT_PARTS", "HCK_WHOLE_SUMS")
+"""hck_fused in its order."""
+NUMBERS = {name: n for names in (tuple(TYPES), MAPS, SUMS, FUSED, ("HCK_HWC",)) for n, name in enumerate(names)}
 SHIFT = 8
 CONV, GATED, SPARSE = range(3)
 
