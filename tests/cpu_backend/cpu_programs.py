@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import cpu_cases
+from cpu_objects import kernel_object
 
 from cpu_backend import toolchain
+from cpu_backend.toolchain import is_kernel
 
 HERE = Path(__file__).parent
 KERNELS = sorted(toolchain.KERNELS.glob("*.c"))
@@ -63,6 +65,9 @@ class Programs:
     def _build(self, name: str) -> Path:
         output = self._folder / name
         if name == "native":
-            return toolchain.build_native(self._sources, output, [toolchain.KERNELS], toolchain.SANITIZE)
+            linked = [
+                kernel_object(path.name, toolchain.SANITIZE) if is_kernel(path) else path for path in self._sources
+            ]
+            return toolchain.build_native(linked, output, [toolchain.KERNELS], toolchain.SANITIZE)
         objects = self._vector_objects() if name == "vector" else self._objects(self._sources, toolchain.SCALAR)
         return toolchain.link_riscv(objects, output)
