@@ -163,10 +163,11 @@ def fused(layer: Layer, proof: Accumulator) -> str:
         return "HCK_APART"
     w, mul = weights_of(layer), map_.arrays["mul"]
     short = bool(I16[0] <= mul.min() and mul.max() <= I16[1])
-    if short and proof.bits <= 16:
+    if short and proof.bits <= 16 and "least" not in map_.arrays:
         return "HCK_WHOLE_SUMS"
     pairs = short_period(layer) >= 2 if kernel_type(layer.x) == "HCK_I8" else w.min() > I8[0]
-    return ("HCK_SHORT_PARTS" if short else "HCK_PARTS") if pairs else "HCK_APART"
+    whole = short and "least" not in map_.arrays
+    return ("HCK_SHORT_PARTS" if whole else "HCK_PARTS") if pairs else "HCK_APART"
 
 
 def kernel_field(layer: Layer) -> dict[str, int | str]:

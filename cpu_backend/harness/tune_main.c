@@ -66,12 +66,12 @@ static struct {
 static void read_map(void) {
     uint32_t u[9];
     words(u, 9);
-    const void *a[6];
-    for (int i = 0; i < 6; i++) a[i] = array();
+    const void *a[8];
+    for (int i = 0; i < 8; i++) a[i] = array();
     const hck_requantise map = {.map = (hck_map)u[0], .y_type = (hck_type)u[1], .channels = u[2], .shift = u[3],
                                 .lo = (int32_t)u[4], .hi = (int32_t)u[5], .levels = u[6], .offset = (int32_t)u[7],
                                 .step = (int32_t)u[8], .mul = a[0], .add = a[1], .wide_add = a[2], .table = a[3],
-                                .sign = a[4], .after = a[5]};
+                                .sign = a[4], .after = a[5], .least = a[6], .most = a[7]};
     job.map = map;
 }
 

@@ -53,6 +53,8 @@ typedef struct {
     /* in a multiply-shift whose x + before[c] fits 16 bits: add[c] = before[c] * mul[c], mul[c] 1 to 32767, shift 15 to
      * 30, lo and hi shifted by shift - 15 fit 16 bits; else NULL */
     const int16_t *before;
+    /* in a multiply-shift with add: x is clipped to least[c] to most[c] first, which no result shows; NULL: it fits */
+    const int32_t *least, *most;
 } hck_requantise;
 
 /*
@@ -87,8 +89,8 @@ typedef struct {
 typedef enum {
     HCK_APART,       /* no */
     HCK_PARTS,       /* 16 bits hold any two products of a channel, of elements from -128 to 127 (HCK_U8: less 128) */
-    HCK_SHORT_PARTS, /* and the map's multipliers */
-    HCK_WHOLE_SUMS   /* 16 bits hold whole sums and multipliers */
+    HCK_SHORT_PARTS, /* and the map's multipliers, and no sum is clipped before */
+    HCK_WHOLE_SUMS   /* likewise, and 16 bits hold whole sums */
 } hck_fused;
 
 /* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others, with which the sums of any channel span 255
@@ -169,7 +171,7 @@ hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows); /* of at most four pi
 /* A depthwise hck_conv2d, if there is a kernel for it (the result says so); scratch for HCK_BLOCK rows of sums. */
 int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                       void *scratch);
-/* Likewise for 3x3, by c->fused; scratch for four rows of sums. */
+/* Likewise for 3x3, by c->fused; scratch for HCK_BLOCK rows of sums. */
 int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch);
 #endif

@@ -46,7 +46,7 @@ HCK_INLINE vint16m2_t begin(hck_type type, const int16_t *start, vint8m1_t w, vi
 
 /* A result: a window's elements are numbered as its weights, row by row. */
 HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul,
-                    const int32_t *add, vint16m2_t mul16, int8_t factor, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0,
+                    const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0,
                     vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4, vint8m1_t w5, vint8m1_t w6, vint8m1_t w7,
                     vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2, vint8m1_t x3, vint8m1_t x4, vint8m1_t x5,
                     vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to, size_t vl) {
@@ -101,6 +101,11 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
         sum = __riscv_vwadd_wv(__riscv_vwadd_wv(sum, fourth, vl), fifth, vl);
     }
     IN_ORDER(sum)
+    if (bounds) {
+        sum = __riscv_vmax(sum, __riscv_vle32_v_i32m4(bounds, vl), vl);
+        sum = __riscv_vmin(sum, __riscv_vle32_v_i32m4(bounds + vl, vl), vl);
+        IN_ORDER(sum)
+    }
     sum = __riscv_vmadd(sum, __riscv_vle32_v_i32m4(mul, vl), __riscv_vle32_v_i32m4(add, vl), vl);
     hck_put_narrow(sum, shift, lo, hi, to, vl);
 }
@@ -117,14 +122,14 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
     column++, p0 += step0, p1 += step1, p2 += step2;              \
     AS_THEY_ARE
 #define OUTPUT(A, B, C)                                                                                            \
-    put(type, parts, start, shares, mul, add, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8,    \
+    put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8,    \
         A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                             \
     to += y_stride;                                                                                                \
     if (--left == 0) break;
 
 /* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
 HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, const hck_requantise *q,
-                      const int8_t *weights, const int32_t *mul, const int32_t *add, const int16_t *start,
+                      const int8_t *weights, const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start,
                       const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl) {
     const int8_t *const zeros = (const int8_t *)c->zeros;
     const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
@@ -179,15 +184,15 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
 }
 
 typedef void (*block_fn)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, const int32_t *mul,
-                         const int32_t *add, const int16_t *start, const int8_t *shares, const int8_t *elements,
+                         const int32_t *add, const int32_t *bounds, const int16_t *start, const int8_t *shares, const int8_t *elements,
                          uint8_t *y, size_t y_stride, size_t vl);
 
 #define KERNEL(TYPE, PARTS, S)                                                                                    \
     static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, \
-                                                const int32_t *mul, const int32_t *add, const int16_t *start,     \
+                                                const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start,     \
                                                 const int8_t *shares, const int8_t *elements, uint8_t *y,         \
                                                 size_t y_stride, size_t vl) {                                     \
-        block(TYPE, PARTS, S, c, q, weights, mul, add, start, shares, elements, y, y_stride, vl);                 \
+        block(TYPE, PARTS, S, c, q, weights, mul, add, bounds, start, shares, elements, y, y_stride, vl);                 \
     }
 #define STRIDES(TYPE, PARTS) KERNEL(TYPE, PARTS, 1) KERNEL(TYPE, PARTS, 2)
 #define EACH(M, TYPE) M(TYPE, HALVES) M(TYPE, WHOLE) M(TYPE, TWO) M(TYPE, ROWS) M(TYPE, FOUR) M(TYPE, PAIRS)
@@ -232,9 +237,10 @@ static int parts_of(const int8_t *w, size_t pixel, int8_t *shares, size_t vl) {
     return FOUR;
 }
 
-/* What each part starts from, `offset` times its weights, and the addends that make up for it. */
+/* What each part starts from, `offset` times its weights, the addends that make up for it, and sums' bounds with it. */
 static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel, const int8_t *shares,
-                        const int32_t *mul, const int32_t *add, int16_t *starts, int32_t *addends, size_t vl) {
+                        const int32_t *mul, const int32_t *add, int16_t *starts, int32_t *addends, int32_t *bounds,
+                        size_t vl) {
     /* bit i: a part ends with weight i, of FOUR's ten with its shares */
     static const unsigned ends[] = {[WHOLE] = 1 << 8,
                                     [TWO] = 1 << 4 | 1 << 8,
@@ -254,6 +260,8 @@ static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel
         starts += vl;
     }
     const vint32m4_t less = __riscv_vwmul(total, (int16_t)-offset, vl);
+    for (size_t i = 0; bounds && i < 2 * vl; i += vl)
+        __riscv_vse32(bounds + i, __riscv_vsub(__riscv_vle32_v_i32m4(bounds + i, vl), less, vl), vl);
     const vint32m4_t missing = __riscv_vmul(less, __riscv_vle32_v_i32m4(mul, vl), vl);
     __riscv_vse32(addends, __riscv_vadd(__riscv_vle32_v_i32m4(add, vl), missing, vl), vl);
 }
@@ -284,6 +292,11 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
         int32_t *const addends = (int32_t *)scratch;
         int16_t *const starts = (int16_t *)(addends + vl);
         int8_t *const shares = (int8_t *)(starts + PAIRS * vl);
+        int32_t *const bounds = q->least ? addends + 5 * vl : NULL; /* behind the shares; least, most */
+        if (bounds) {
+            __riscv_vse32(bounds, __riscv_vle32_v_i32m4(q->least + first, vl), vl);
+            __riscv_vse32(bounds + vl, __riscv_vle32_v_i32m4(q->most + first, vl), vl);
+        }
         const int16_t *start = starts;
         int parts = bytes ? BYTES : fits ? q->before ? HALVES : WHOLE : parts_of(w, c->in_c, shares, vl);
         if (parts == WHOLE && c->fused == HCK_PARTS) parts = TWO;
@@ -292,10 +305,10 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
         } else if (parts == HALVES) {
             start = q->before + first;
         } else if (c->x_type == HCK_U8) {
-            start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, vl);
+            start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, bounds, vl);
             add = addends;
         }
-        kernels[parts][c->stride_w - 1](c, q, w, mul, add, start, shares, from, (uint8_t *)y + first, y_stride, vl);
+        kernels[parts][c->stride_w - 1](c, q, w, mul, add, bounds, start, shares, from, (uint8_t *)y + first, y_stride, vl);
     }
     return 1;
 }

@@ -99,7 +99,7 @@ def _map(stream: Stream, rng: np.random.Generator, signature: Signature) -> None
     facts, channels = signature.map, int(signature.conv["out_c"])
     bounds, levels = np.iinfo(TYPES[facts["y_type"]]), int(facts["levels"])
     stream.words([facts["map"], facts["y_type"], channels, SHIFT, int(bounds.min), int(bounds.max), levels, 0, 1])
-    for key in ("mul", "add", "wide_add", "table", "sign", "after"):
+    for key in ("mul", "add", "wide_add", "table", "sign", "after", "least", "most"):
         size = channels * (levels if key == "table" else 1)
         values = rng.integers(1, 100, size) if key != "sign" else np.ones(size)
         present = key in facts["arrays"]

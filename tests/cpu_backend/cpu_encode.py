@@ -53,7 +53,7 @@ MAP_NAMES = (
     "HCK_RPRELU",
 )
 MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step")
-MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after", "before")
+MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after", "before", "least", "most")
 OPERANDS = len(MAP_ARRAYS) + 1
 """Blobs of a map and the operand."""
 CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL = range(8)
