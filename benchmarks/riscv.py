@@ -111,35 +111,55 @@ def measure(
     zvbb: bool = False,
 ) -> list[Row]:
     """A row per VLEN; ``relative`` is 0 until `rows` compares."""
-    graph = layer_graph(shape, types)
+    name = f"{types} zvbb" if zvbb else types
+    return measure_graph(meter, machine, layer_graph(shape, types), (shape.name, name, shape.macs), folder, vlens, zvbb)
+
+
+def measure_graph(
+    meter: Meter,
+    machine: Machine,
+    graph: Graph,
+    about: tuple[str, str, int],
+    folder: Path,
+    vlens: Sequence[int] = VLENS,
+    zvbb: bool = False,
+    x: Array | None = None,
+) -> list[Row]:
+    """The same for a graph of one layer and one input. ``about``: names of the layer and of its types, its products;
+    ``x``: the input, of a uniform distribution if left out."""
+    label, types, macs = about
     cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", machine.name, ("zvbb",) if zvbb else ())
     artifact = CpuEngine().lower(graph, {}, Target("benchmark", cpu, SharedMemory(1 << 26, 4.0, 64, True)))
     sources = runner.write_files(artifact, folder)
     region = RegionSources(identifier(graph.name), tuple(sources), toolchain.RUNTIME)
-    program = build_program(region, cpu.march, _frame(graph, artifact), folder)
-    name = f"{types} zvbb" if zvbb else types
+    program = build_program(region, cpu.march, _frame(graph, artifact, x), folder)
     found = []
     for vlen in vlens:
         if machine.vlens and vlen not in machine.vlens:
             continue
-        (layer,) = measure_region(meter, machine, program, vlen, [shape.name])
+        (layer,) = measure_region(meter, machine, program, vlen, [label])
         counts, cycles = layer.counts, layer.cycles
         assert machine.dlen is not None
         parts = (counts.total, counts.arithmetic_beats(vlen, machine.dlen), counts.memory_beats(vlen, machine.dlen))
-        each = [n / shape.macs for n in (*parts, cycles.total - cycles.stalls, cycles.total)]
-        found.append(Row(shape.name, name, vlen, artifact.stages[0].note, *each, relative=0.0))
+        each = [n / macs for n in (*parts, cycles.total - cycles.stalls, cycles.total)]
+        found.append(Row(label, types, vlen, artifact.stages[0].note, *each, relative=0.0))
     return found
 
 
-def _frame(graph: Graph, artifact: Artifact) -> bytes:
-    x = graph.inputs["x"]
+def _frame(graph: Graph, artifact: Artifact, values: Array | None) -> bytes:
+    (x,) = graph.inputs.values()
     rng = np.random.default_rng(SEED)
-    values = rng.integers(x.lo, x.hi + 1, x.shape) if x.dtype.is_integer else rng.standard_normal(x.shape)
+    if values is None:
+        values = rng.integers(x.lo, x.hi + 1, x.shape) if x.dtype.is_integer else rng.standard_normal(x.shape)
     return artifact.inputs[0].layout.pack(values, x)
 
 
 def rows(
-    machine: Machine, shapes: Sequence[Shape] = SHAPES, vlens: Sequence[int] = VLENS, few_bits: bool = True
+    machine: Machine,
+    shapes: Sequence[Shape] = SHAPES,
+    vlens: Sequence[int] = VLENS,
+    few_bits: bool = True,
+    progress: table.Progress = lambda what: None,
 ) -> list[Row]:
     """Every shape with every type of `MEASURED`, with ``few_bits`` the first with those of `FEW_BITS` too. MeterError,
     ToolError."""
@@ -150,6 +170,7 @@ def rows(
             few = FEW_BITS if few_bits and shape == shapes[0] else {}
             plain = ((name, False) for name in (*MEASURED, *few))
             for types, zvbb in [*plain, *((name, True) for name in ZVBB if few)]:
+                progress(f"{shape.name} {types}{' zvbb' if zvbb else ''}")
                 folder = Path(scratch, identifier(f"{shape.name} {types} {zvbb}"))
                 folder.mkdir()
                 found += measure(meter, machine, shape, types, folder, vlens, zvbb)
@@ -176,13 +197,14 @@ class Tables:
     notes: tuple[str, ...] = (NOTE, table.NOTE, network.NOTE)
 
 
-def tables(machine: Machine, python: str) -> Tables:
+def tables(machine: Machine, python: str, progress: table.Progress) -> Tables:
     """Layers at all vector lengths, ResNet-20's at 256 or what the machine has. MeterError, ToolError."""
     vlens = [vlen for vlen in VLENS if not machine.vlens or vlen in machine.vlens]
     network_vlens = [256] if 256 in vlens else vlens[:1]
     resnet20 = [shape for shape, _ in RESNET20]
-    found = rows(machine, SHAPES, vlens) + rows(machine, resnet20, network_vlens, few_bits=False)
-    peers = table.find(machine, [(SHAPES, vlens), (resnet20, network_vlens)], python, ours(found))
+    found = rows(machine, SHAPES, vlens, progress=progress)
+    found += rows(machine, resnet20, network_vlens, few_bits=False, progress=progress)
+    peers = table.find(machine, [(SHAPES, vlens), (resnet20, network_vlens)], python, ours(found), progress)
     return Tables(machine.name, found, peers, network.resnet20(ours(found), peers, network_vlens))
 
 
@@ -195,7 +217,7 @@ def main() -> int:
     try:
         machine = load_machine(options.machine)
         machine.check("rv64gcv", 0)
-        found = tables(machine, options.peers)
+        found = tables(machine, options.peers, lambda what: print(what, file=sys.stderr, flush=True))
     except (MachineError, MeterError, toolchain.ToolError) as error:
         print(f"benchmarks.riscv: {error}", file=sys.stderr)
         return 2

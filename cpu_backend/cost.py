@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from cpu_backend.depthwise_cost import fused_rate
 from cpu_backend.emit import (
     bit_planes,
     conv_accumulator,
@@ -29,13 +30,13 @@ from cpu_backend.emit import (
     words_of,
 )
 from cpu_backend.emit.base import element_bytes
-from cpu_backend.emit.convolution import is_depthwise, is_narrow, short_period, weights_of
+from cpu_backend.emit.convolution import fused, is_depthwise, is_narrow, short_period, weights_of
 from cpu_backend.emit.full import Scheme as FullScheme
 from cpu_backend.emit.full import full_scheme
 from cpu_backend.emit.reals import real_cycles
 from cpu_backend.float_cost import float_cycles
 from cpu_backend.layers import Layer
-from cpu_backend.ranges import I8, I16, WHOLE_SUM
+from cpu_backend.ranges import I16, WHOLE_SUM, Accumulator
 from cpu_backend.scalar import word_of
 from cpu_backend.sparse import Pruned
 from cpu_backend.tiles import row_tiles, tiles_of
@@ -80,9 +81,6 @@ ROW_CYCLES, MULTIPLY_CYCLES, WIDEN_CYCLES = 0.0625, 0.125, 0.25
 LEVEL_CYCLES = 0.2
 """Finding the elements of one level, each."""
 DEPTHWISE_CYCLES_PER_MAC = {16: 0.14, 32: 0.30}
-FUSED_DEPTHWISE_CYCLES_PER_MAC = {16: 0.076, 32: 0.173}
-"""3x3 without sums in memory (hck_depthwise3_rvv.c), less the multiply-shift as `VECTOR_ELEMENT` counts it; of 32 bits
-with the most parts that weights can need."""
 OTHER_DEPTHWISE_CYCLES_PER_MAC = 0.8
 """Kernels neither 3 nor 5 wide, larger strides, 16-bit elements, pooled."""
 SCALAR_CYCLES_PER_MAC = {"rv64gc": 3.8, "rv64gcv": 3.8, "rv32im": 5.15}
@@ -236,7 +234,7 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     proof = conv_accumulator(layer)
     if is_depthwise(layer):
         macs = view.type.elements * products
-        return macs * _depthwise_rate(layer, view.op, proof.bits, cpu.vlen) * REFERENCE_VLEN / cpu.vlen
+        return macs * _depthwise_rate(layer, view.op, proof, cpu.vlen) * REFERENCE_VLEN / cpu.vlen
     full = full_scheme(layer)
     if full and (full.levels or _worth_ordering(cpu.vlen // 8, weights[0])):
         return _full_cycles(layer, full) * REFERENCE_VLEN / cpu.vlen
@@ -280,26 +278,17 @@ def _full_cycles(layer: Layer, full: FullScheme) -> float:
     return rows * channels * (MULTIPLY_CYCLES + WIDEN_CYCLES / group)
 
 
-def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, bits: int, vlen: int) -> float:
-    """Cycles per MAC; empty lanes count as filled ones."""
+def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, proof: Accumulator, vlen: int) -> float:
+    """Cycles per MAC at REFERENCE_VLEN; empty lanes count as filled ones. What 16-bit maps save is left out, since
+    their proof takes long."""
+    kind = fused(layer, proof)
+    if kind != "HCK_APART":
+        return fused_rate(weights_of(layer), kind, vlen // 8)
     special = isinstance(op, Conv2d) and is_narrow(layer) and element_bytes(layer.x) == 1 and not layer.find(MaxPool2d)
     if not special or weights_of(layer).shape[3] not in (3, 5) or op.stride[1] > 2:
         return OTHER_DEPTHWISE_CYCLES_PER_MAC
-    width = vlen // (8 if bits == 16 or _is_fused(layer, bits) else 16)
-    channels = layer.x.shape[0]
-    rates = FUSED_DEPTHWISE_CYCLES_PER_MAC if _is_fused(layer, bits) else DEPTHWISE_CYCLES_PER_MAC
-    return rates[bits] * (-(-channels // width) * width) / channels
-
-
-def _is_fused(layer: Layer, bits: int) -> bool:
-    """As hck_depthwise3_rvv decides, but for multipliers beyond 16 bits; what 16-bit maps save is left out, since their
-    proof takes long."""
-    map_ = layer.map
-    if map_ is None or not isinstance(map_.op, MultiplyShift) or element_bytes(layer.y) > 1:
-        return False
-    pairs = short_period(layer) >= 2 if layer.x.lo < 0 else int(weights_of(layer).min()) > I8[0]
-    sums = bits == 16 or pairs
-    return weights_of(layer).shape[2:] == (3, 3) and sums
+    width, channels = vlen // (8 if proof.bits == 16 else 16), layer.x.shape[0]
+    return DEPTHWISE_CYCLES_PER_MAC[proof.bits] * (-(-channels // width) * width) / channels
 
 
 def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu, pruned: Pruned | None) -> float:

@@ -19,6 +19,7 @@ from ir.ops.convolution import weight_sums
 from ir.types import Array
 
 I8 = (-128, 127)
+U8 = (0, 255)
 I16 = (-(1 << 15), (1 << 15) - 1)
 I32 = (-(1 << 31), (1 << 31) - 1)
 WHOLE_SUM = (1 << 32) - 1

@@ -29,7 +29,8 @@ def keep() -> Requantisation:
 
 
 def multiply_shift(view: NodeView) -> Requantisation:
-    """32-bit arithmetic where every product, sum and the shift allow it, otherwise 64-bit.
+    """32-bit arithmetic where every product, sum and the shift allow it, if need be with x clipped to where results
+    still change; otherwise 64-bit.
 
     OperatorError: a multiplier leaves 32 bits.
     """
@@ -46,9 +47,30 @@ def multiply_shift(view: NodeView) -> Requantisation:
     lo, hi = max(op.lo, I32[0]), min(op.hi, I32[1])  # results beyond 32 bits have no type here
     fields: Fields = {"map": "HCK_MULTIPLY_SHIFT", "shift": op.shift, "lo": lo, "hi": hi}
     arrays: dict[str, Array] = {"mul": np.array(mul, np.int32)}
+    found = [_changing(m, a, op.shift, (lo, hi), (x.lo, x.hi)) for m, a in zip(mul, add, strict=True)]
+    bounds = [each for each in found if each]
+    if not narrow and op.shift < 32 and len(bounds) == len(mul):
+        least, most = np.array(bounds, np.int32).T
+        arrays |= {"add": np.array(add, np.int32), "least": least.copy(), "most": most.copy()}
+        return Requantisation(fields, arrays, "x clipped to where results change: 32-bit arithmetic")
     arrays["add" if narrow else "wide_add"] = np.array(add, np.int32 if narrow else np.int64)
     width = 32 if narrow else 64
     return Requantisation(fields, arrays, f"x * mul + add lies in {min(sums)}..{max(sums)}: {width}-bit arithmetic")
+
+
+def _changing(mul: int, add: int, shift: int, bounds: tuple[int, int], x: tuple[int, int]) -> tuple[int, int] | None:
+    """Between which values of x, within its own range, the result changes: what lies beyond has the same results as the
+    ends. None where these leave 32-bit arithmetic."""
+    least, most = x
+    if mul:
+        up = mul if mul > 0 else -mul
+        # as the product rises: the last x with the result bounds[0] or less, the first with bounds[1] or more
+        last, first = (((bounds[0] + 1) << shift) - 1 - add) // up, -((add - (bounds[1] << shift)) // up)
+        below, above = (last, first) if mul > 0 else (-first, -last)
+        least, most = min(max(least, below), x[1]), max(min(most, above), x[0])
+        most = max(most, least)
+    ends = [value for v in (least, most) for value in (v * mul, v * mul + add)]
+    return (least, most) if I32[0] <= min(*ends, add) and max(*ends, add) <= I32[1] else None
 
 
 def thresholds(view: NodeView) -> Requantisation:

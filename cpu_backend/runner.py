@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,17 +32,20 @@ def build_region(
     feature: toolchain.Feature | None = None,
     flags: Sequence[str] = (),
     threaded: bool = False,
+    kernel: Callable[[Path], Path] = lambda source: source,
 ) -> Path:
     """An executable that runs the region over a file of frames; ``feature`` None builds for this machine.
 
     ``threaded``: with the runtime's pool of threads, otherwise tiles run one after another.
+    ``kernel``: on this machine, what is linked for a kernel's source: an object that the caller has.
     """
     sources = [*write_files(artifact, folder), MAIN, *([toolchain.RUNTIME / "hc_threads.c"] if threaded else [])]
     defines = [f"-DHC_REGION=hc_region_{identifier(region.name)}", *(THREADS if threaded else ())]
     output = folder / f"{identifier(region.name)}.{feature.name if feature else 'native'}"
     if feature:
-        return toolchain.build_riscv(sources, output, feature, [toolchain.RUNTIME], [*defines, *flags])
-    return toolchain.build_native(sources, output, [toolchain.RUNTIME], [*defines, *(flags or ["-O3"])])
+        return toolchain.build_riscv(sources, output, feature, [toolchain.RUNTIME], flags, defines)
+    linked = [kernel(source) if toolchain.is_kernel(source) else source for source in sources]
+    return toolchain.build_native(linked, output, [toolchain.RUNTIME], [*defines, *(flags or ["-O3"])])
 
 
 def run_region(

@@ -22,6 +22,8 @@ RUNTIME = Path(__file__).parents[1] / "host" / "runtime"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 LINK_TARGET = "riscv64-linux-musl"
+NO_DEBUG = "-g0"
+"""The compiler wheel adds debug information unless told not to: a third of its time and most of an object's bytes."""
 
 
 class ToolError(RuntimeError):
@@ -130,19 +132,47 @@ def _includes(folders: Sequence[Path], sources: Sequence[Path]) -> list[str]:
 
 
 def compile_objects(
-    sources: Sequence[Path], folder: Path, feature: Feature, includes: Sequence[Path] = (), flags: Sequence[str] = ()
+    sources: Sequence[Path],
+    folder: Path,
+    feature: Feature,
+    includes: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+    defines: Sequence[str] = (),
 ) -> list[Path]:
-    """RISC-V objects in ``folder``, one per source (names must differ); warnings are errors."""
+    """RISC-V objects in ``folder``, one per source (names must differ); warnings are errors.
+
+    Kernels are compiled without ``includes`` and ``defines``, which they do not need, and C by its name in its folder:
+    the compiler's cache, which looks at contents and commands, then knows a kernel from any other region's copy.
+    """
     objects = []
     for source in sources:
-        target = folder / f"{source.stem}.{feature.name}.o"
+        target = folder.absolute() / f"{source.stem}.{feature.name}.o"
         command = [*riscv_compiler(), "-target", feature.target, f"-mcpu={feature.mcpu}", "-O3", *feature.flags]
+        own = [] if is_kernel(source) else [*defines, *_includes([path.absolute() for path in includes], [source])]
+        # not assembler files: the cache does not see which bytes they include
+        beside = source.absolute().parent if source.suffix == ".c" else None
         run(
-            [*command, *WARNINGS, *flags, *_includes(includes, [source]), "-c", source, "-o", target],
+            [
+                *command,
+                NO_DEBUG,
+                *WARNINGS,
+                *flags,
+                *own,
+                "-c",
+                source.name if beside else source.absolute(),
+                "-o",
+                target,
+            ],
             what=f"compiling {source.name}",
+            folder=beside,
         )
         objects.append(target)
     return objects
+
+
+def is_kernel(source: Path) -> bool:
+    """Whether it is one of `KERNELS` or a region's copy."""
+    return source.parent.name == KERNELS.name and source.name.startswith("hck_")
 
 
 def link_riscv(objects: Sequence[Path], output: Path) -> Path:
@@ -157,10 +187,11 @@ def build_riscv(
     feature: Feature = VECTOR,
     includes: Sequence[Path] = (),
     flags: Sequence[str] = (),
+    defines: Sequence[str] = (),
 ) -> Path:
-    """Compiles and links a static riscv64 executable."""
+    """Compiles, as `compile_objects`, and links a static riscv64 executable."""
     with TemporaryDirectory() as folder:
-        return link_riscv(compile_objects(sources, Path(folder), feature, includes, flags), output)
+        return link_riscv(compile_objects(sources, Path(folder), feature, includes, flags, defines), output)
 
 
 def build_shared(

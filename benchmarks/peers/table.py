@@ -70,11 +70,17 @@ Batches = Sequence[tuple[Sequence[Shape], Sequence[int]]]
 """Shapes, and the vector lengths that they are measured at."""
 
 
-def find(machine: Machine, batches: Batches, python: str, ours: Ours) -> list[Found]:
+Progress = Callable[[str], None]
+"""Told what is measured next."""
+
+
+def find(
+    machine: Machine, batches: Batches, python: str, ours: Ours, progress: Progress = lambda what: None
+) -> list[Found]:
     """Every peer, installed or not; failures are in the rows. ToolError of the meter itself only."""
     with TemporaryDirectory() as scratch:
         meter = build_meter(Path(scratch))
-        return [_peer(peer, meter, machine, list(_cases(batches)), python, ours) for peer in PEERS]
+        return [_peer(peer, meter, machine, list(_cases(batches)), python, ours, progress) for peer in PEERS]
 
 
 def _cases(batches: Batches) -> Iterator[tuple[Case, int]]:
@@ -83,7 +89,13 @@ def _cases(batches: Batches) -> Iterator[tuple[Case, int]]:
 
 
 def _peer(
-    peer: Peer, meter: Meter, machine: Machine, cases: Sequence[tuple[Case, int]], python: str, ours: Ours
+    peer: Peer,
+    meter: Meter,
+    machine: Machine,
+    cases: Sequence[tuple[Case, int]],
+    python: str,
+    ours: Ours,
+    progress: Progress,
 ) -> Found:
     problem = f"not installed: pip install {peer.wheel} (in any interpreter, named with --peers PYTHON)"
     version = None
@@ -94,7 +106,8 @@ def _peer(
     if version is None:
         return Found(peer.name, peer.wheel, None, problem, ())
     rows = []
-    for case, vlen in cases:
+    for number, (case, vlen) in enumerate(cases, 1):
+        progress(f"{peer.name} {number} of {len(cases)}: {case.shape.name} {case.type}, VLEN {vlen}")
         with TemporaryDirectory() as scratch:
             try:
                 rows.append(_row(peer, meter, machine, case, vlen, python, Path(scratch), ours))

@@ -20,7 +20,9 @@ from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.ranges import (
     I8,
+    I16,
     I32,
+    U8,
     WHOLE_SUM,
     Accumulator,
     Products,
@@ -29,7 +31,7 @@ from cpu_backend.ranges import (
     flush_period,
     in_bytes,
 )
-from cpu_backend.requantise import kernel_type, requantisation
+from cpu_backend.requantise import Requantisation, kernel_type, requantisation
 from ir.memo import remembered
 from ir.ops import Conv2d, GatedConv2d, MaxPool2d, MultiplyShift, OperatorError
 from ir.types import Array
@@ -52,11 +54,13 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     narrow = is_narrow(layer)
     kh, kw = w.shape[2:]
     packed = pack_weights(halves.weights if halves else w, _convolution(layer).groups, narrow)
+    own, bytes_ = conv_fields(layer, proof), bytes_of(layer, halves)
     fields = {
-        **conv_fields(layer, proof),
+        **(own | {"fused": "HCK_WHOLE_SUMS"} if halves else own),
         "weights": f"{name}_weights" if narrow else "NULL",
         "zeros": "zeros",
         **kernel_field(layer),
+        **({"bytes": f"{{1, {bytes_[0]}, {bytes_[1]}}}"} if bytes_ else {}),
     }
     map_, map_record, map_arrays = layer_map(layer, name, halves.map if halves else None)
     conv, part = Rows.of(layer).part("hck_conv", "conv")
@@ -148,7 +152,22 @@ def conv_fields(layer: Layer, proof: Accumulator | None = None) -> dict[str, int
         "flush8": proof.flush8 if proof else 0,
         "run16": f"{short_period(layer)}u" if proof else 0,
         "pool": 2 if layer.find(MaxPool2d) else 1,
+        "fused": fused(layer, proof) if proof else "HCK_APART",
     }
+
+
+def fused(layer: Layer, proof: Accumulator) -> str:
+    """The ``hck_fused`` of a layer, with its own weights and map."""
+    map_ = _narrow_map(layer)
+    if map_ is None:
+        return "HCK_APART"
+    w, mul = weights_of(layer), map_.arrays["mul"]
+    short = bool(I16[0] <= mul.min() and mul.max() <= I16[1])
+    if short and proof.bits <= 16 and "least" not in map_.arrays:
+        return "HCK_WHOLE_SUMS"
+    pairs = short_period(layer) >= 2 if kernel_type(layer.x) == "HCK_I8" else w.min() > I8[0]
+    whole = short and "least" not in map_.arrays
+    return ("HCK_SHORT_PARTS" if whole else "HCK_PARTS") if pairs else "HCK_APART"
 
 
 def kernel_field(layer: Layer) -> dict[str, int | str]:
@@ -175,20 +194,34 @@ def conv_accumulator(layer: Layer) -> Accumulator:
     return proof
 
 
-def depthwise_halves(layer: Layer) -> Halves | None:
-    """The weights and the map with which hck_depthwise3_rvv.c requantises in 16 bits, where they are proven to give the
-    same results; None for other layers."""
+def _narrow_map(layer: Layer) -> Requantisation | None:
+    """The multiply-shift behind a depthwise convolution that hck_depthwise3_rvv.c has kernels for, else None."""
     op, map_ = layer.first.op, layer.map
     if not isinstance(op, Conv2d) or map_ is None or not isinstance(map_.op, MultiplyShift):
         return None
     if not is_depthwise(layer) or not is_narrow(layer) or element_bytes(layer.x) > 1 or layer.find(MaxPool2d):
         return None
-    w, requantised = weights_of(layer), requantisation(map_)
+    requantised = requantisation(map_)
     lo, hi = int(requantised.fields["lo"]), int(requantised.fields["hi"])
     narrow = {"HCK_U8": lo >= 0 and hi <= 255, "HCK_I8": lo >= I8[0] and hi <= I8[1]}.get(kernel_type(layer.y), False)
-    if w.shape[2:] != (3, 3) or op.stride[1] > 2 or not narrow or "add" not in requantised.arrays:
+    if weights_of(layer).shape[2:] != (3, 3) or op.stride[1] > 2 or not narrow or "add" not in requantised.arrays:
         return None
-    return in_halves(w, layer.x.lo, layer.x.hi, requantised)
+    return requantised
+
+
+def depthwise_halves(layer: Layer) -> Halves | None:
+    """The weights and the map with which hck_depthwise3_rvv.c requantises in 16 bits, where they are proven to give the
+    same results; None for other layers."""
+    map_ = _narrow_map(layer)
+    return in_halves(weights_of(layer), layer.x.lo, layer.x.hi, map_) if map_ else None
+
+
+def bytes_of(layer: Layer, halves: Halves | None) -> tuple[int, int] | None:
+    """``shift`` and ``ends`` of ``hck_bytes``; None where some channel's sums span more than 255."""
+    least, most = min(layer.x.lo, 0), max(layer.x.hi, 0)
+    if halves is None or np.abs(weights_of(layer)).sum((1, 2, 3)).max() * (most - least) > U8[1]:
+        return None
+    return halves.scale, least + most
 
 
 def short_period(layer: Layer) -> int:

@@ -20,7 +20,7 @@
 #define ALIGNED(bytes) (((bytes) + 63u) / 64u * 64u)
 
 enum { CONV, GATED, SPARSE };
-enum { CONV_FIELDS = 18, SPARSE_FIELDS = 21, MOST_SAMPLES = 1000 };
+enum { CONV_FIELDS = 19, SPARSE_FIELDS = 21, MOST_SAMPLES = 1000 };
 
 static uint8_t pool[POOL] __attribute__((aligned(4096)));
 static size_t size, at;
@@ -66,12 +66,12 @@ static struct {
 static void read_map(void) {
     uint32_t u[9];
     words(u, 9);
-    const void *a[6];
-    for (int i = 0; i < 6; i++) a[i] = array();
+    const void *a[8];
+    for (int i = 0; i < 8; i++) a[i] = array();
     const hck_requantise map = {.map = (hck_map)u[0], .y_type = (hck_type)u[1], .channels = u[2], .shift = u[3],
                                 .lo = (int32_t)u[4], .hi = (int32_t)u[5], .levels = u[6], .offset = (int32_t)u[7],
                                 .step = (int32_t)u[8], .mul = a[0], .add = a[1], .wide_add = a[2], .table = a[3],
-                                .sign = a[4], .after = a[5]};
+                                .sign = a[4], .after = a[5], .least = a[6], .most = a[7]};
     job.map = map;
 }
 
@@ -82,7 +82,7 @@ static size_t read_conv(void) {
     const hck_conv c = {.x_type = (hck_type)u[0], .in_h = u[1], .in_w = u[2], .in_c = u[3], .out_h = u[4], .out_w = u[5],
                         .out_c = u[6], .kernel_h = u[7], .kernel_w = u[8], .stride_h = u[9], .stride_w = u[10],
                         .pad_top = u[11], .pad_left = u[12], .groups = u[13], .flush = u[14], .flush8 = u[15],
-                        .run16 = u[16], .pool = u[17], .weights = array(), .zeros = NULL,
+                        .run16 = u[16], .pool = u[17], .fused = (hck_fused)u[18], .weights = array(), .zeros = NULL,
                         .kernel = {(hck_family)k[0], k[1], k[2], k[3]}};
     job.conv = c;
     if (job.kind == GATED) job.threshold = array();

@@ -53,6 +53,8 @@ typedef struct {
     /* in a multiply-shift whose x + before[c] fits 16 bits: add[c] = before[c] * mul[c], mul[c] 1 to 32767, shift 15 to
      * 30, lo and hi shifted by shift - 15 fit 16 bits; else NULL */
     const int16_t *before;
+    /* in a multiply-shift with add: x is clipped to least[c] to most[c] first, which no result shows; NULL: it fits */
+    const int32_t *least, *most;
 } hck_requantise;
 
 /*
@@ -82,6 +84,22 @@ typedef struct {
     uint32_t pixels; /* of a block */
 } hck_choice;
 
+/* Whether hck_depthwise3_rvv takes a convolution: depthwise 3x3 of bytes, stride_w 1 or 2, no pool, before a multiply-shift
+ * in 32 bits to results within 8. */
+typedef enum {
+    HCK_APART,       /* no */
+    HCK_PARTS,       /* 16 bits hold any two products of a channel, of elements from -128 to 127 (HCK_U8: less 128) */
+    HCK_SHORT_PARTS, /* and the map's multipliers, and no sum is clipped before */
+    HCK_WHOLE_SUMS   /* likewise, and 16 bits hold whole sums */
+} hck_fused;
+
+/* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others, with which the sums of any channel span 255
+ * at most; `ends` is what the least and the largest element add up to, which are not above and not below 0. */
+typedef struct {
+    uint32_t used, shift; /* 0: none of this */
+    int32_t ends;
+} hck_bytes;
+
 typedef struct {
     hck_type x_type;
     uint32_t in_h, in_w, in_c;
@@ -93,10 +111,12 @@ typedef struct {
                         of the weights; divides flush unless that is the whole sum. 0: no 8-bit accumulators */
     uint32_t run16;  /* any this many products in a row fit 16 bits; 0: not known */
     uint32_t pool;   /* 1, or 2 for a 2x2 max-pool of the accumulators */
+    hck_fused fused;
     /* [groups][kernel_h][kernel_w][in_c / groups][out_c / groups]; [kernel_h][kernel_w][in_c] where both are 1 */
     const int8_t *weights;
     const void *zeros; /* kernel_w * in_c elements: what lies beside the picture */
     hck_choice kernel; /* all zero: by the rules */
+    hck_bytes bytes;   /* all zero: none */
 } hck_conv;
 
 /* Bytes of scratch memory, 8-byte aligned: pointers to the pixels under a block's windows, then its accumulators. */
@@ -151,7 +171,7 @@ hck_tile hck_tile_rvv_few(const hck_conv *c, size_t rows); /* of at most four pi
 /* A depthwise hck_conv2d, if there is a kernel for it (the result says so); scratch for HCK_BLOCK rows of sums. */
 int hck_depthwise_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                       void *scratch);
-/* Likewise for 3x3 with 8-bit results of a 32-bit multiply-shift; scratch for four rows of sums. */
+/* Likewise for 3x3, by c->fused; scratch for HCK_BLOCK rows of sums. */
 int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch);
 #endif

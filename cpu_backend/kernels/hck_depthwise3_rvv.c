@@ -7,6 +7,7 @@
  * as many as its largest weights need. Parts are added in 32 bits, at twice the price of a product, so that a weight
  * shared by two parts can save one. Unsigned elements count less 128 there, at no price: parts start from -128 times
  * their weights, which the addend makes up for.
+ * Few bits are added up in 8 bits, at half the price: a sum that spans 255 at most fits there from the right start.
  * Registers: 9 weights, 9 elements, 4 for a 32-bit sum, up to 8 for parts or for the map's constants.
  */
 #include "hck.h"
@@ -20,13 +21,15 @@
 #define IN_ORDER(sum) __asm__ volatile("" : "+vr"(sum) : : "memory");
 
 /* What a block's products are added up in: a whole sum in 16 bits with the map in 16 bits too, or in 32 bits; or a
- * number of parts: five and four products; the rows; five with the third weight in shares, and pairs; pairs and one. */
+ * number of parts: five and four products; the rows; five with the third weight in shares, and pairs; pairs and one.
+ * Or a whole sum in 8 bits with the map in 16. */
 #define HALVES 0
 #define WHOLE 1
 #define TWO 2
 #define ROWS 3
 #define FOUR 4
 #define PAIRS 5
+#define BYTES 6
 
 HCK_INLINE vint16m2_t multiply_add(hck_type type, vint16m2_t sum, vint8m1_t w, vint8m1_t x, size_t vl) {
     return type == HCK_I8 ? __riscv_vwmacc(sum, w, x, vl)
@@ -43,10 +46,19 @@ HCK_INLINE vint16m2_t begin(hck_type type, const int16_t *start, vint8m1_t w, vi
 
 /* A result: a window's elements are numbered as its weights, row by row. */
 HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul,
-                    const int32_t *add, vint16m2_t mul16, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0,
+                    const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0,
                     vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4, vint8m1_t w5, vint8m1_t w6, vint8m1_t w7,
                     vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2, vint8m1_t x3, vint8m1_t x4, vint8m1_t x5,
                     vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to, size_t vl) {
+    if (parts == BYTES) { /* the lower 8 bits of a product do not depend on the type */
+        vint8m1_t sum = __riscv_vmacc(__riscv_vle8_v_i8m1(shares, vl), w0, x0, vl);
+#define ADD_BYTES(I) sum = __riscv_vmacc(sum, w##I, x##I, vl);
+        ADD_BYTES(1) ADD_BYTES(2) ADD_BYTES(3) ADD_BYTES(4) ADD_BYTES(5) ADD_BYTES(6) ADD_BYTES(7) ADD_BYTES(8)
+        IN_ORDER(sum)
+        const vint16m2_t scaled = __riscv_vwmacc(__riscv_vle16_v_i16m2(start, vl), factor, sum, vl);
+        hck_put_half(__riscv_vsmul(scaled, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
+        return;
+    }
     vint16m2_t first = parts == HALVES ? multiply_add(type, __riscv_vle16_v_i16m2(start, vl), w0, x0, vl) : BEGIN(0, 0);
     ADD(first, 1)
     if (parts <= WHOLE) {
@@ -89,47 +101,59 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
         sum = __riscv_vwadd_wv(__riscv_vwadd_wv(sum, fourth, vl), fifth, vl);
     }
     IN_ORDER(sum)
+    if (bounds) {
+        sum = __riscv_vmax(sum, __riscv_vle32_v_i32m4(bounds, vl), vl);
+        sum = __riscv_vmin(sum, __riscv_vle32_v_i32m4(bounds + vl, vl), vl);
+        IN_ORDER(sum)
+    }
     sum = __riscv_vmadd(sum, __riscv_vle32_v_i32m4(mul, vl), __riscv_vle32_v_i32m4(add, vl), vl);
     hck_put_narrow(sum, shift, lo, hi, to, vl);
 }
 
+/* Compilers keep an address for each column of a round, more than there are registers for, unless they cannot tell. */
+#define AS_THEY_ARE __asm__ volatile("" : "+r"(p0), "+r"(p1), "+r"(p2), "+r"(column));
+
 #define LOAD(p) __riscv_vle8_v_i8m1(p, vl)
 #define COLUMN(V)                                                 \
-    if ((uint32_t)column < in_w)                                  \
+    if (column < in_w)                                            \
         V##0 = LOAD(p0), V##1 = LOAD(p1), V##2 = LOAD(p2);        \
     else                                                          \
         V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl);         \
-    column++, p0 += step0, p1 += step1, p2 += step2;
+    column++, p0 += step0, p1 += step1, p2 += step2;              \
+    AS_THEY_ARE
 #define OUTPUT(A, B, C)                                                                                            \
-    put(type, parts, start, shares, mul, add, mul16, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, A##0, B##0, \
-        C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                                         \
+    put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8,    \
+        A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                             \
     to += y_stride;                                                                                                \
     if (--left == 0) break;
 
 /* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
 HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, const hck_requantise *q,
-                      const int8_t *weights, const int32_t *mul, const int32_t *add, const int16_t *start,
+                      const int8_t *weights, const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start,
                       const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl) {
     const int8_t *const zeros = (const int8_t *)c->zeros;
     const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
-    const uint32_t in_h = c->in_h, in_w = c->in_w, shift = q->shift;
+    const size_t in_w = c->in_w;
+    const uint32_t in_h = c->in_h, shift = q->shift;
     const int32_t lo = q->lo, hi = q->hi;
-#define WEIGHT(I) const vint8m1_t w##I = LOAD(weights + (I) * pixel);
+    const int8_t factor = (int8_t)(1 << c->bytes.shift);
+#define WEIGHT_AT(p) parts == BYTES ? __riscv_vsra(LOAD(p), c->bytes.shift, vl) : LOAD(p)
+#define WEIGHT(I) const vint8m1_t w##I = WEIGHT_AT(weights + (I) * pixel);
     WEIGHT(0) WEIGHT(1) WEIGHT(3) WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8)
-    const vint8m1_t w2 = LOAD(parts == FOUR ? shares : weights + 2 * pixel);
-    const vint16m2_t mul16 = parts <= WHOLE ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
-                                            : __riscv_vundefined_i16m2();
+    const vint8m1_t w2 = WEIGHT_AT(parts == FOUR ? shares : weights + 2 * pixel);
+    const vint16m2_t mul16 = parts <= WHOLE || parts == BYTES ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
+                                                              : __riscv_vundefined_i16m2();
     for (uint32_t row = 0; row < c->out_h; row++) {
         const uint32_t top = row * c->stride_h - c->pad_top; /* above the picture is a huge number */
         const int8_t *const corner = elements - (ptrdiff_t)c->pad_left * pixel;
-        const ptrdiff_t width = (ptrdiff_t)in_w * pixel;
+        const ptrdiff_t width = (ptrdiff_t)c->in_w * pixel;
         const ptrdiff_t step0 = top < in_h ? pixel : 0, step1 = top + 1 < in_h ? pixel : 0;
         const ptrdiff_t step2 = top + 2 < in_h ? pixel : 0;
         const int8_t *p0 = step0 ? corner + (ptrdiff_t)top * width : zeros;
         const int8_t *p1 = step1 ? corner + (ptrdiff_t)(top + 1) * width : zeros;
         const int8_t *p2 = step2 ? corner + (ptrdiff_t)(top + 2) * width : zeros;
         uint8_t *to = y + (size_t)row * c->out_w * y_stride;
-        int32_t column = -(int32_t)c->pad_left;
+        size_t column = (size_t)0 - c->pad_left; /* left of the picture is a huge number */
         uint32_t left = c->out_w;
         vint8m1_t l0, l1, l2, m0, m1, m2, r0, r1, r2;
         COLUMN(l)
@@ -160,35 +184,22 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
 }
 
 typedef void (*block_fn)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, const int32_t *mul,
-                         const int32_t *add, const int16_t *start, const int8_t *shares, const int8_t *elements,
+                         const int32_t *add, const int32_t *bounds, const int16_t *start, const int8_t *shares, const int8_t *elements,
                          uint8_t *y, size_t y_stride, size_t vl);
 
 #define KERNEL(TYPE, PARTS, S)                                                                                    \
     static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, \
-                                                const int32_t *mul, const int32_t *add, const int16_t *start,     \
+                                                const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start,     \
                                                 const int8_t *shares, const int8_t *elements, uint8_t *y,         \
                                                 size_t y_stride, size_t vl) {                                     \
-        block(TYPE, PARTS, S, c, q, weights, mul, add, start, shares, elements, y, y_stride, vl);                 \
+        block(TYPE, PARTS, S, c, q, weights, mul, add, bounds, start, shares, elements, y, y_stride, vl);                 \
     }
 #define STRIDES(TYPE, PARTS) KERNEL(TYPE, PARTS, 1) KERNEL(TYPE, PARTS, 2)
 #define EACH(M, TYPE) M(TYPE, HALVES) M(TYPE, WHOLE) M(TYPE, TWO) M(TYPE, ROWS) M(TYPE, FOUR) M(TYPE, PAIRS)
 #define BOTH(TYPE, PARTS) [PARTS] = {HCK_NAME(TYPE, PARTS, 1, block), HCK_NAME(TYPE, PARTS, 2, block)},
 EACH(STRIDES, HCK_U8)
 EACH(STRIDES, HCK_I8)
-
-static int in_16_bits(const hck_requantise *q) {
-    int fits = 1;
-    for (size_t i = 0; i < q->channels; i++) fits &= q->mul[i] == (int16_t)q->mul[i];
-    return fits;
-}
-
-/* Whether 16 bits hold two products of every channel, of elements from -128 to 127. */
-static int pairs_fit(const hck_conv *c) {
-    int fit = 1;
-    if (c->x_type == HCK_I8) return c->run16 >= 2;
-    for (size_t i = 0; i < (size_t)9 * c->in_c; i++) fit &= c->weights[i] != INT8_MIN;
-    return fit;
-}
+STRIDES(HCK_I8, BYTES)
 
 /* Weights' magnitudes, 255 for all sums beyond. */
 HCK_INLINE vuint8m1_t magnitude(const int8_t *w, size_t vl) {
@@ -226,9 +237,10 @@ static int parts_of(const int8_t *w, size_t pixel, int8_t *shares, size_t vl) {
     return FOUR;
 }
 
-/* What each part starts from, `offset` times its weights, and the addends that make up for it. */
+/* What each part starts from, `offset` times its weights, the addends that make up for it, and sums' bounds with it. */
 static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel, const int8_t *shares,
-                        const int32_t *mul, const int32_t *add, int16_t *starts, int32_t *addends, size_t vl) {
+                        const int32_t *mul, const int32_t *add, int16_t *starts, int32_t *addends, int32_t *bounds,
+                        size_t vl) {
     /* bit i: a part ends with weight i, of FOUR's ten with its shares */
     static const unsigned ends[] = {[WHOLE] = 1 << 8,
                                     [TWO] = 1 << 4 | 1 << 8,
@@ -248,18 +260,30 @@ static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel
         starts += vl;
     }
     const vint32m4_t less = __riscv_vwmul(total, (int16_t)-offset, vl);
+    for (size_t i = 0; bounds && i < 2 * vl; i += vl)
+        __riscv_vse32(bounds + i, __riscv_vsub(__riscv_vle32_v_i32m4(bounds + i, vl), less, vl), vl);
     const vint32m4_t missing = __riscv_vmul(less, __riscv_vle32_v_i32m4(mul, vl), vl);
     __riscv_vse32(addends, __riscv_vadd(__riscv_vle32_v_i32m4(add, vl), missing, vl), vl);
 }
 
+/* What sums start from in 8 bits, so that they lie in the middle of these, and what makes up for it in 16 bits. */
+static void start_bytes(const hck_bytes *b, const int8_t *w, size_t pixel, const int16_t *before, int16_t *starts,
+                        int8_t *bytes, size_t vl) {
+    vint16m2_t total = __riscv_vmv_v_x_i16m2(0, vl);
+    for (int i = 0; i < 9; i++)
+        total = __riscv_vwadd_wv(total, __riscv_vsra(__riscv_vle8_v_i8m1(w + (size_t)i * pixel, vl), b->shift, vl), vl);
+    const vint16m2_t start = __riscv_vsra(__riscv_vmul(total, (int16_t)-b->ends, vl), 1, vl);
+    __riscv_vse8(bytes, __riscv_vncvt_x(start, vl), vl);
+    __riscv_vse16(starts, __riscv_vsub(__riscv_vle16_v_i16m2(before, vl), __riscv_vsll(start, b->shift, vl), vl), vl);
+}
+
 int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch) {
-    static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)}, signeds[][2] = {EACH(BOTH, HCK_I8)};
-    if (c->kernel_h != 3 || c->kernel_w != 3 || c->stride_w > 2 || c->pool > 1 || c->x_type > HCK_I8) return 0;
-    if (!hck_is_narrow(q)) return 0;
-    const int narrow = in_16_bits(q), fits = narrow && c->flush >= 9;
-    if (!fits && !pairs_fit(c)) return 0;
-    const block_fn(*const kernels)[2] = c->x_type == HCK_I8 ? signeds : unsigneds;
+    static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)}, signeds[][2] = {EACH(BOTH, HCK_I8) BOTH(HCK_I8, BYTES)};
+    if (c->fused == HCK_APART) return 0;
+    const int bytes = c->bytes.used && __riscv_vsetvlmax_e8m1() >= 32; /* in shorter vectors instructions count */
+    const int fits = c->fused == HCK_WHOLE_SUMS;
+    const block_fn(*const kernels)[2] = c->x_type == HCK_I8 || bytes ? signeds : unsigneds;
     size_t vl;
     for (size_t first = 0; first < c->in_c; first += vl) {
         vl = __riscv_vsetvl_e8m1(c->in_c - first);
@@ -268,16 +292,23 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
         int32_t *const addends = (int32_t *)scratch;
         int16_t *const starts = (int16_t *)(addends + vl);
         int8_t *const shares = (int8_t *)(starts + PAIRS * vl);
+        int32_t *const bounds = q->least ? addends + 5 * vl : NULL; /* behind the shares; least, most */
+        if (bounds) {
+            __riscv_vse32(bounds, __riscv_vle32_v_i32m4(q->least + first, vl), vl);
+            __riscv_vse32(bounds + vl, __riscv_vle32_v_i32m4(q->most + first, vl), vl);
+        }
         const int16_t *start = starts;
-        int parts = fits ? q->before ? HALVES : WHOLE : parts_of(w, c->in_c, shares, vl);
-        if (parts == WHOLE && !narrow) parts = TWO;
-        if (parts == HALVES) {
+        int parts = bytes ? BYTES : fits ? q->before ? HALVES : WHOLE : parts_of(w, c->in_c, shares, vl);
+        if (parts == WHOLE && c->fused == HCK_PARTS) parts = TWO;
+        if (parts == BYTES) {
+            start_bytes(&c->bytes, w, c->in_c, q->before + first, starts, shares, vl);
+        } else if (parts == HALVES) {
             start = q->before + first;
         } else if (c->x_type == HCK_U8) {
-            start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, vl);
+            start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, bounds, vl);
             add = addends;
         }
-        kernels[parts][c->stride_w - 1](c, q, w, mul, add, start, shares, from, (uint8_t *)y + first, y_stride, vl);
+        kernels[parts][c->stride_w - 1](c, q, w, mul, add, bounds, start, shares, from, (uint8_t *)y + first, y_stride, vl);
     }
     return 1;
 }

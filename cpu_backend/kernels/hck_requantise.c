@@ -27,6 +27,7 @@ HCK_INLINE int64_t shift_right_wide(int64_t value, uint32_t shift) {
 
 HCK_INLINE int32_t multiply_shift(const hck_requantise *q, int32_t x, size_t c) {
     if (q->add) {
+        if (q->least) x = clip(x, q->least[c], q->most[c]);
         const int32_t scaled = x * q->mul[c] + q->add[c];
         return clip(shift_right(scaled, q->shift), q->lo, q->hi);
     }
@@ -70,9 +71,9 @@ HCK_INLINE void rows_as(hck_type type, const hck_requantise *q, const void *x, s
 }
 
 /* The usual way from sums to activations: a loop of its own, with its fields in variables, which no store to y reaches. */
-static void scale_sums(const hck_requantise *q, const int32_t *x, size_t x_stride, uint8_t *y, size_t y_stride,
-                       size_t rows, unsigned pool) {
-    const int32_t *const mul = q->mul, *const add = q->add;
+HCK_INLINE void scale_sums(int bounded, const hck_requantise *q, const int32_t *x, size_t x_stride, uint8_t *y,
+                           size_t y_stride, size_t rows, unsigned pool) {
+    const int32_t *const mul = q->mul, *const add = q->add, *const least = q->least, *const most = q->most;
     const size_t channels = q->channels;
     const int32_t lo = q->lo, hi = q->hi;
     const uint32_t shift = q->shift;
@@ -80,8 +81,17 @@ static void scale_sums(const hck_requantise *q, const int32_t *x, size_t x_strid
         for (size_t c = 0; c < channels; c++) {
             int32_t value = x[c];
             for (size_t k = 1; k < pool; k++) value = HCK_MAX(value, x[k * x_stride + c]);
+            if (bounded) value = clip(value, least[c], most[c]);
             y[c] = (uint8_t)clip(shift_right(value * mul[c] + add[c], shift), lo, hi);
         }
+}
+
+static void scale_all(const hck_requantise *q, const int32_t *x, size_t x_stride, uint8_t *y, size_t y_stride,
+                      size_t rows, unsigned pool) {
+    if (q->least)
+        scale_sums(1, q, x, x_stride, y, y_stride, rows, pool);
+    else
+        scale_sums(0, q, x, x_stride, y, y_stride, rows, pool);
 }
 
 /* Likewise one rising threshold. */
@@ -108,7 +118,7 @@ HCK_INLINE void rows_of(hck_type type, const hck_requantise *q, const void *x, s
                         size_t y_stride, size_t rows, unsigned pool) {
     const int usual = type == HCK_I32 && hck_size(q->y_type) == 1;
     if (usual && q->map == HCK_MULTIPLY_SHIFT && q->add)
-        scale_sums(q, (const int32_t *)x, x_stride, (uint8_t *)y, y_stride, rows, pool);
+        scale_all(q, (const int32_t *)x, x_stride, (uint8_t *)y, y_stride, rows, pool);
     else if (usual && q->map == HCK_THRESHOLDS && q->levels == 1 && !q->sign && pool == 1)
         compare_sums(q, (const int32_t *)x, x_stride, (uint8_t *)y, y_stride, rows);
     else

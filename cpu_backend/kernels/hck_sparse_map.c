@@ -92,6 +92,7 @@ HCK_INLINE vint32m4_t map(const hck_requantise *q, vint32m4_t x, size_t c, size_
     switch (q->map) {
         case HCK_MULTIPLY_SHIFT:
             if (!q->add) return multiply_wide(q, x, c, vl);
+            if (q->least) x = __riscv_vmin(__riscv_vmax(x, q->least[c], vl), q->most[c], vl);
             x = __riscv_vsra(__riscv_vadd(__riscv_vmul(x, q->mul[c], vl), q->add[c], vl), q->shift, vl);
             return __riscv_vmin(__riscv_vmax(x, q->lo, vl), q->hi, vl);
         case HCK_THRESHOLDS: return count_thresholds(q, x, c, vl);
@@ -200,7 +201,7 @@ HCK_INLINE void any_map(hck_type type, const panel *p, const hck_requantise *q) 
 
 HCK_INLINE void map_panel(hck_type type, const panel *p, const hck_requantise *q) {
     const int narrow = hck_size(q->y_type) < 4;
-    if (narrow && q->map == HCK_MULTIPLY_SHIFT && q->add && fits_16(q->lo) && fits_16(q->hi))
+    if (narrow && q->map == HCK_MULTIPLY_SHIFT && q->add && !q->least && fits_16(q->lo) && fits_16(q->hi))
         multiply_shift(type, p, q);
     else if (narrow && q->map == HCK_THRESHOLDS && type == HCK_I16 && !q->sign)
         thresholds(p, q);

@@ -65,7 +65,7 @@ def build_program(region: RegionSources, isa: str, frame: bytes, folder: Path, f
     feature, includes = FEATURES[isa], [region.runtime, INCLUDE]
     bare = isa == "rv32im"
     defines += ["-DHC_BARE"] if bare else []
-    objects = toolchain.compile_objects([*region.sources, MAIN], folder, feature, includes, [*defines, *flags])
+    objects = toolchain.compile_objects([*region.sources, MAIN], folder, feature, includes, flags, defines)
     output = folder / f"{region.name}.metered"
     if not bare:
         return toolchain.link_riscv(objects, output)

@@ -42,7 +42,9 @@ MAPS = (
 """hck_map in its order."""
 SUMS = ("HCK_RUN8_SUM16", "HCK_RUN16_SUM16", "HCK_RUN16_SUM32", "HCK_RUN32_SUM32")
 """hck_sums in its order."""
-NUMBERS = {name: n for names in (tuple(TYPES), MAPS, SUMS, ("HCK_HWC",)) for n, name in enumerate(names)}
+FUSED = ("HCK_APART", "HCK_PARTS", "HCK_SHORT_PARTS", "HCK_WHOLE_SUMS")
+"""hck_fused in its order."""
+NUMBERS = {name: n for names in (tuple(TYPES), MAPS, SUMS, FUSED, ("HCK_HWC",)) for n, name in enumerate(names)}
 SHIFT = 8
 CONV, GATED, SPARSE = range(3)
 
@@ -97,7 +99,7 @@ def _map(stream: Stream, rng: np.random.Generator, signature: Signature) -> None
     facts, channels = signature.map, int(signature.conv["out_c"])
     bounds, levels = np.iinfo(TYPES[facts["y_type"]]), int(facts["levels"])
     stream.words([facts["map"], facts["y_type"], channels, SHIFT, int(bounds.min), int(bounds.max), levels, 0, 1])
-    for key in ("mul", "add", "wide_add", "table", "sign", "after"):
+    for key in ("mul", "add", "wide_add", "table", "sign", "after", "least", "most"):
         size = channels * (levels if key == "table" else 1)
         values = rng.integers(1, 100, size) if key != "sign" else np.ones(size)
         present = key in facts["arrays"]

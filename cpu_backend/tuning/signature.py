@@ -50,7 +50,7 @@ class Signature:
     @property
     def core(self) -> str:
         """Of the convolution alone, whatever pool and map follow it."""
-        kept = {key: value for key, value in self.conv.items() if key != "pool"}
+        kept = {key: value for key, value in self.conv.items() if key not in ("pool", "fused")}
         return digest({"operator": self.operator, "conv": kept})
 
     @property

@@ -161,7 +161,8 @@ def fused_depthwise_kernels(case: Case) -> list[tuple[str, int, int]]:
         return []
     short = bool(np.abs(mul.astype(np.int64)).max() < 1 << 15)
     if c["flush"] >= 9 and short:
-        return [("halves" if case.blobs[BEFORE] else "whole", c["x_type"], c["stride_w"])]
+        halves = "bytes" if c["bytes"] else "halves"
+        return [(halves if case.blobs[BEFORE] else "whole", c["x_type"], c["stride_w"])]
     weights = np.frombuffer(case.blobs[WEIGHTS], np.int8).astype(int).reshape(9, -1).T
     if not (c["run16"] >= 2 if c["x_type"] == 1 else weights.min() > -128):
         return []
@@ -205,6 +206,7 @@ def _fields(case: Case) -> dict[str, int]:
 FIELDS = (
     *("x_type", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w"),
     *("pad_top", "pad_left", "groups", "flush", "flush8", "run16", "pool"),
+    *("fused", "bytes", "byte_shift", "byte_ends"),
 )
 MAP_PARAMETERS = 10
 BEFORE, WEIGHTS = MAP_ARRAYS.index("before"), OPERANDS

@@ -10,6 +10,7 @@ from cpu_cases import Case, values
 
 from cpu_backend.emit.base import element_bytes, pixels_of
 from cpu_backend.emit.convolution import (
+    bytes_of,
     conv_accumulator,
     conv_fields,
     depthwise_halves,
@@ -41,6 +42,7 @@ from ir.ops import (
 from ir.types import Array, TensorType
 
 TYPES = ("HCK_U8", "HCK_I8", "HCK_U16", "HCK_I16", "HCK_I32", "HCK_F32")
+FUSED = ("HCK_APART", "HCK_PARTS", "HCK_SHORT_PARTS", "HCK_WHOLE_SUMS")
 MAP_NAMES = (
     "HCK_KEEP",
     "HCK_MULTIPLY_SHIFT",
@@ -51,7 +53,7 @@ MAP_NAMES = (
     "HCK_RPRELU",
 )
 MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step")
-MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after", "before")
+MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after", "before", "least", "most")
 OPERANDS = len(MAP_ARRAYS) + 1
 """Blobs of a map and the operand."""
 CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL = range(8)
@@ -98,9 +100,10 @@ def _encoder(layer: Layer) -> Callable[[Layer, list[bytes], int], Call]:
 
 
 def _numbers(fields: Mapping[str, int | str]) -> tuple[int, ...]:
-    """The fields of a record in its order, kernel types by their index."""
+    """The fields of a record in its order, names of enumerations by their index."""
+    indices = {name: i for names in (TYPES, FUSED) for i, name in enumerate(names)}
     words = (str(value) for value in fields.values())
-    return tuple(TYPES.index(word) if word in TYPES else int(word.rstrip("u")) for word in words)
+    return tuple(indices[word] if word in indices else int(word.rstrip("u")) for word in words)
 
 
 def map_of(layer: Layer, stride: int, other: Requantisation | None = None) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
@@ -128,9 +131,11 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     w = halves.weights if halves else w
     parameters, arrays = map_of(layer, stride, halves.map if halves else None)
     zeros = w.shape[3] * layer.x.shape[0] * (1 if gated else element_bytes(layer.x))
+    fields, bytes_ = conv_fields(layer, proof_of(layer)), bytes_of(layer, halves)
     numbers = (
         *parameters,
-        *_numbers(conv_fields(layer, proof_of(layer))),
+        *_numbers(fields | {"fused": "HCK_WHOLE_SUMS"} if halves else fields),
+        *((1, *bytes_) if bytes_ else (0, 0, 0)),
         zeros,
         TYPES.index(kernel_type(layer.x)),
     )

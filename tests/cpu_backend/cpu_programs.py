@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import cpu_cases
+from cpu_objects import kernel_object
 
 from cpu_backend import toolchain
+from cpu_backend.toolchain import is_kernel
 from tests.once import Once
 
 HERE = Path(__file__).parent
@@ -52,7 +54,8 @@ class Programs:
         cpu_cases.check(cases, self.results(cases, vlen, folder, zvbb))
 
     def _native(self, folder: Path) -> None:
-        toolchain.build_native(self._sources, folder / "driver", [toolchain.KERNELS], toolchain.SANITIZE)
+        linked = [kernel_object(path.name, toolchain.SANITIZE) if is_kernel(path) else path for path in self._sources]
+        toolchain.build_native(linked, folder / "driver", [toolchain.KERNELS], toolchain.SANITIZE)
 
     def _scalar(self, folder: Path) -> None:
         toolchain.link_riscv(self._objects(self._sources, folder, toolchain.SCALAR), folder / "driver")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from cpu_blocks import MAP_PARAMETERS
 from cpu_cases import Case, values
 from cpu_encode import OPERANDS, TILE, XNOR, build
 from cpu_sketches import random_map
@@ -101,7 +102,7 @@ def scalar_case(one: Graph, plain: Case, word: int) -> Case:
             plain, operator=XNOR, parameters=(*plain.parameters, word, shift), blobs=(*blobs, *extra), label=label
         )
     _, mr = tile_of(layer, scheme)
-    flush_at = len(plain.parameters) - 2 - len(conv_fields(layer)) + list(conv_fields(layer)).index("flush")
+    flush_at = MAP_PARAMETERS + list(conv_fields(layer)).index("flush")
     parameters = list(plain.parameters)
     parameters[flush_at] = scheme.flush
     words = 0 if scheme.kind == "block" else word

@@ -11,14 +11,15 @@ enum {
     DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN, FULL,
     GATED_BITS
 };
-enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 18 };
-enum { OFFSETS = 8, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
-enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, BEFORE, X, WEIGHTS, THRESHOLD, BASE = THRESHOLD, BESIDE, GATE }; /* blobs beside a map */
+enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 22 };
+enum { OFFSETS = 10, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
+enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, BEFORE, LEAST, MOST, X, WEIGHTS, THRESHOLD, BASE = THRESHOLD, BESIDE, GATE }; /* blobs beside a map */
 
 static hck_requantise map_of(const int64_t *p, void *const *b) {
     hck_requantise q = {(hck_map)p[0], (hck_type)p[1], (uint32_t)p[2], b[MUL], b[ADDENDS], b[WIDE_ADDENDS],
                         (uint32_t)p[3], (int32_t)p[4], (int32_t)p[5], b[TABLE], b[SIGN], (uint32_t)p[6],
-                        (int32_t)p[7], (int32_t)p[8], b[AFTER], b[BEFORE]};
+                        (int32_t)p[7], (int32_t)p[8], b[AFTER], b[BEFORE], b[LEAST],
+                        b[MOST]};
     return q;
 }
 
@@ -26,7 +27,8 @@ static hck_conv conv_of(const int64_t *p, const void *weights, const void *zeros
     uint32_t u[CONV_PARAMETERS];
     for (int i = 1; i < CONV_PARAMETERS; i++) u[i] = (uint32_t)p[i];
     hck_conv c = {(hck_type)p[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13],
-                  u[14], u[15], u[16], u[17], weights, zeros, {HCK_USUAL, 0, 0, 0}};
+                  u[14], u[15], u[16], u[17], (hck_fused)u[18], weights, zeros, {HCK_USUAL, 0, 0, 0},
+                  {u[19], u[20], (int32_t)p[21]}};
     return c;
 }
 

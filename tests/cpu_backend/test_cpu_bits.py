@@ -9,6 +9,7 @@ import cpu_bits
 import cpu_cases
 import numpy as np
 import pytest
+from cpu_objects import build_region
 from cpu_programs import Programs
 
 from cpu_backend import runner, toolchain
@@ -64,7 +65,7 @@ def test_a_network_compiled_for_zvbb(board: Target, tmp_path: Path, riscv_tools:
     target = replace(board, cpu=replace(board.cpu, extensions=("zvbb",)))
     artifact = CpuEngine().lower(graph, {}, target)
     assert [stage.note.startswith("bits") for stage in artifact.stages] == [True] * 4
-    program = runner.build_region(artifact, graph, tmp_path, toolchain.BITS)
+    program = build_region(artifact, graph, tmp_path, toolchain.BITS)
     for frame, got in zip(frames, runner.run_region(program, artifact, graph, frames, 128, zvbb=True), strict=True):
         wanted = execute(graph, frame)
         assert all(np.array_equal(got[name], wanted[name]) for name in graph.outputs)

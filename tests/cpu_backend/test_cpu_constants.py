@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cpu_objects import build_region
 
 from cpu_backend import runner, toolchain
 from cpu_backend.emit.constants import LARGEST_TEXT, Constant, assembled
@@ -67,7 +68,7 @@ def test_large_constants_are_what_they_were(
             {"x": rng.integers(0, 16, x.shape) if x.dtype.is_integer else rng.standard_normal(x.shape)}
             for _ in range(2)
         ]
-        program = runner.build_region(artifact, graph, tmp_path / graph.name, feature)
+        program = build_region(artifact, graph, tmp_path / graph.name, feature)
         for frame, found in zip(frames, runner.run_region(program, artifact, graph, frames, vlen), strict=True):
             expected = execute(graph, frame)
             for name in graph.outputs:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cpu_objects import build_region
 
 from cpu_backend import runner, toolchain
 from cpu_backend.emit.reals import REAL_RULES
@@ -87,7 +88,7 @@ def check(graph: Graph, board: Target, folder: Path, feature: toolchain.Feature 
     frames = [{n: rng.integers(t.lo, t.hi + 1, t.shape) for n, t in graph.inputs.items()} for _ in range(3)]
     artifact = CpuEngine().lower(graph, {}, board)
     flags = () if feature else ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
-    program = runner.build_region(artifact, graph, folder, feature, flags)
+    program = build_region(artifact, graph, folder, feature, flags)
     for frame, result in zip(frames, runner.run_region(program, artifact, graph, frames, vlen), strict=True):
         reference = execute(graph, frame)
         for name in graph.outputs:

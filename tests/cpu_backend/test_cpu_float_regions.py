@@ -9,6 +9,7 @@ import float_graphs
 import numpy as np
 import pytest
 from cpu_floats import FLOAT32
+from cpu_objects import build_region
 
 from cpu_backend import runner, toolchain
 from cpu_backend.emit import FLOAT_RULES
@@ -39,7 +40,7 @@ def check_on(graph: Graph, board: Target, folder: Path, machines: list[Machine])
     references = [execute(graph, frame) for frame in frames]
     artifact = CpuEngine().lower(graph, {}, board)
     programs = {
-        feature: runner.build_region(artifact, graph, folder, feature, () if feature else toolchain.SANITIZE)
+        feature: build_region(artifact, graph, folder, feature, () if feature else toolchain.SANITIZE)
         for feature in dict.fromkeys(feature for feature, _ in machines)
     }
     for feature, vlen in machines:

@@ -15,7 +15,7 @@ from cpu_backend.layers import Layer, layers_of
 from ir.ops import MultiplyShift, OperatorError
 from ir.types import Array, DType
 
-MACHINES = {"x86-asan": None, "vlen128": 128, "vlen256": 256}
+MACHINES = {"x86-asan": None, "vlen128": 128, "vlen256": 256, "vlen512": 512}
 
 
 def both(layer: Layer) -> tuple[Array, Array] | None:
@@ -92,3 +92,23 @@ def sums_at_the_end_of_16_bits() -> list[cpu_cases.Case]:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_at_the_ends_of_16_bits(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
     driver_programs.check(sums_at_the_end_of_16_bits(), MACHINES[machine], tmp_path)
+
+
+def sums_at_the_end_of_8_bits() -> list[cpu_cases.Case]:
+    """Elements of four bits: 15 times weights of 17 span 255, of 18 more; signs say where the sums lie."""
+    cases = []
+    for total, kind in ((17, "bytes"), (18, "halves")):
+        for negative in (0, 3, 9):
+            w = np.array([2, 2, 2, 2, 2, 2, 2, 2, total - 16]) * np.where(np.arange(9) < negative, -1, 1)
+            for x, values in ((DType("uint", 4), (0, 15)), (DType("int", 4), (-8, 7))):
+                for value in values:
+                    all_channels = np.broadcast_to(w.reshape(1, 3, 3), (70, 1, 3, 3))
+                    mul, add = np.full(70, 1 << 7), np.arange(70)
+                    layer = depthwise_layer(all_channels, x, mul, add, 8, (-128, 127))
+                    cases.append(of_kind(kind, layer, value))
+    return cases
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_at_the_ends_of_8_bits(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
+    driver_programs.check(sums_at_the_end_of_8_bits(), MACHINES[machine], tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import cpu_networks
 import numpy as np
 import pytest
+from cpu_objects import build_region
 
 from cpu_backend import runner, toolchain
 from cpu_backend.engine import CpuEngine
@@ -21,7 +22,7 @@ def check(
 ) -> None:
     graph, pictures, golden = cpu_networks.load(data, network)
     artifact = CpuEngine().lower(graph, {}, board)
-    program = runner.build_region(artifact, graph, folder, feature)
+    program = build_region(artifact, graph, folder, feature)
     for vlen in vlens or (None,):
         results = runner.run_region(program, artifact, graph, [{"picture": p} for p in pictures[:frames]], vlen)
         for number, (result, raw) in enumerate(zip(results, golden, strict=False)):

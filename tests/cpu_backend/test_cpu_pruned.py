@@ -8,6 +8,7 @@ from pathlib import Path
 import cpu_cases
 import numpy as np
 import pytest
+from cpu_objects import build_region
 
 from cpu_backend import runner, toolchain
 from cpu_backend.engine import CpuEngine
@@ -129,7 +130,7 @@ def test_engine_uses_the_kernel_for_pruned_weights(
     for feature, vlen in ((None, None), (toolchain.VECTOR, 128), (toolchain.VECTOR, 512)):
         folder = tmp_path / f"{vlen}"
         folder.mkdir()
-        program = runner.build_region(artifact, graph, folder, feature)
+        program = build_region(artifact, graph, folder, feature)
         for frame, got in zip(frames, runner.run_region(program, artifact, graph, frames, vlen), strict=True):
             name = graph.outputs[0]
             assert np.array_equal(got[name], execute(graph, frame)[name])
@@ -141,7 +142,7 @@ def test_weights_of_nothing_but_zeros(board: Target, tmp_path: Path) -> None:
     artifact = CpuEngine().lower(graph, {}, board)
     assert "hck_sparse_conv2d" in artifact.files["cpu/net.c"]
     frame = {"x": cpu_cases.values(np.random.default_rng(5), graph.inputs["x"])}
-    program = runner.build_region(artifact, graph, tmp_path)
+    program = build_region(artifact, graph, tmp_path)
     (got,) = runner.run_region(program, artifact, graph, [frame], None)
     assert np.array_equal(got["act"], execute(graph, frame)["act"])
 

@@ -10,6 +10,7 @@ import cpu_cases
 import cpu_graphs
 import numpy as np
 import pytest
+from cpu_objects import build_region
 
 from cpu_backend import runner, toolchain
 from cpu_backend.engine import CpuEngine
@@ -95,7 +96,7 @@ def test_random_graph_on_every_machine(seed: int, board: Target, tmp_path: Path,
     artifact = CpuEngine().lower(graph, {}, board)
     for feature, vlen in MACHINES:
         flags = () if feature else toolchain.SANITIZE
-        program = runner.build_region(artifact, graph, tmp_path, feature, flags)
+        program = build_region(artifact, graph, tmp_path, feature, flags)
         for frame, result in zip(frames, runner.run_region(program, artifact, graph, frames, vlen), strict=True):
             reference = execute(graph, frame)
             for name in graph.outputs:
@@ -112,7 +113,7 @@ def check_on(
     artifact = CpuEngine().lower(graph, {}, board)
     for feature, vlen in machines:
         flags = () if feature else toolchain.SANITIZE
-        program = runner.build_region(artifact, graph, folder, feature, flags)
+        program = build_region(artifact, graph, folder, feature, flags)
         results = runner.run_region(program, artifact, graph, frames, vlen)
         for number, (reference, result) in enumerate(zip(references, results, strict=True)):
             for name in graph.outputs:
@@ -243,7 +244,7 @@ def test_a_vector_is_requantised(board: Target, tmp_path: Path) -> None:
     x = TensorType.of_dtype((3,), DType("int", 8))
     graph = Graph("v", {"x": x}, (Node("y", MultiplyShift(2, -9, 9), ("x", "m", "a")),), ("y",), constants).verify()
     artifact = CpuEngine().lower(graph, {}, board)
-    program = runner.build_region(artifact, graph, tmp_path)
+    program = build_region(artifact, graph, tmp_path)
     frames = [{"x": np.array(v)} for v in ([-128, -128, -128], [127, 127, 127], [0, 1, -2])]
     for frame, result in zip(frames, runner.run_region(program, artifact, graph, frames), strict=True):
         assert np.array_equal(result["y"], execute(graph, frame)["y"])

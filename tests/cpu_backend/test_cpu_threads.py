@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from cpu_floats import FLOAT32
 from cpu_graphs import Sketch
+from cpu_objects import build_region
 
 from cpu_backend import runner, tiles, toolchain
 from cpu_backend.codegen import RegionCode, generate
@@ -106,7 +107,7 @@ def test_no_races(network: str, tmp_path: Path) -> None:
     """The sanitizer reports tiles that write what others read or write, and scratch memory that is shared."""
     graph = GRAPHS[network](3)
     artifact = in_tiles(graph, max(THREADS))
-    program = runner.build_region(artifact, graph, tmp_path, None, THREAD_SANITIZER, threaded=True)
+    program = build_region(artifact, graph, tmp_path, None, THREAD_SANITIZER, threaded=True)
     check(program, artifact, graph, 3, None, *THREADS)
 
 
@@ -114,7 +115,7 @@ def test_no_races(network: str, tmp_path: Path) -> None:
 def test_any_number_of_threads_gives_the_same_integers(network: str, tmp_path: Path) -> None:
     graph = GRAPHS[network](4)
     artifact = in_tiles(graph, max(THREADS))
-    program = runner.build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
+    program = build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
     check(program, artifact, graph, 4, None, *THREADS)
 
 
@@ -158,7 +159,7 @@ def test_floats(network: str, flags: tuple[str, ...], tmp_path: Path) -> None:
     shared = {kernel for kernel in SHARED_FLOATS[network] if f"{kernel}(&part" in text}
     assert shared == SHARED_FLOATS[network]
     assert ("part0_of_layer_excited" in text) == (network == "bypass")  # one row: tiles of channels
-    program = runner.build_region(artifact, graph, tmp_path, None, flags, threaded=True)
+    program = build_region(artifact, graph, tmp_path, None, flags, threaded=True)
     check_floats(program, artifact, graph, None, *THREADS)
 
 
@@ -177,7 +178,7 @@ def test_kernels_for_cores_without_vectors(word: int, tmp_path: Path) -> None:
     artifact = in_tiles(graph, 3, word)
     text = artifact.files[artifact.sources[0]]
     assert f"hck_conv2d_xnor{word}(&part" in text and "hck_conv2d_tile(&part" in text and "last_2_tile" not in text
-    program = runner.build_region(artifact, graph, tmp_path, None, ("-O1",), threaded=True)
+    program = build_region(artifact, graph, tmp_path, None, ("-O1",), threaded=True)
     check(program, artifact, graph, word, None, 1, 2, 3)
 
 
@@ -186,7 +187,7 @@ def test_kernel_for_pruned_columns(tmp_path: Path) -> None:
     graph = pruned(1)
     artifact = in_tiles(graph, 4, pruned=True)
     assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
-    program = runner.build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
+    program = build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
     check(program, artifact, graph, 1, None, 1, 2, 4)
 
 
@@ -199,7 +200,7 @@ def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     graph = pruned(2)
     artifact = in_tiles(graph, 1, pruned=True)
     assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
-    program = runner.build_region(artifact, graph, tmp_path, None, ("-O1",))
+    program = build_region(artifact, graph, tmp_path, None, ("-O1",))
     check(program, artifact, graph, 2, None, 0)
 
 
@@ -208,7 +209,7 @@ def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_vectors(network: str, tmp_path: Path, riscv_tools: None) -> None:
     graph = {**GRAPHS, "pruned": pruned}[network](5)
     artifact = in_tiles(graph, 4, pruned=network == "pruned")
-    program = runner.build_region(artifact, graph, tmp_path, toolchain.VECTOR, threaded=True)
+    program = build_region(artifact, graph, tmp_path, toolchain.VECTOR, threaded=True)
     for vlen in (128, 256):
         check(program, artifact, graph, 5, vlen, 1, 3, 4)
 
@@ -221,7 +222,7 @@ def test_whole_network(shared_data: Path, tmp_path: Path) -> None:
     artifact = artifact_of(generate(graph, layers=layers), graph)
     frames = [{"picture": picture} for picture in pictures[:2]]
     for threaded, counts in ((True, THREADS), (False, (0,))):
-        program = runner.build_region(artifact, graph, tmp_path, threaded=threaded)
+        program = build_region(artifact, graph, tmp_path, threaded=threaded)
         for threads in counts:
             for result, raw in zip(
                 runner.run_region(program, artifact, graph, frames, None, threads), golden, strict=False

@@ -1,0 +1,62 @@
+"""Kernels compiled for this machine under sanitizers, once for all programs of all test processes: that takes half a
+minute, which regions and drivers would spend again and again."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+
+from cpu_backend import runner, toolchain
+from ir.engine import Artifact
+from ir.graph import Graph
+
+STORE = Path(__file__).parents[2] / "build" / "test_kernels"
+
+
+@cache
+def _store() -> Path:
+    """The folder of the kernels' objects as they are now; those of other kernels or compilers are removed."""
+    texts = [path.name.encode() + path.read_bytes() for path in sorted(toolchain.KERNELS.iterdir()) if path.is_file()]
+    texts.append(toolchain.run([toolchain.native_compiler(), "--version"]).stdout.encode())
+    folder = STORE / hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
+    if not folder.is_dir():
+        shutil.rmtree(STORE, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@cache
+def kernel_object(name: str, flags: tuple[str, ...]) -> Path:
+    """hck_*.c compiled with these flags; other processes wait for the one that compiles it."""
+    stem = f"{Path(name).stem}-{hashlib.sha256(' '.join(flags).encode()).hexdigest()[:8]}"
+    made = _store() / f"{stem}.o"
+    with (_store() / f"{stem}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            part = made.with_suffix(".part")
+            command = [toolchain.native_compiler(), *toolchain.WARNINGS, *flags, "-c", toolchain.KERNELS / name]
+            toolchain.run([*command, "-o", part], what=f"compiling {name}")
+            part.rename(made)
+    return made
+
+
+def build_region(
+    artifact: Artifact,
+    region: Graph,
+    folder: Path,
+    feature: toolchain.Feature | None = None,
+    flags: Sequence[str] = (),
+    threaded: bool = False,
+) -> Path:
+    """As `runner.build_region`; ``flags`` of this machine's programs are those of the kernels too."""
+    kernel = partial(_of_source, flags=tuple(flags) or ("-O3",))
+    return runner.build_region(artifact, region, folder, feature, flags, threaded, kernel)
+
+
+def _of_source(source: Path, flags: tuple[str, ...]) -> Path:
+    assert source.read_bytes() == (toolchain.KERNELS / source.name).read_bytes(), f"{source} is not the kernel"
+    return kernel_object(source.name, flags)
