@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hetero_compile.cli import collect_less
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -19,7 +21,9 @@ def shared_data() -> Path:
 
 
 def pytest_configure() -> None:
-    """A shell's background jobs ignore Ctrl-C, and so would the programs that tests interrupt."""
+    """Tests compile as hetero-compile does. A shell's background jobs ignore Ctrl-C, and so would the programs that
+    tests interrupt."""
+    collect_less()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
