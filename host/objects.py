@@ -74,9 +74,7 @@ def _store(missing: Mapping[Path, Path], folder: Path) -> None:
         total -= size
 
 
-def _places(
-    package: Path, folder: Path, make: Sequence[str], compilers: Sequence[str]
-) -> Iterator[tuple[Path, Path]]:
+def _places(package: Path, folder: Path, make: Sequence[str], compilers: Sequence[str]) -> Iterator[tuple[Path, Path]]:
     """Each C object of the package, and where it is kept."""
     said = subprocess.run([*make, "--dry-run"], capture_output=True, text=True, check=False).stdout
     versions = {compiler: _version(compiler) for compiler in compilers}

@@ -186,6 +186,8 @@ def _library() -> Any:
     with tempfile.TemporaryDirectory(prefix="hls_timing_") as folder:
         library = compile_library([text], Path(folder), "network", FLAGS)
         loaded = ctypes.CDLL(str(library))
-        with suppress(OSError), tempfile.TemporaryDirectory(prefix=".network", dir=kept.parent) as beside:
-            Path(shutil.copy(library, beside)).rename(kept)  # whole or not at all, whoever else is building
+        with suppress(OSError):
+            kept.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=kept.parent) as beside:
+                Path(shutil.copy(library, beside)).rename(kept)  # whole or not at all, whoever else is building
     return loaded

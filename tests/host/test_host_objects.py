@@ -70,9 +70,7 @@ def test_a_source_or_a_file_that_it_names_is_compiled_anew(builder: Builder) -> 
 
 
 @pytest.mark.slow
-def test_other_flags_and_another_compiler_compile_everything(
-    builder: Builder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_flags_and_another_compiler_compile_everything(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     _, compiled = builder.build("first", FILES)
     assert builder.build("flags", FILES, "OPTIMISE=-O1")[1] == compiled
     monkeypatch.setenv("CFLAGS", "-DOF_THE_ENVIRONMENT")  # which make reads
