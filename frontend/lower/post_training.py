@@ -1,9 +1,9 @@
 """Post-training quantisation: a float32 network and some of its inputs -> the graph of fake-quantised values.
 
 Ranges come from running the network on the inputs: per tensor the one with the least squared error (or a percentile,
-or the extremes); weights per output channel. Then the quantised network runs, node by node, and every convolution's
-bias takes up the mean error of its channels (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
-Correction", ICCV 2019, section 4.2, with inputs in place of batch norm's statistics).
+or the extremes); weights per output channel. Then the quantised network runs beside the exact one, node by node, and
+every convolution's bias takes up the mean error of its channels (Nagel et al., "Data-Free Quantization Through Weight
+Equalization and Bias Correction", ICCV 2019, section 4.2, with inputs in place of batch norm's statistics).
 
 Freezing turns the result into integers, as it does with networks that were trained with quantisers.
 """
@@ -100,17 +100,15 @@ def post_training(graph: Graph, inputs: Sequence[Mapping[str, Array]], recipe: R
                 f"{graph.name}: node '{node.name}': {type(node.op).__name__} has no quantised form (what follows the "
                 "last layer belongs to the head)"
             )
-    observed, means = _observed(graph, inputs)
-    return _Sweep(graph, _grids(graph, observed, recipe), means, recipe, inputs).graph_of_quantised()
+    grids = _grids(graph, _observed(graph, inputs), recipe)
+    return _Sweep(graph, grids, recipe, inputs).graph_of_quantised()
 
 
-def _observed(graph: Graph, inputs: Sequence[Mapping[str, Array]]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Of each tensor some values, the extremes of every input among them; of convolutions each channel's mean."""
+def _observed(graph: Graph, inputs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Of each tensor some values, the extremes of every input among them."""
     rng = np.random.default_rng(0)
     sizes = {name: type_.elements for name, type_ in graph.types.items() if name not in graph.constants}
-    convolutions = {node.name for node in graph.nodes if isinstance(node.op, Conv2d)}
     kept: dict[str, list[Array]] = {}
-    means: dict[str, Array] = {}
     for at in range(0, len(inputs), BATCH):
         frames = inputs[at : at + BATCH]
         some = [{name: rng.integers(0, n, KEPT) for name, n in sizes.items() if n > KEPT} for _ in frames]
@@ -119,14 +117,7 @@ def _observed(graph: Graph, inputs: Sequence[Mapping[str, Array]]) -> tuple[dict
                 flat = value.ravel()
                 chosen = flat[places[name]] if name in places else flat
                 kept.setdefault(name, []).append(np.concatenate([chosen, [flat.min(), flat.max()]]))
-            if name in convolutions:
-                means[name] = means.get(name, 0.0) + _channel_sums(values) / len(inputs)
-    return {name: np.concatenate(parts) for name, parts in kept.items()}, means
-
-
-def _channel_sums(values: Sequence[Array]) -> Array:
-    """Over frames, of each channel's mean."""
-    return np.asarray(np.sum([value.mean(axis=(1, 2), dtype=np.float64) for value in values], axis=0))
+    return {name: np.concatenate(parts) for name, parts in kept.items()}
 
 
 def _run(graph: Graph, frames: Sequence[Mapping[str, Array]]) -> Iterator[tuple[str, list[Array]]]:
@@ -239,12 +230,11 @@ def _grid(values: Array, bits: int, recipe: Recipe) -> Grid:
 
 @dataclass
 class _Sweep:
-    """The rounded network: per tensor its values for every input. ``means`` are those of the exact network's
-    convolutions by channel, ``real`` the present convolution's weights, rounded."""
+    """Both networks side by side: per tensor its values for every input, exact and rounded. ``real`` are the present
+    convolution's weights, rounded."""
 
     graph: Graph
     grids: Mapping[str, Grid]
-    means: Mapping[str, Array]
     recipe: Recipe
     inputs: Sequence[Mapping[str, Array]]
     nodes: list[Node] = field(default_factory=list)
@@ -252,11 +242,12 @@ class _Sweep:
     names: dict[str, str] = field(default_factory=dict)
     raw: set[str] = field(default_factory=set)
     real: Mapping[str, Array] = field(default_factory=dict)
+    exact: dict[str, list[Array]] = field(default_factory=dict)
     rounded: dict[str, list[Array]] = field(default_factory=dict)
 
     def graph_of_quantised(self) -> Graph:
         for name, type_ in self.graph.inputs.items():
-            self.rounded[name] = [frame[name] for frame in self.inputs]
+            self.exact[name] = self.rounded[name] = [frame[name] for frame in self.inputs]
             if not type_.dtype.is_integer:
                 self.raw.add(name)
             if name in self.grids:
@@ -266,6 +257,7 @@ class _Sweep:
             self._add(node)
             for name in node.inputs:
                 if last[name] == node.name:
+                    self.exact.pop(name, None)
                     self.rounded.pop(name, None)
         outputs = tuple(self.names.get(name, name) for name in self.graph.outputs)
         made = Graph(self.graph.name, self.graph.inputs, tuple(self.nodes), outputs, self.constants)
@@ -273,11 +265,13 @@ class _Sweep:
 
     def _add(self, node: Node) -> None:
         """The node on rounded operands, and the quantiser of its result."""
+        frames = len(self.inputs)
+        self.exact[node.name] = _values(node, self.exact, self.graph.constants, frames)
         constants = {name: self.graph.constants[name] for name in node.inputs if name in self.graph.constants}
         self.constants |= constants
         if isinstance(node.op, Conv2d):
             node = self._convolution(node)
-        self.rounded[node.name] = _values(node, self.rounded, {**self.constants, **self.real}, len(self.inputs))
+        self.rounded[node.name] = _values(node, self.rounded, {**self.constants, **self.real}, frames)
         if isinstance(node.op, Conv2d) and self.recipe.correct_bias:
             self._correct(node)
         operands = tuple(self.names.get(name, name) for name in node.inputs)
@@ -306,7 +300,14 @@ class _Sweep:
 
     def _correct(self, node: Node) -> None:
         """The bias takes up the mean difference between exact and rounded results of each channel."""
-        error = self.means[node.name] - _channel_sums(self.rounded[node.name]) / len(self.inputs)
+        axes = (1, 2)
+        error = np.mean(
+            [
+                (e - r).mean(axis=axes, dtype=np.float64)
+                for e, r in zip(self.exact[node.name], self.rounded[node.name], strict=True)
+            ],
+            axis=0,
+        )
         self.constants[node.inputs[2]] = self.constants[node.inputs[2]] + error
         shift = single(error.reshape(-1, 1, 1))
         self.rounded[node.name] = [value + shift for value in self.rounded[node.name]]
