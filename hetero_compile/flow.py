@@ -22,6 +22,7 @@ from hetero_compile.quantise import Calibration
 from hls.engine import DataflowEngine
 from host.build import Toolchain
 from host.manifest import Board, Manifest, Region, Stage, Tensor
+from host.objects import KEPT
 from host.package import Package, write_package
 from ir.engine import Artifact, BuildingEngine, Engine, Reason
 from ir.graph import Graph
@@ -244,7 +245,8 @@ def package(
     for artifact in (*compiled.artifacts.values(), *compiled.failover.values()):
         files.update(artifact.files)
     files.update(system(compiled.plan, compiled.artifacts, compiled.target))
-    toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=f"{sys.executable} -m ziglang cc", progress=progress)
+    riscv = f"{sys.executable} -m ziglang cc"
+    toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=riscv, progress=progress, objects=KEPT)
     return write_package(output, manifest_of(compiled), files, toolchain.build, accept)
 
 

@@ -57,7 +57,8 @@ def accelerator_files(design: Design, module: ModuleOp, folder: str, dsp: Geomet
     """Paths under ``folder`` and contents: accelerator.cpp, testbench.cpp, simulator.cpp and its header; memory.h and
     weights.c where weights are kept outside the accelerator.
 
-    ``module`` is the design lowered, ``dsp`` the multiplier to which accelerator.cpp binds packed products.
+    ``module`` is the design lowered, and is used up; ``dsp`` the multiplier to which accelerator.cpp binds packed
+    products.
     """
     facts = {
         "name": design.name,
@@ -68,10 +69,11 @@ def accelerator_files(design: Design, module: ModuleOp, folder: str, dsp: Geomet
     templates = Environment(
         loader=PackageLoader("hls"), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
-    simulator = templates.get_template("simulator.cpp.j2").render(**facts, native=print_native(module))
+    accelerator = _contents(design) + vendor_text(print_vitis(module), design, dsp)
+    simulator = templates.get_template("simulator.cpp.j2").render(**facts, native=print_native(module, last=True))
     memory = {name: templates.get_template(f"{name}.j2").render(**facts) for name in MEMORY if design.constants}
     return {f"{folder}/{name}": text for name, text in memory.items()} | {
-        f"{folder}/accelerator.cpp": _contents(design) + vendor_text(print_vitis(module), design, dsp),
+        f"{folder}/accelerator.cpp": accelerator,
         f"{folder}/testbench.cpp": templates.get_template("testbench.cpp.j2").render(**facts),
         f"{folder}/simulator.cpp": simulator,
         f"{folder}/hls_native.h": (INCLUDE / "hls_native.h").read_text(),

@@ -50,7 +50,7 @@ def with_sized_streams(design: Design, bram18: int | None = None, latency: int =
         DeadlockError: no depths help.
         StageError: data decides whether a stage touches a stream.
     """
-    module = lower(schedule(design))
+    module = lower(schedule(design), last=True)
     network = network_of(module)
     runner = Runner(network.with_depths(dict.fromkeys(network.streams, SHALLOW)), latency)
     bits = {wire.name: wire.word_bits for stage in design.stages for wire in stage.targets}

@@ -3,7 +3,7 @@
 The flow passes ``Toolchain(...).build`` to `host.package.write_package`; what it runs in the package's folder is ::
 
     make -j2 native riscv CC=gcc CXX=g++ CC_RISCV="python -m ziglang cc" \
-        RISCV_CFLAGS="-target riscv64-linux-musl -mcpu=baseline_rv64+v" \
+        RISCV_CFLAGS="-target riscv64-linux-musl -g0 -mcpu=baseline_rv64+v" \
         RISCV_LDFLAGS="-target riscv64-linux-musl -static"
 """
 
@@ -17,14 +17,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from host import objects
 from host.errors import BuildError
 from host.manifest import Manifest, Program
 
-# What compiles for a board's instruction set; all are linked for the plain target, whose C library is built once.
+# What compiles for a board's instruction set; all are linked for the plain target, whose C library is built once. That
+# compiler writes debug information unless told not to, with the folder's name in it.
 ZIG_FLAGS: Mapping[str, str] = {
-    "rv64gc": "-target riscv64-linux-musl -mcpu=baseline_rv64",
-    "rv64gcv": "-target riscv64-linux-musl -mcpu=baseline_rv64+v",
-    "rv64gcv_zvbb": "-target riscv64-linux-musl -mcpu=baseline_rv64+v+zvbb",
+    "rv64gc": "-target riscv64-linux-musl -g0 -mcpu=baseline_rv64",
+    "rv64gcv": "-target riscv64-linux-musl -g0 -mcpu=baseline_rv64+v",
+    "rv64gcv_zvbb": "-target riscv64-linux-musl -g0 -mcpu=baseline_rv64+v+zvbb",
 }
 ZIG_LINK = "-target riscv64-linux-musl -static"
 
@@ -34,6 +36,7 @@ class Toolchain:
     """Compilers as command lines; no ``cc_riscv`` means no standalone program, as does a board without a 64-bit ISA.
 
     ``riscv_cflags`` are by ISA, in the dialect of ``cc_riscv`` (by default, the clang in the ziglang wheel).
+    ``objects``: a folder in which compiled objects are kept for later builds (`host.objects`).
     """
 
     cc: str = "cc"
@@ -43,6 +46,7 @@ class Toolchain:
     riscv_ldflags: str = ZIG_LINK
     extra: tuple[str, ...] = ()
     jobs: int = 2
+    objects: Path | None = None
     progress: Callable[[str], None] = lambda what: None
 
     def build(self, directory: Path, manifest: Manifest) -> tuple[Program, ...]:
@@ -73,8 +77,11 @@ class Toolchain:
             if shutil.which(shlex.split(command)[0]) is None:
                 raise BuildError(f"'{command}' is not installed; it is needed to build a package")
         arguments = ["make", "-s", f"-j{self.jobs}", "-C", str(directory), *targets, *variables, *self.extra]
+        missing = objects.restore(directory, self.objects, arguments, compilers) if self.objects else {}
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.splitlines()
             first = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no message")
             raise BuildError(f"building the package's programs failed: {first.strip()}")
+        if self.objects:
+            objects.keep(missing, self.objects)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hetero_compile.cli import collect_less
 from tests.once import Once, once_in
 
 
@@ -40,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """A shell's background jobs ignore Ctrl-C, and so would the programs that tests interrupt."""
+    """Tests compile as hetero-compile does. A shell's background jobs ignore Ctrl-C, and so would the programs that
+    tests interrupt."""
+    collect_less()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

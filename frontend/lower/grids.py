@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from frontend.lower.evaluation import single
 from ir.types import Array
 
 CACHED = 1 << 15
-"""Values that are worked on at once, so that they stay in a processor's cache."""
+"""Weights that are worked on at once, so that they stay in a processor's cache."""
 
-WEIGHT_SHARES = np.linspace(0.5, 1.0, 26)
+SHARES, WEIGHT_SHARES = np.linspace(0.2, 1.0, 81), np.linspace(0.5, 1.0, 26)
 """Of the largest magnitude, tried as the range's end."""
 
 
@@ -29,11 +30,6 @@ class Grid:
         np.clip(np.rint(steps, out=steps), self.lo, self.hi, out=steps)
         return np.multiply(steps, self.scale, out=steps)
 
-    def error(self, values: Array) -> float:
-        """The sum of squares of what rounding takes away, of any number of values."""
-        parts = (values[at : at + CACHED] for at in range(0, len(values), CACHED))
-        return sum(float(np.square(self.rounded(part) - part).sum(dtype=np.float64)) for part in parts)
-
     def within(self, lo: float, hi: float) -> Grid:
         """Those of its values that lie in ``lo..hi``, to the nearest step."""
         ends = [int(np.rint(end / self.scale)) if np.isfinite(end) else None for end in (lo, hi)]
@@ -42,6 +38,22 @@ class Grid:
             self.lo if ends[0] is None else max(self.lo, ends[0]),
             self.hi if ends[1] is None else min(self.hi, ends[1]),
         )
+
+
+def closest(values: Array, end: float, lo: int, hi: int) -> Grid:
+    """The grid of ``lo..hi`` steps, up to some share of ``end``, with the least squared error on the values."""
+    ordered = np.sort(single(values)).astype(np.float64)
+    running = np.concatenate([[0.0], np.cumsum(ordered)])
+    steps = np.arange(lo, hi + 1)
+
+    def error(grid: Grid) -> float:
+        """Less the sum of squares of all values: what is nearest to one step is a stretch of the ordered values."""
+        found = np.searchsorted(ordered, (steps[:-1] + 0.5) * grid.scale)
+        ends = np.concatenate([[0], found, [len(ordered)]])
+        nearest = steps * grid.scale
+        return float((nearest * (nearest * np.diff(ends) - 2 * np.diff(running[ends]))).sum())
+
+    return min((Grid(end * share / hi, lo, hi) for share in SHARES), key=error)
 
 
 def quantised_weights(weights: Array, bits: int) -> tuple[Array, Array]:

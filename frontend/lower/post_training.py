@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 
 from frontend.errors import ModelError
-from frontend.lower.evaluation import evaluate, single
-from frontend.lower.grids import Grid, quantised_weights
+from frontend.lower.evaluation import BATCH, evaluate, single
+from frontend.lower.grids import Grid, closest, quantised_weights
 from ir.graph import Graph, Node
 from ir.ops import (
     Add,
@@ -76,9 +76,6 @@ INPUT_BITS = 8
 KEPT = 1 << 14
 """Values of a tensor that are kept of each input to choose its range by."""
 
-SHARES = np.linspace(0.2, 1.0, 81)
-"""Of the largest magnitude, tried as the range's end."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -114,26 +111,35 @@ def post_training(graph: Graph, inputs: Sequence[Mapping[str, Array]], recipe: R
 def _observed(graph: Graph, inputs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """Of each tensor some values, the extremes of every input among them."""
     rng = np.random.default_rng(0)
+    sizes = {name: type_.elements for name, type_ in graph.types.items() if name not in graph.constants}
     kept: dict[str, list[Array]] = {}
-    for frame in inputs:
-        for name, value in (*frame.items(), *_run(graph, frame)):
-            flat = value.ravel()
-            some = flat if flat.size <= KEPT else flat[rng.integers(0, flat.size, KEPT)]
-            kept.setdefault(name, []).append(np.concatenate([some, [flat.min(), flat.max()]]))
+    for at in range(0, len(inputs), BATCH):
+        frames = inputs[at : at + BATCH]
+        some = [{name: rng.integers(0, n, KEPT) for name, n in sizes.items() if n > KEPT} for _ in frames]
+        for name, values in _run(graph, frames):
+            for value, places in zip(values, some, strict=True):
+                flat = value.ravel()
+                chosen = flat[places[name]] if name in places else flat
+                kept.setdefault(name, []).append(np.concatenate([chosen, [flat.min(), flat.max()]]))
     return {name: np.concatenate(parts) for name, parts in kept.items()}
 
 
-def _run(graph: Graph, frame: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-    """The nodes' values in order; each is forgotten when nothing more reads it."""
-    values: dict[str, Array] = dict(frame)
+def _run(graph: Graph, frames: Sequence[Mapping[str, Array]]) -> Iterator[tuple[str, list[Array]]]:
+    """The values of inputs and nodes in order, frame by frame; each is forgotten when nothing more reads it."""
+    pool = {name: [frame[name] for frame in frames] for name in graph.inputs}
+    yield from pool.items()
     last = {name: users[-1] for name, users in graph.consumers.items()}
     for node in graph.nodes:
-        operands = [values[i] if i in values else graph.constants[i] for i in node.inputs]
-        values[node.name] = evaluate(node.op, operands)
-        yield node.name, values[node.name]
+        pool[node.name] = _values(node, pool, graph.constants, len(frames))
+        yield node.name, pool[node.name]
         for name in node.inputs:
             if last[name] == node.name:
-                values.pop(name, None)
+                pool.pop(name, None)
+
+
+def _values(node: Node, pool: Mapping[str, list[Array]], constants: Mapping[str, Array], frames: int) -> list[Array]:
+    """The node's result in each frame, of operands in a pool or constant."""
+    return evaluate(node.op, [[pool[i][n] if i in pool else constants[i] for i in node.inputs] for n in range(frames)])
 
 
 def _grids(graph: Graph, observed: Mapping[str, Array], recipe: Recipe) -> dict[str, Grid]:
@@ -248,15 +254,14 @@ def _grid(values: Array, bits: int, recipe: Recipe) -> Grid:
     if recipe.ranges == "percentile":
         end = float(np.percentile(np.abs(values), recipe.percentile)) or end
     elif recipe.ranges == "mse" and bits <= 8:
-        grids = [Grid(end * share / hi, lo, hi) for share in SHARES]
-        values = single(values[values != 0])  # zeros are on every grid
-        return grids[int(np.argmin([grid.error(values) for grid in grids]))]
+        return closest(values, end, lo, hi)
     return Grid(end / hi, lo, hi)
 
 
 @dataclass
 class _Sweep:
-    """Both networks side by side: per tensor its values for every input, exact and rounded."""
+    """Both networks side by side: per tensor its values for every input, exact and rounded. ``real`` are the present
+    convolution's weights, rounded."""
 
     graph: Graph
     grids: Mapping[str, Grid]
@@ -266,6 +271,7 @@ class _Sweep:
     constants: dict[str, Array] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     raw: set[str] = field(default_factory=set)
+    real: Mapping[str, Array] = field(default_factory=dict)
     exact: dict[str, list[Array]] = field(default_factory=dict)
     rounded: dict[str, list[Array]] = field(default_factory=dict)
 
@@ -289,12 +295,13 @@ class _Sweep:
 
     def _add(self, node: Node) -> None:
         """The node on rounded operands, and the quantiser of its result."""
-        self.exact[node.name] = self._values(node, self.exact)
+        frames = len(self.inputs)
+        self.exact[node.name] = _values(node, self.exact, self.graph.constants, frames)
         constants = {name: self.graph.constants[name] for name in node.inputs if name in self.graph.constants}
         self.constants |= constants
         if isinstance(node.op, Conv2d):
             node = self._convolution(node)
-        self.rounded[node.name] = self._values(node, self.rounded)
+        self.rounded[node.name] = _values(node, self.rounded, {**self.constants, **self.real}, frames)
         if isinstance(node.op, Conv2d) and self.recipe.correct_bias:
             self._correct(node)
         operands = tuple(self.names.get(name, name) for name in node.inputs)
@@ -309,20 +316,13 @@ class _Sweep:
         if grid:
             self._quantise(node.name, node.name, grid)
 
-    def _values(self, node: Node, pool: Mapping[str, list[Array]]) -> list[Array]:
-        constants = {**self.graph.constants, **self.constants}
-        return [
-            evaluate(node.op, [pool[i][n] if i in pool else constants[i] for i in node.inputs])
-            for n in range(len(self.inputs))
-        ]
-
     def _convolution(self, node: Node) -> Node:
         """With quantised weights, and a bias of its own that may be corrected."""
         weights = self.graph.constants[node.inputs[1]].astype(np.float64)
         integers, scale = quantised_weights(weights, self.recipe.weight_bits)
         names = {key: f"{node.name}.{key}" for key in ("integers", "scale", "rounded", "bias")}
         self.nodes.append(Node(names["rounded"], Dequantize(), (names["integers"], names["scale"])))
-        self.rounded[names["rounded"]] = [Dequantize().evaluate([integers, scale])] * len(self.inputs)
+        self.real = {names["rounded"]: Dequantize().evaluate([integers, scale])}
         given = self.graph.constants[node.inputs[2]] if len(node.inputs) == 3 else np.zeros(len(weights))
         self.constants |= {
             names["integers"]: integers, names["scale"]: scale, names["bias"]: given.astype(np.float64)

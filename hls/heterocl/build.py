@@ -51,9 +51,7 @@ def compile_library(sources: Sequence[str], folder: Path, name: str, flags: Sequ
     Raises:
         BuildError: no g++, or its first error.
     """
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise BuildError("no C++ compiler: g++ is needed to run a HeteroCL program; install it, e.g. apt install g++")
+    compiler = _compiler()
     files = []
     for i, text in enumerate(sources):
         file = folder / (f"{name}.cpp" if len(sources) == 1 else f"{name}_{i}.cpp")
@@ -66,6 +64,18 @@ def compile_library(sources: Sequence[str], folder: Path, name: str, flags: Sequ
         first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:400])
         raise BuildError(f"g++ rejects the printed program: {first}")
     return library
+
+
+def compiler_version() -> str:
+    """What the system's g++ says of itself. BuildError: there is none."""
+    return subprocess.run([_compiler(), "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def _compiler() -> str:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise BuildError("no C++ compiler: g++ is needed to run a HeteroCL program; install it, e.g. apt install g++")
+    return compiler
 
 
 class Program:

@@ -32,13 +32,15 @@ PIPELINE: tuple[ModulePass, ...] = (
 )
 
 
-def lower(schedule: Schedule) -> ModuleOp:
+def lower(schedule: Schedule, last: bool = False) -> ModuleOp:
     """The checked module of a schedule: constants, one function a group of stages, the top function last.
+
+    ``last``: nothing else is done with the schedule, whose operations become the module's.
 
     Raises:
         StageError: an access out of bounds, a stream with two readers or out of order, an array between functions.
     """
-    module = schedule.module.clone()
+    module = schedule.module if last else schedule.module.clone()
     if schedule.links:
         mark_dataflow(top(module))
     context = Context()

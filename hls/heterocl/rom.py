@@ -51,4 +51,4 @@ def rom_values(op: GlobalOp) -> tuple[int, ...]:
     """The values of a constant memory, row-major."""
     dense = op.initial_value
     assert isinstance(dense, DenseIntOrFPElementsAttr)
-    return tuple(int(v) for v in dense.get_values())
+    return tuple(map(int, dense.get_values()))

@@ -76,7 +76,7 @@ class _Search:
             grown = self.grown(self.least, self.roomy, settled)
             if grown is not None and self.keeps(grown, PROOF_FRAMES):
                 found = self.less(grown)
-                return found if self.keeps(found, PROOF_FRAMES) else grown
+                return found if found == grown or self.keeps(found, PROOF_FRAMES) else grown
         return self.roomy
 
     def keeps(self, depths: Depths, frames: int) -> bool:

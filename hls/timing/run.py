@@ -9,16 +9,21 @@ can be read one cycle after it was written, and its place be written again one c
 from __future__ import annotations
 
 import ctypes
+import platform
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from hashlib import sha256
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hls.heterocl.build import FLAGS, compile_library
+from hls.heterocl.build import FLAGS, compile_library, compiler_version
 from hls.timing.network import Network, Numbers
 
 LATENCY = 10
@@ -172,7 +177,17 @@ class _Run(ctypes.Structure):
 
 @cache
 def _library() -> Any:
-    """The compiled kernel, built once a process."""
+    """The compiled kernel, kept where Python keeps this module's compiled form."""
     text = (Path(__file__).parent / "network.cpp").read_text()
+    made_of = "\0".join((text, *FLAGS, platform.machine(), compiler_version()))
+    kept = Path(cache_from_source(__file__)).parent / f"network-{sha256(made_of.encode()).hexdigest()[:16]}.so"
+    if kept.exists():
+        return ctypes.CDLL(str(kept))
     with tempfile.TemporaryDirectory(prefix="hls_timing_") as folder:
-        return ctypes.CDLL(str(compile_library([text], Path(folder), "network", FLAGS)))
+        library = compile_library([text], Path(folder), "network", FLAGS)
+        loaded = ctypes.CDLL(str(library))
+        with suppress(OSError):
+            kept.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=kept.parent) as beside:
+                Path(shutil.copy(library, beside)).rename(kept)  # whole or not at all, whoever else is building
+    return loaded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hls.layers.stage import MemoryStyle, Stage
 from hls.packing import Geometry
@@ -53,12 +53,13 @@ def default_plan(text: Text, design: Design, dsp: Geometry) -> Plan:
         text: the printed design, from either implementation of HeteroCL.
         dsp: the multiplier whose ports packed operands fill.
     """
+    found = {stage.name: roms(text, text.function(stage.name)) for stage in design.stages}
     return Plan(
         ports=tuple(port.wire.name for port in design.ports),
         interfaces=(*_interfaces(text, design), Control()),
         multiplications=tuple(m for stage in design.stages for m in _multiplications(text, stage, dsp)),
-        storage=tuple(s for stage in design.stages for s in _storage(text, stage)),
-        partitions=tuple(p for stage in design.stages for p in _partitions(text, stage)),
+        storage=tuple(s for stage in design.stages for s in _storage(text, stage, found[stage.name])),
+        partitions=tuple(p for stage in design.stages for p in _partitions(stage, found[stage.name])),
         intervals=tuple(Interval(s.name, loop, style="flp") for s in design.stages for loop in s.pipelined),
     )
 
@@ -80,10 +81,10 @@ def _multiplications(text: Text, stage: Stage, dsp: Geometry) -> Iterator[Multip
     yield Multiplications(stage.name, stage.hints.multiply, (dsp.wide, dsp.narrow), memory)
 
 
-def _partitions(text: Text, stage: Stage) -> Iterator[Partition]:
+def _partitions(stage: Stage, found: Sequence[Rom]) -> Iterator[Partition]:
     """ROMs in parts; those of several words a part that are read at one place become as wide as is allowed: the words
     of an iteration then share memories."""
-    for rom in roms(text, text.function(stage.name)):
+    for rom in found:
         element = rom.array.type.element
         bits = element.bits if element and rom.aligned and rom.depth > 1 else WIDEST
         wide = set[int]()
@@ -95,7 +96,7 @@ def _partitions(text: Text, stage: Stage) -> Iterator[Partition]:
             yield Partition(stage.name, rom.array.name, dimension=dimension, reshape=dimension in wide)
 
 
-def _storage(text: Text, stage: Stage) -> Iterator[Storage]:
+def _storage(text: Text, stage: Stage, found: Sequence[Rom]) -> Iterator[Storage]:
     """ROMs by style or size, those of one word a part are wired constants; other arrays where the stage names a style.
 
     Raises:
@@ -107,7 +108,7 @@ def _storage(text: Text, stage: Stage) -> Iterator[Storage]:
     unknown = [name for name in styles if name not in arrays]
     if unknown:
         raise VendorError(f"stage {stage.name} has no array {unknown[0]} (its arrays: {', '.join(arrays) or 'none'})")
-    for rom in roms(text, function):
+    for rom in found:
         style = styles.pop(rom.array.name, "auto")
         if rom.depth > 1:
             by_size: StorageKind = "lutram" if rom.depth <= LUT_WORDS else "bram"

@@ -61,7 +61,8 @@ class _Read:
 def roms(text: Text, function: Function) -> list[Rom]:
     """All arrays of constants that a function reads, in the order of the text."""
     found = [a for a in text.arrays(function) if a.constant and a.values and text.is_outside(a)]
-    return [_rom(text, array, _reads(text, function, array.name)) for array in found]
+    reads = _reads(text, function)
+    return [_rom(text, array, reads.get(array.name, [])) for array in found]
 
 
 def _rom(text: Text, array: Declaration, reads: Sequence[_Read]) -> Rom:
@@ -179,15 +180,19 @@ def _origins(text: Text, expression: Expression) -> list[Variable]:
     return found
 
 
-def _reads(text: Text, function: Function, array: str) -> list[_Read]:
+def _reads(text: Text, function: Function) -> dict[str, list[_Read]]:
+    """The reads of each array, by its name."""
     whole = function.body.pragma("pipeline") is not None
-    return list(_within(text, function.body, array, (), whole))
+    found: dict[str, list[_Read]] = {}
+    for name, read in _within(text, function.body, (), whole):
+        found.setdefault(name, []).append(read)
+    return found
 
 
-def _within(text: Text, block: Block, array: str, unrolled: tuple[_Counter, ...], pipelined: bool) -> Iterator[_Read]:
+def _within(text: Text, block: Block, unrolled: tuple[_Counter, ...], pipelined: bool) -> Iterator[tuple[str, _Read]]:
     for statement in block.statements:
         for expression in expressions(statement):
-            yield from (_Read(indices, unrolled) for indices in _elements(expression, array))
+            yield from ((name, _Read(indices, unrolled)) for name, indices in _elements(expression))
         inner, below = pipelined, unrolled
         if isinstance(statement, Loop):
             pragma = statement.body.pragma("unroll")
@@ -195,24 +200,24 @@ def _within(text: Text, block: Block, array: str, unrolled: tuple[_Counter, ...]
             if pipelined or (pragma and "factor" not in pragma.options):
                 below = (*unrolled, _Counter(text.symbols.counter(statement), _counted(statement)))
         for part in blocks(statement):
-            yield from _within(text, part, array, below, inner)
+            yield from _within(text, part, below, inner)
 
 
-def _elements(expression: Expression, array: str) -> Iterator[tuple[Expression, ...]]:
-    """The subscripts of every element of the array in an expression."""
+def _elements(expression: Expression) -> Iterator[tuple[str, tuple[Expression, ...]]]:
+    """The array and the subscripts of every element in an expression."""
     base = root(expression)
     if not isinstance(expression, Subscript):
         for operand in expression.operands:
-            yield from _elements(operand, array)
+            yield from _elements(operand)
         return
     indices: list[Expression] = []
     while isinstance(expression, Subscript):
         indices.insert(0, expression.index)
         expression = expression.base
-    if isinstance(base, Name) and base.text == array:
-        yield tuple(indices)
+    if isinstance(base, Name):
+        yield base.text, tuple(indices)
     for index in indices:
-        yield from _elements(index, array)
+        yield from _elements(index)
 
 
 def _counted(loop: Loop) -> range:

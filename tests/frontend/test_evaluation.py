@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from frontend.lower.evaluation import evaluate
+from frontend.lower.evaluation import BATCH, evaluate
 from ir.ops import Add, Conv2d
 
 
@@ -22,19 +22,20 @@ from ir.ops import Add, Conv2d
 @pytest.mark.parametrize("biased", [False, True])
 def test_convolutions_are_the_reference_s_in_single_precision(op: Conv2d, biased: bool) -> None:
     rng = np.random.default_rng(3)
-    values = [rng.normal(size=(6, 9, 11)), rng.normal(size=(12, 6 // op.groups, 3, 3)), rng.normal(size=12)]
-    values = values if biased else values[:2]
-    found, expected = evaluate(op, values), op.evaluate(values)
-    assert found.dtype == np.float32 and found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    values = [rng.normal(size=(12, 6 // op.groups, 3, 3)), rng.normal(size=12)][: 1 + biased]
+    frames = [[rng.normal(size=(6, 9, 11)), *values] for _ in range(BATCH + 2)]
+    for found, frame in zip(evaluate(op, frames), frames, strict=True):
+        expected = op.evaluate(frame)
+        assert found.dtype == np.float32 and found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_other_operators_are_rounded_to_single_precision() -> None:
     x, y = np.array([[[0.1]]]), np.array([[[0.2]]])
-    found = evaluate(Add(), [x, y])
+    (found,) = evaluate(Add(), [[x, y]])
     assert found.dtype == np.float32 and found[0, 0, 0] == np.float32(0.1 + 0.2)
 
 
 def test_integers_stay() -> None:
-    found = evaluate(Add(), [np.array([[[1]]]), np.array([[[2]]])])
+    (found,) = evaluate(Add(), [[np.array([[[1]]]), np.array([[[2]]])]])
     assert found.dtype.kind == "i" and found[0, 0, 0] == 3

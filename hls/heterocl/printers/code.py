@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.ir.affine import AffineMap
@@ -73,6 +74,13 @@ def literal(value: int, kind: str) -> Code:
         return Code("(-0x7fffffffffffffffLL - 1)", kind)
     suffix = "" if -(1 << 31) < value < (1 << 31) else "LL" if value < (1 << 63) else "ULL"
     return Code(f"{value}{suffix}", kind, PRIMARY if value >= 0 else UNARY)
+
+
+def literals(values: Sequence[int]) -> list[str]:
+    """The texts of many literals."""
+    if values and min(values) > -(1 << 31) and max(values) < 1 << 31:
+        return list(map(str, values))
+    return [literal(value, "").text for value in values]
 
 
 def linear(affine_map: AffineMap, result: int, names: list[str], kind: str) -> Code:

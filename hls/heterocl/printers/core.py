@@ -28,7 +28,7 @@ from ..passes.common import top
 from ..ranges import Ranges
 from ..rom import rom_of, rom_values
 from ..types import DType
-from .code import Code, folded, linear, literal
+from .code import Code, folded, linear, literals
 from .names import Names
 from .placement import inlined
 
@@ -149,7 +149,7 @@ class CppPrinter(ABC):
         dtype = ir.to_dtype(memory.element_type)
         head = f"static const {self.declaration(memory, op.sym_name.data, self.element_type(dtype))} = "
         self.line(head + "{")
-        values = [literal(v, "").text for v in rom_values(op)]
+        values = literals(rom_values(op))
         for text in _nested(values, memory.get_shape()):
             self.line(f"    {text}")
         self.line("};")

@@ -300,15 +300,15 @@ def _looks_up(value: SSAValue) -> bool:
     return isinstance(owner, MemrefLoadOp) or any(_looks_up(operand) for operand in owner.operands)
 
 
-def print_native(module: ModuleOp) -> str:
+def print_native(module: ModuleOp, last: bool = False) -> str:
     """Native C++17 of a lowered module; it includes `hls_native.h` of this package.
 
     The top function is `extern "C"`, takes one pointer an argument (row-major, elements of `storage_of`), and runs the
-    stages one after another.
+    stages one after another. ``last``: nothing else is done with the module, which is changed.
 
     Raises:
         BuildError: a width above 128 bits.
     """
-    vectorised = module.clone()
+    vectorised = module if last else module.clone()
     LaneSums().apply(Context(), vectorised)
     return print_with(NativePrinter, vectorised)
