@@ -84,8 +84,8 @@ typedef struct {
     uint32_t pixels; /* of a block */
 } hck_choice;
 
-/* Whether hck_depthwise3_rvv takes a convolution: depthwise 3x3 of bytes, stride_w 1 or 2, no pool, before a multiply-shift
- * in 32 bits to results within 8. */
+/* Whether hck_depthwise3_rvv takes a convolution: depthwise 3x3 of bytes, stride_w 1 or 2, no pool, before a
+ * multiply-shift in 32 bits to results within 8. */
 typedef enum {
     HCK_APART,       /* no */
     HCK_PARTS,       /* 16 bits hold any two products of a channel, of elements from -128 to 127 (HCK_U8: less 128) */
@@ -93,8 +93,8 @@ typedef enum {
     HCK_WHOLE_SUMS   /* likewise, and 16 bits hold whole sums */
 } hck_fused;
 
-/* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others, with which the sums of any channel span 255
- * at most; `ends` is what the least and the largest element add up to, which are not above and not below 0. */
+/* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others, with which the sums of any channel span
+ * 255 at most; `ends` is what the least and the largest element add up to, which are not above and not below 0. */
 typedef struct {
     uint32_t used, shift; /* 0: none of this */
     int32_t ends;

@@ -46,10 +46,11 @@ HCK_INLINE vint16m2_t begin(hck_type type, const int16_t *start, vint8m1_t w, vi
 
 /* A result: a window's elements are numbered as its weights, row by row. */
 HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul,
-                    const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor, uint32_t shift, int32_t lo, int32_t hi, vint8m1_t w0,
-                    vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4, vint8m1_t w5, vint8m1_t w6, vint8m1_t w7,
-                    vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2, vint8m1_t x3, vint8m1_t x4, vint8m1_t x5,
-                    vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to, size_t vl) {
+                    const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor, uint32_t shift,
+                    int32_t lo, int32_t hi, vint8m1_t w0, vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4,
+                    vint8m1_t w5, vint8m1_t w6, vint8m1_t w7, vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2,
+                    vint8m1_t x3, vint8m1_t x4, vint8m1_t x5, vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to,
+                    size_t vl) {
     if (parts == BYTES) { /* the lower 8 bits of a product do not depend on the type */
         vint8m1_t sum = __riscv_vmacc(__riscv_vle8_v_i8m1(shares, vl), w0, x0, vl);
 #define ADD_BYTES(I) sum = __riscv_vmacc(sum, w##I, x##I, vl);
@@ -121,16 +122,17 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
         V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl);         \
     column++, p0 += step0, p1 += step1, p2 += step2;              \
     AS_THEY_ARE
-#define OUTPUT(A, B, C)                                                                                            \
-    put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8,    \
-        A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                             \
-    to += y_stride;                                                                                                \
+#define OUTPUT(A, B, C)                                                                                                 \
+    put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, \
+        A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                                  \
+    to += y_stride;                                                                                                     \
     if (--left == 0) break;
 
 /* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
 HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, const hck_requantise *q,
-                      const int8_t *weights, const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start,
-                      const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl) {
+                      const int8_t *weights, const int32_t *mul, const int32_t *add, const int32_t *bounds,
+                      const int16_t *start, const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride,
+                      size_t vl) {
     const int8_t *const zeros = (const int8_t *)c->zeros;
     const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
     const size_t in_w = c->in_w;
@@ -184,15 +186,15 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
 }
 
 typedef void (*block_fn)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, const int32_t *mul,
-                         const int32_t *add, const int32_t *bounds, const int16_t *start, const int8_t *shares, const int8_t *elements,
-                         uint8_t *y, size_t y_stride, size_t vl);
+                         const int32_t *add, const int32_t *bounds, const int16_t *start, const int8_t *shares,
+                         const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl);
 
-#define KERNEL(TYPE, PARTS, S)                                                                                    \
-    static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, \
-                                                const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start,     \
-                                                const int8_t *shares, const int8_t *elements, uint8_t *y,         \
-                                                size_t y_stride, size_t vl) {                                     \
-        block(TYPE, PARTS, S, c, q, weights, mul, add, bounds, start, shares, elements, y, y_stride, vl);                 \
+#define KERNEL(TYPE, PARTS, S)                                                                                                       \
+    static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights,                   \
+                                                const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start, \
+                                                const int8_t *shares, const int8_t *elements, uint8_t *y,                            \
+                                                size_t y_stride, size_t vl) {                                                        \
+        block(TYPE, PARTS, S, c, q, weights, mul, add, bounds, start, shares, elements, y, y_stride, vl);                            \
     }
 #define STRIDES(TYPE, PARTS) KERNEL(TYPE, PARTS, 1) KERNEL(TYPE, PARTS, 2)
 #define EACH(M, TYPE) M(TYPE, HALVES) M(TYPE, WHOLE) M(TYPE, TWO) M(TYPE, ROWS) M(TYPE, FOUR) M(TYPE, PAIRS)
@@ -279,7 +281,8 @@ static void start_bytes(const hck_bytes *b, const int8_t *w, size_t pixel, const
 
 int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch) {
-    static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)}, signeds[][2] = {EACH(BOTH, HCK_I8) BOTH(HCK_I8, BYTES)};
+    static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)},
+                          signeds[][2] = {EACH(BOTH, HCK_I8) BOTH(HCK_I8, BYTES)};
     if (c->fused == HCK_APART) return 0;
     const int bytes = c->bytes.used && __riscv_vsetvlmax_e8m1() >= 32; /* in shorter vectors instructions count */
     const int fits = c->fused == HCK_WHOLE_SUMS;
@@ -308,7 +311,8 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
             start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, bounds, vl);
             add = addends;
         }
-        kernels[parts][c->stride_w - 1](c, q, w, mul, add, bounds, start, shares, from, (uint8_t *)y + first, y_stride, vl);
+        kernels[parts][c->stride_w - 1](c, q, w, mul, add, bounds, start, shares, from, (uint8_t *)y + first, y_stride,
+                                        vl);
     }
     return 1;
 }

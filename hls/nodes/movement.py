@@ -10,7 +10,7 @@ from hls.layers.blocks import BlockToDepth, DepthToBlock, Repeat
 from hls.layers.movement import Join
 from hls.layers.regroup import Deal
 from hls.layers.stage import Stage, Wire
-from hls.nodes.base import Rule, UnsupportedNodeError, lane_counts, output, raster
+from hls.nodes.base import Rule, UnsupportedNodeError, lane_counts, output, raster, up_to
 from hls.packing import Geometry
 from ir.engine import Configuration
 from ir.graph import NodeView
@@ -41,7 +41,8 @@ class PadRule(Rule):
         """Words are of the source or zero as a whole."""
         op, x = view.op, view.operands[0].type
         assert isinstance(op, Pad)
-        return max(lane_counts(gcd(x.shape[0], *op.channels), max(x.dtype.bits, view.type.dtype.bits)))
+        counts = lane_counts(gcd(x.shape[0], *op.channels), max(x.dtype.bits, view.type.dtype.bits))
+        return max(up_to(configuration, counts))
 
     def stages(
         self, view: NodeView, sources: Sequence[Wire], configuration: Configuration, dsp: Geometry
