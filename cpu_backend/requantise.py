@@ -60,8 +60,8 @@ def multiply_shift(view: NodeView) -> Requantisation:
 
 def _changing(mul: int, add: int, shift: int, bounds: tuple[int, int], x: tuple[int, int]) -> tuple[int, int] | None:
     """Between which values of x, within its own range, the result changes: what lies beyond has the same results as the
-    ends. None where these leave 32-bit arithmetic."""
-    least, most = x
+    ends; 0 and 0 where x makes no difference. None where these leave 32-bit arithmetic."""
+    least, most = x if mul else (0, 0)
     if mul:
         up = mul if mul > 0 else -mul
         # as the product rises: the last x with the result bounds[0] or less, the first with bounds[1] or more
