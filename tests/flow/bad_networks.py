@@ -226,7 +226,7 @@ NETWORKS: dict[str, tuple[Writer, str]] = {
     "negative extent": (weights(dims=[4, 3, -3, 3]), "constant 'c5' has shape (4, 3, -3, 3), whose extents have to"),
     "two negative extents": (weights(dims=[4, 3, -3, -3]), "constant 'c5' has shape (4, 3, -3, -3), whose extents"),
     "no extent": (weights(dims=[4, 0, 3, 3], raw_data=b""), "node 'conv10' (Conv): weights of shape (4, 0, 3, 3)"),
-    "2^31": (weights(dims=[1 << 31, 3, 3, 3]), "constant 'c5' has shape (2147483648, 3, 3, 3): more than 67108864"),
+    "2^31": (weights(dims=[1 << 31, 3, 3, 3]), "constant 'c5' has shape (2147483648, 3, 3, 3): more than 134217728"),
     "product wraps": (weights(dims=[1 << 32, 1 << 32, 1, 108]), "constant 'c5' has shape (4294967296, 4294967296, 1,"),
     "largest": (weights(dims=[(1 << 63) - 1] * 8), "constant 'c5' has shape (9223372036854775807, 92233"),
     "nan weights": (weights(raw_data=b"\xff" * 432), "node 'quant9' (Quant): the constant holds values that are not"),
