@@ -96,7 +96,7 @@ CASES: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "no output": (lambda m: m.graph.ClearField("output"), "has no outputs"),
     "stray output": (lambda m: setattr(m.graph.output[0], "name", "stray"), "output 'stray' is made by no node"),
     "no nodes": (lambda m: m.graph.ClearField("node"), "has no nodes"),
-    "huge constant": (_huge_constant, "constant 'huge' has shape (2147483648, 2147483648): more than 67108864"),
+    "huge constant": (_huge_constant, "constant 'huge' has shape (2147483648, 2147483648): more than 134217728"),
     "huge input": (_shape(1, 3, 1 << 31, 1 << 31), "input 'x' has shape (1, 3, 2147483648, 2147483648): more than"),
     "open shape": (_shape(1, 3, "height", 6), "input 'x': axis 2 is 'height': export with static shapes"),
     "empty input": (_shape(1, 3, 0, 6), "whose extents have to be at least 1"),
