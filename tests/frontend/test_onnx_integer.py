@@ -65,7 +65,7 @@ class Programs:
         if feature:
             command = [*toolchain.riscv_compiler(), "-target", feature.target, f"-mcpu={feature.mcpu}"]
         output = self.folder / f"{name}.o"
-        options = ["-O1", *toolchain.WARNINGS, *flags, f"-I{toolchain.RUNTIME}"]
+        options = ["-O1", *toolchain.WARNINGS, *flags, f"-I{toolchain.RUNTIME}", f"-I{source.parent}"]
         toolchain.run([*command, *options, "-c", source, "-o", output])
         return output
 
