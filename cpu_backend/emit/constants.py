@@ -73,24 +73,26 @@ def external(constant: Constant, region: str) -> str:
 def assembled(constants: Sequence[Constant], region: str) -> tuple[str, bytes]:
     """The assembler file that names the arrays of ``<region>_weights.bin``, and these bytes.
 
-    The hash of the bytes is in the text: compilers with a cache look at nothing else.
+    The hash of the bytes is in the text: compilers with a cache look at nothing else. The file is included once and
+    arrays are places in it: an assembler may hold what it includes in memory, each time anew.
     """
-    data, parts = bytearray(), []
+    data, parts, start = bytearray(), [], f"{region}_weights"
     for constant in constants:
         data += bytes(-len(data) % ALIGNMENT)
         values = constant.data
         raw = values.astype(values.dtype.newbyteorder("<")).tobytes()
         symbol = f"{region}_{constant.name}"
         parts.append(
-            f'\n    .section .rodata.{symbol}, "a", %progbits\n    .balign {ALIGNMENT}\n'
-            f"    .globl {symbol}\n    .hidden {symbol}\n"
+            f"\n    .globl {symbol}\n    .hidden {symbol}\n"
             f"    .type {symbol}, %object\n    .size {symbol}, {len(raw)}\n"
-            f'{symbol}:\n    .incbin "{region}_weights.bin", {len(data)}, {len(raw)}\n'
+            f"    .set {symbol}, {start} + {len(data)}\n"
         )
         data += raw
     head = (
         f"/* Large constants of region {region}: arrays of {region}_weights.h that lie in {region}_weights.bin,\n"
-        f" * little-endian, whose SHA-256 is {hashlib.sha256(data).hexdigest()}. */\n"
+        f" * little-endian, whose SHA-256 is {hashlib.sha256(data).hexdigest()}. */\n\n"
+        f'    .section .rodata.{start}, "a", %progbits\n    .balign {ALIGNMENT}\n'
+        f'{start}:\n    .incbin "{region}_weights.bin"\n'
     )
     return head + "".join(parts) + '\n    .section .note.GNU-stack, "", %progbits\n', bytes(data)
 
