@@ -3,7 +3,6 @@ minute, which regions and drivers would spend again and again."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Sequence
@@ -13,35 +12,33 @@ from pathlib import Path
 from cpu_backend import runner, toolchain
 from ir.engine import Artifact
 from ir.graph import Graph
+from tests.once import Once, once_in
 
 STORE = Path(__file__).parents[2] / "build" / "test_kernels"
 
 
 @cache
-def _store() -> Path:
-    """The folder of the kernels' objects as they are now; those of other kernels or compilers are removed."""
+def _store() -> Once:
+    """What makes the kernels' objects as they are now; those of other kernels or compilers are removed."""
     texts = [path.name.encode() + path.read_bytes() for path in sorted(toolchain.KERNELS.iterdir()) if path.is_file()]
     texts.append(toolchain.run([toolchain.native_compiler(), "--version"]).stdout.encode())
     folder = STORE / hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
-    if not folder.is_dir():
-        shutil.rmtree(STORE, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    for other in STORE.glob("*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    return once_in(folder)
 
 
 @cache
 def kernel_object(name: str, flags: tuple[str, ...]) -> Path:
-    """hck_*.c compiled with these flags; other processes wait for the one that compiles it."""
+    """hck_*.c compiled with these flags."""
+
+    def compile_in(folder: Path) -> None:
+        command = [toolchain.native_compiler(), *toolchain.WARNINGS, *flags, "-c", toolchain.KERNELS / name]
+        toolchain.run([*command, "-o", folder / "kernel.o"], what=f"compiling {name}")
+
     stem = f"{Path(name).stem}-{hashlib.sha256(' '.join(flags).encode()).hexdigest()[:8]}"
-    made = _store() / f"{stem}.o"
-    with (_store() / f"{stem}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            part = made.with_suffix(".part")
-            command = [toolchain.native_compiler(), *toolchain.WARNINGS, *flags, "-c", toolchain.KERNELS / name]
-            toolchain.run([*command, "-o", part], what=f"compiling {name}")
-            part.rename(made)
-    return made
+    return _store()(stem, compile_in) / "kernel.o"
 
 
 def build_region(
