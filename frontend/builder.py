@@ -57,7 +57,7 @@ class Builder:
 
     def add_input(self, node: FxNode, picture: Picture | None) -> None:
         """The input of the program: a picture, or else a plain tensor of real values."""
-        shape = tuple(int(n) for n in node.meta["val"].shape)
+        shape = shape_of(node)
         if self.inputs:
             raise ModelError(f"{self.graph}: input '{node.name}': one input is supported, this is a second")
         if picture is None:
@@ -94,7 +94,7 @@ class Builder:
             self._behind(node, viewed[0], importer)
             return
         fits = not viewed or str(node.target) in VIEWING
-        self.require(node, fits, f"reads shape {[tuple(arg.meta['val'].shape) for arg in viewed]}: no (1, C[, H, W])")
+        self.require(node, fits, f"reads shape {[shape_of(arg) for arg in viewed]}: no (1, C[, H, W])")
         imported = importer(self, node)
         if isinstance(imported, View):
             self.views[node] = imported
@@ -129,6 +129,12 @@ class Builder:
         taken = {*self.names.values(), *self.inputs, *self.constants, *(node.name for node in self.nodes)}
         return next(n for n in chain((stem,), (f"{stem}_{i}" for i in count(2))) if n not in taken)
 
+    def step(self, node: FxNode, step: str, op: Op, *operands: str) -> str:
+        """The tensor of an operator on the way to the recorded one."""
+        name = self.unique(f"{node.name}.{step}")
+        self.nodes.append(Node(name, op, operands))
+        return name
+
     def tensor(self, node: FxNode, position: int) -> str:
         return self.names[node.args[position]]  # type: ignore[index]
 
@@ -158,6 +164,12 @@ def module_of(node: FxNode) -> str:
     """The path of the module that made the node, as its user wrote it."""
     stack = node.meta.get("nn_module_stack") or {}
     return str(list(stack.values())[-1][0]) if stack else ""
+
+
+def shape_of(node: object) -> tuple[int, ...]:
+    """PyTorch's shape of a recorded value."""
+    assert isinstance(node, FxNode)
+    return tuple(int(n) for n in node.meta["val"].shape)
 
 
 def arguments(node: FxNode, *defaults: Any) -> list[Any]:

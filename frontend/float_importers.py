@@ -12,7 +12,7 @@ import numpy as np
 from torch.fx import Node as FxNode
 
 from frontend import torch_views
-from frontend.builder import Builder, Imported, Importer, arguments, pair
+from frontend.builder import Builder, Imported, Importer, arguments, pair, shape_of
 from frontend.real_importers import REAL_IMPORTERS, cut
 from ir.ops import (
     Add,
@@ -32,12 +32,6 @@ from ir.ops import (
 from ir.types import Array
 
 INF = float("inf")
-
-
-def _shape(node: object) -> tuple[int, ...]:
-    """PyTorch's shape of a recorded value."""
-    assert isinstance(node, FxNode)
-    return tuple(int(n) for n in node.meta["val"].shape)
 
 
 def _dropout(b: Builder, node: FxNode) -> Imported:
@@ -74,7 +68,7 @@ def _prelu(b: Builder, node: FxNode) -> Imported:
 
 
 def _bent(b: Builder, node: FxNode, slope: Array) -> Imported:
-    channels = _shape(node)[1]
+    channels = shape_of(node)[1]
     return PRelu(), (b.tensor(node, 0), *b.constants_of(node.name, slope=np.array(np.broadcast_to(slope, channels))))
 
 
@@ -83,7 +77,7 @@ def _sigmoid(b: Builder, node: FxNode) -> Imported:
 
 
 def _softmax(b: Builder, node: FxNode) -> Imported:
-    axis = int(node.args[1]) % len(_shape(node))  # type: ignore[arg-type]
+    axis = int(node.args[1]) % len(shape_of(node))  # type: ignore[arg-type]
     b.require(node, axis == 1, f"axis {axis} is not supported (allowed: 1, the channels)")
     return Softmax(), (b.tensor(node, 0),)
 
@@ -104,7 +98,7 @@ def _subtract(b: Builder, node: FxNode) -> Imported:
 
 def _multiply(b: Builder, node: FxNode) -> Imported:
     if not _is_constant(b, node.args[0]) and not _is_constant(b, node.args[1]):
-        x, y = sorted((node.args[0], node.args[1]), key=lambda arg: -int(np.prod(_shape(arg))))
+        x, y = sorted((node.args[0], node.args[1]), key=lambda arg: -int(np.prod(shape_of(arg))))
         return Multiply(), (b.names[x], b.names[y])  # type: ignore[index]
     x_, number = _with_constant(b, node)
     return _affine(b, node, x_, number, np.zeros(()))
@@ -136,12 +130,12 @@ def _with_constant(b: Builder, node: FxNode) -> tuple[str, Array]:
 
 
 def _need_one_shape(b: Builder, node: FxNode) -> None:
-    x, y = (_shape(argument) for argument in node.args[:2])
+    x, y = (shape_of(argument) for argument in node.args[:2])
     b.require(node, x == y, f"adds tensors of shapes {x} and {y} (allowed: one shape)")
 
 
 def _affine(b: Builder, node: FxNode, x: str, scale: Array, offset: Array) -> Imported:
-    channels = _shape(node)[1]
+    channels = shape_of(node)[1]
     both = []
     for value in (scale, offset):
         numbers = np.squeeze(value).astype(np.float64)
@@ -159,7 +153,7 @@ def _average_pool(b: Builder, node: FxNode) -> Imported:
 
 
 def _adaptive_average_pool(b: Builder, node: FxNode) -> Imported:
-    extent, wanted = _shape(node.args[0])[2:], pair(node.args[1])
+    extent, wanted = shape_of(node.args[0])[2:], pair(node.args[1])
     whole = all(have % want == 0 for have, want in zip(extent, wanted, strict=True))
     b.require(node, whole, f"{wanted} windows do not divide the extent {extent}")
     kernel = (extent[0] // wanted[0], extent[1] // wanted[1])
@@ -168,7 +162,7 @@ def _adaptive_average_pool(b: Builder, node: FxNode) -> Imported:
 
 def _mean(b: Builder, node: FxNode) -> Imported:
     axes = sorted(int(axis) % 4 for axis in arguments(node, None, [])[1])
-    shape = _shape(node.args[0])
+    shape = shape_of(node.args[0])
     b.require(node, len(shape) == 4 and axes == [2, 3], f"axes {node.args[1]} are not supported (allowed: [2, 3])")
     return AveragePool2d((shape[2], shape[3]), (shape[2], shape[3])), (b.tensor(node, 0),)
 
@@ -187,7 +181,7 @@ def _addmm(b: Builder, node: FxNode) -> Imported:
 
 
 def _dense(b: Builder, node: FxNode, x: str, weights: Array | str, bias: object) -> Imported:
-    b.require(node, len(_shape(node)) == 2, f"gives shape {_shape(node)}, needs (1, C)")
+    b.require(node, len(shape_of(node)) == 2, f"gives shape {shape_of(node)}, needs (1, C)")
     if isinstance(weights, str):
         operands: tuple[str, ...] = (weights,)
     else:
@@ -207,7 +201,7 @@ def _transpose(b: Builder, node: FxNode) -> Imported:
 def _slice(b: Builder, node: FxNode) -> Imported:
     """Every n-th row or column, as a maximum of one pixel; else a part of an axis."""
     _, axis, start, end, step = arguments(node, None, 0, None, None, 1)
-    extent = _shape(node.args[0])
+    extent = shape_of(node.args[0])
     axis = int(axis) % len(extent)
     whole = (start or 0) == 0 and (end is None or int(end) >= extent[axis])
     if step == 1 or axis < 2 or not whole:
@@ -239,7 +233,7 @@ def _padded(b: Builder, node: FxNode, widths: list[int], value: float | None) ->
 
 
 def _upsample_nearest(b: Builder, node: FxNode) -> Imported:
-    before, after = _shape(node.args[0])[2:], _shape(node)[2:]
+    before, after = shape_of(node.args[0])[2:], shape_of(node)[2:]
     factor = after[0] // before[0]
     whole = after == (before[0] * factor, before[1] * factor) and factor >= 1
     b.require(node, whole, f"{before} to {after} is no whole factor for both")

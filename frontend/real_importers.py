@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 from torch.fx import Node as FxNode
 
-from frontend.builder import Builder, Imported, Importer, arguments, pair
+from frontend.builder import Builder, Imported, Importer, arguments, pair, shape_of
 from frontend.transposed import Transposed, outputs_first
-from ir.graph import Node
 from ir.ops import Conv2d, Curve, DepthToSpace, Interpolate, Slice
-
-
-def _shape(node: object) -> tuple[int, ...]:
-    """PyTorch's shape of a recorded value."""
-    assert isinstance(node, FxNode)
-    return tuple(int(n) for n in node.meta["val"].shape)
 
 
 def _curve(name: str, *parameters: float) -> Importer:
@@ -42,7 +35,7 @@ def _gelu(b: Builder, node: FxNode) -> Imported:
 
 def cut(b: Builder, node: FxNode, source: Any, axis: int, kept: range) -> Imported:
     """Some of the entries of an axis of a tensor (1, C, H, W) or (1, C)."""
-    shape = _shape(source)
+    shape = shape_of(source)
     axis %= len(shape)
     if kept == range(shape[axis]):
         return b.names[source]
@@ -74,31 +67,24 @@ PARTS = ("aten.chunk.default", "aten.split.Tensor", "aten.split_with_sizes.defau
 
 def _conv_transpose(b: Builder, node: FxNode) -> Imported:
     x, weights, bias, stride, padding, _, groups, dilation = arguments(node, None, None, None, 1, 0, 0, 1, 1)
-    s, cut, before, after = pair(stride), pair(padding), _shape(x), _shape(node)
+    s, pads, before, after = pair(stride), pair(padding), shape_of(x), shape_of(node)
     b.require(node, s[0] == s[1], f"strides {s} are not supported (allowed: two equal ones)")
     b.require(node, pair(dilation) == (1, 1), f"dilation {dilation} is not supported (allowed: 1)")
     w = outputs_first(b.constant(node, weights, "the weight"), int(groups))
-    form = Transposed.of(before[2:], w.shape[2:], s[0], cut, after[2:], int(groups))
+    form = Transposed.of(before[2:], w.shape[2:], s[0], pads, after[2:], int(groups))
     values = {"weights": form.spread(w)}
     if bias is not None:
         values["bias"] = np.repeat(b.constant(node, bias, "the bias"), s[0] ** 2)
-    tensor = _step(b, node, "phases", form.op, (b.names[x], *b.constants_of(node.name, **values)))
+    tensor = b.step(node, "phases", form.op, b.names[x], *b.constants_of(node.name, **values))
     made = Conv2d.output_extent(form.op, before[2:], (form.rows.length, form.columns.length))  # type: ignore[arg-type]
     shuffle = DepthToSpace(s[0], "crd")
     if (made[0] * s[0], made[1] * s[0]) == after[2:]:
         return shuffle, (tensor,)
-    return Slice((0, 0, 0), (1, 1, 1), after[1:]), (_step(b, node, "whole", shuffle, (tensor,)),)  # type: ignore[arg-type]
-
-
-def _step(b: Builder, node: FxNode, step: str, op: Any, operands: tuple[str, ...]) -> str:
-    """A node that leads to the recorded one."""
-    name = b.unique(f"{node.name}.{step}")
-    b.nodes.append(Node(name, op, operands))
-    return name
+    return Slice((0, 0, 0), (1, 1, 1), after[1:]), (b.step(node, "whole", shuffle, tensor),)  # type: ignore[arg-type]
 
 
 def _bilinear(b: Builder, node: FxNode) -> Imported:
-    _, _, height, width = _shape(node)
+    _, _, height, width = shape_of(node)
     corners = bool(arguments(node, None, None, False)[2])
     return Interpolate(height, width, "align_corners" if corners else "half_pixel"), (b.tensor(node, 0),)
 

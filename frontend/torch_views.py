@@ -8,27 +8,21 @@ from __future__ import annotations
 import numpy as np
 from torch.fx import Node as FxNode
 
-from frontend.builder import Builder, Imported, View, arguments
+from frontend.builder import Builder, Imported, View, arguments, shape_of
 from frontend.transpositions import MOST_AXES, transpositions
-from ir.graph import Node
 from ir.ops import Reshape, Transpose
-
-
-def _shape(node: object) -> tuple[int, ...]:
-    assert isinstance(node, FxNode)
-    return tuple(int(n) for n in node.meta["val"].shape)
 
 
 def view_of(b: Builder, argument: object) -> View:
     """The operand as a view."""
     assert isinstance(argument, FxNode)
-    shape = _shape(argument)
+    shape = shape_of(argument)
     return b.views.get(argument) or View(b.names[argument], shape, tuple(range(len(shape))))
 
 
 def reshaped(b: Builder, node: FxNode) -> Imported | View:
     """In the shape (1, C, H, W) or (1, C) a tensor of the graph, in any other a view."""
-    view, before, after = view_of(b, node.args[0]), _shape(node.args[0]), _shape(node)
+    view, before, after = view_of(b, node.args[0]), shape_of(node.args[0]), shape_of(node)
     in_order = view.order == tuple(range(len(view.order)))
     known = after[0] == 1 and len(after) in (2, 4)
     if in_order and before == after and node.args[0] not in b.views:
@@ -51,10 +45,8 @@ def folded(b: Builder, node: FxNode, view: View) -> str:
     b.require(node, steps is not None, f"moves too many axes of {view.split} (allowed: {MOST_AXES})")
     tensor = view.tensor
     for i, (shape, turn) in enumerate(steps or []):
-        for step, op in (("split", Reshape(shape)), ("moved", Transpose(turn))):
-            name = b.unique(f"{node.name}.{step}{i}")
-            b.nodes.append(Node(name, op, (tensor,)))
-            tensor = name
+        tensor = b.step(node, f"split{i}", Reshape(shape), tensor)
+        tensor = b.step(node, f"moved{i}", Transpose(turn), tensor)
     return tensor
 
 

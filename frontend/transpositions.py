@@ -11,6 +11,11 @@ MOST_AXES = 6
 """That are moved, neighbours that stay neighbours counted as one."""
 
 
+Triple = tuple[int, int, int]
+Move = tuple[int, int, Triple]
+"""Where the second and the third block begin, and the order in which the blocks come then."""
+
+
 def transpositions(shape: Sequence[int], order: Sequence[int]) -> list[tuple[Triple, Triple]] | None:
     """What brings a tensor of this shape to the order: each time a shape of three axes to read it in, and the order of
     these. None for more than `MOST_AXES` axes."""
@@ -38,11 +43,6 @@ def _merged(order: Sequence[int]) -> list[tuple[int, ...]]:
         else:
             groups.append((axis,))
     return groups
-
-
-Triple = tuple[int, int, int]
-Move = tuple[int, int, Triple]
-"""Where the second and the third block begin, and the order in which the blocks come then."""
 
 
 def _moves(count: int, wanted: tuple[int, ...]) -> list[Move]:
