@@ -21,6 +21,7 @@ from hetero_compile.flow import engines
 from hetero_compile.objective import Objective
 from ir.graph import Graph
 from ir.target import Target
+from partition.explain import explained
 from partition.offers import Offers, ask
 from partition.partitioner import plan_of, pose
 from partition.solution import best
@@ -32,15 +33,14 @@ def solved(graph: Graph, target: Target, offers: Offers) -> dict[str, Any]:
     start = time.process_time()
     solution = best(problem)
     found = time.process_time()
-    plan = plan_of(problem, solution)
-    assert plan.explanation is not None
+    plan, why = plan_of(problem, solution), explained(problem, solution)
     return {
         "objective": target.objective,
         "solve_s": round(found - start, 2),
         "deterministic_s": round(solution.effort, 2),
         "explain_s": round(time.process_time() - found, 2),
         "gap": solution.gap,
-        "scope": plan.explanation.scope,
+        "scope": why.scope,
         "device_ms": plan.device_ms,
         "cpu_ms": plan.cpu_ms,
         "regions": [f"{region.name}: {len(region.graph.nodes)}" for region in plan.regions],

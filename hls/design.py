@@ -62,7 +62,7 @@ class _Builder:
         if self.ready[tensor][-1].pixels > 1:
             self.spread(tensor)
         wire = self.ready[tensor].pop()
-        port = replace(wire, name=f"{tensor}_port")
+        port = replace(wire, name=f"{tensor}_port", depth=Wire.depth)  # memory: it holds nothing back
         bits = 8 * Words.narrowest(wire.lanes, wire.bits).word_bytes
         self.stages.append(Store(f"{tensor}_store", (wire,), (port,), bits))
         return Port(port, bits)

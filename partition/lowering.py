@@ -8,10 +8,12 @@ from dataclasses import replace
 from ir.engine import Artifact, DraftingEngine, Engine
 from ir.graph import Graph
 from ir.target import Resources, Target
+from partition.explain import explained
 from partition.layouts import agreed
 from partition.offers import ask
-from partition.partitioner import partition
+from partition.partitioner import plan_of, pose
 from partition.plan import Cut, Plan, PlanError, Region
+from partition.solution import best
 
 ATTEMPTS = 10
 """Plans that are looked at closely, drawn up or lowered, at most."""
@@ -26,7 +28,9 @@ def settled(
     offers, cuts, over = ask(graph, engines, target), list[Cut](), ""
     for _ in range(ATTEMPTS):
         progress(f"partitioning again: {over}" if over else "partitioning")
-        plan = agreed(partition(graph, engines, target, cuts, offers), graph, target)
+        problem = pose(graph, engines, target, cuts, offers)
+        solution = best(problem)
+        plan = agreed(plan_of(problem, solution), graph, target)
         made = {r.name: _drafted(r, target) for r in plan.regions}
         if much := _over(made, target):
             over = f"drawn up, the plan takes {much}"
@@ -39,7 +43,7 @@ def settled(
         made = {name: artifact.resources for name, artifact in artifacts.items()}
         much = _over(made, target)
         if not much:
-            return plan, artifacts
+            return replace(plan, explanation=explained(problem, solution)), artifacts
         over = f"lowered, the plan takes {much}"
         cuts += [_cut(region, made[region.name]) for region in plan.regions if region.engine.side == "device"]
     raise PlanError(f"{graph.name}: {ATTEMPTS} plans were over the board's budget ({over})")

@@ -12,7 +12,7 @@ from layer_graphs import Sketch, activations
 from hls.csim import CSimulation
 from hls.design import identifiers
 from hls.engine import DataflowEngine
-from hls.layers.movement import Fork
+from hls.layers.movement import Fork, Store
 from hls.layers.regroup import Narrow, Widen
 from hls.layers.requantise import RequantiseStage
 from ir.executor import execute
@@ -247,3 +247,15 @@ def test_identifiers_are_distinct_c_names() -> None:
     assert all(name.isidentifier() and name.isascii() for name in names.values())
     assert names["layers.0"] == "layers_0"
     assert names["int"] != "int" and names["region"] != "region"
+
+
+def test_what_leaves_the_region_holds_nothing_back() -> None:
+    """A tensor that is read inside as well goes through a fork, whose branches may hold a whole frame; memory has it."""
+    s = sketch(x=activations((8, 32, 32), 8))
+    s.scale("q", s.conv("c", "x", 8), 8)
+    s.conv("h", "q", 4)
+    graph = s.graph("region", "q", "h").verify()
+    for seed in range(8):
+        design = folded(graph, np.random.default_rng(seed))
+        stores = [stage for stage in design.stages if isinstance(stage, Store)]
+        assert [store.resources.bram18 for store in stores] == [0, 0]
