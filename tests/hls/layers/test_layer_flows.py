@@ -250,7 +250,7 @@ def test_identifiers_are_distinct_c_names() -> None:
 
 
 def test_what_leaves_the_region_holds_nothing_back() -> None:
-    """A tensor that is read inside as well goes through a fork, whose branches may hold a whole frame; memory has it."""
+    """A tensor that is read inside as well goes through a fork, whose branches may hold a frame; memory has it all."""
     s = sketch(x=activations((8, 32, 32), 8))
     s.scale("q", s.conv("c", "x", 8), 8)
     s.conv("h", "q", 4)
