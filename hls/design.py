@@ -59,9 +59,7 @@ class _Builder:
         return Port(port, 8 * Words.narrowest(lanes, port.bits).word_bytes)
 
     def store(self, tensor: str) -> Port:
-        if self.ready[tensor][-1].pixels > 1:
-            self.spread(tensor)
-        wire = self.ready[tensor].pop()
+        wire = self.spread(self.ready[tensor].pop(), tensor)
         port = replace(wire, name=f"{tensor}_port", depth=Wire.depth)  # memory: it holds nothing back
         bits = 8 * Words.narrowest(wire.lanes, wire.bits).word_bytes
         self.stages.append(Store(f"{tensor}_store", (wire,), (port,), bits))
@@ -70,16 +68,13 @@ class _Builder:
     def place(self, view: NodeView) -> None:
         rule, choice = RULES[type(view.op)], self.choices.get(view.name, {})
         tensors = [name for name in view.node.inputs if name not in self.region.constants]
-        for name in tensors:
-            if not rule.takes(view, self.ready[name][-1].pixels):
-                self.spread(name)
-        if any(self.ready[name][-1].pixels > 1 for name in tensors):  # no stage splits the lanes of such words
+        wires = [(name, self.ready[name].pop()) for name in tensors]
+        wires = [(name, w if rule.takes(view, w.pixels) else self.spread(w, name)) for name, w in wires]
+        if any(wire.pixels > 1 for _, wire in wires):  # no stage splits the lanes of such words
             choice = {key: value for key, value in choice.items() if key != "lanes"}
-        lanes = rule.lanes(view, choice, [self.ready[name][-1].lanes for name in tensors])
-        for name in tensors:
-            if self.ready[name][-1].pixels > 1 and self.ready[name][-1].lanes != lanes:
-                self.spread(name)
-        sources = [self.take(name, min(lanes, self.region.types[name].shape[0])) for name in tensors]
+        lanes = rule.lanes(view, choice, [wire.lanes for _, wire in wires])
+        wires = [(name, w if w.lanes == lanes else self.spread(w, name)) for name, w in wires]
+        sources = [self.regroup(wire, min(lanes, wire.groups * wire.lanes)) for _, wire in wires]
         *before, last = rule.stages(view, sources, choice, self.dsp)
         self.stages += before
         user = rule.absorbs(view)
@@ -102,16 +97,16 @@ class _Builder:
         self.stages.append(Fork(f"{tensor}_fork", (wire,), tuple(branches)))
         self.ready[tensor] = branches
 
-    def spread(self, tensor: str) -> None:
-        """Take the next wire of the tensor apart into single pixels."""
-        wire = self.ready[tensor].pop()
+    def spread(self, wire: Wire, tensor: str) -> Wire:
+        """The wire taken apart into single pixels."""
+        if wire.pixels == 1:
+            return wire
         target = replace(raster(f"{wire.name}_raster", self.region.types[tensor], wire.lanes), signed=wire.signed)
         self.stages.append(Pixels(f"{wire.name}_pixels", (wire,), (target,)))
-        self.ready[tensor].append(target)
+        return target
 
-    def take(self, tensor: str, lanes: int) -> Wire:
-        """A wire of the tensor, regrouped to ``lanes``."""
-        wire = self.ready[tensor].pop()
+    def regroup(self, wire: Wire, lanes: int) -> Wire:
+        """The wire with ``lanes`` channels in a word."""
         regrouping = regrouped(wire, lanes)
         self.stages += regrouping
         return regrouping[-1].targets[0] if regrouping else wire

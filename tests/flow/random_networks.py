@@ -238,7 +238,7 @@ def movement(net: Drawn) -> None:
     if c % 4 == 0:
         ways += [DepthToSpace(2, "dcr"), DepthToSpace(2, "crd")]
     if type_.dtype.kind != "bipolar":
-        ways.append(Pad((net.below(0, 1), net.below(0, 2), 1, 0)))
+        ways += [Pad((net.below(0, 1), net.below(0, 2), 1, 0)), Pad(channels=(net.below(0, 2), net.below(0, 2)))]
     net.add(net.draw(st.sampled_from(ways)), net.x)
 
 

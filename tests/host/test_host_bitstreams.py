@@ -180,6 +180,12 @@ def test_no_manifest_and_no_json(tmp_path: Path) -> None:
             load_bitstream(tmp_path)
 
 
+@pytest.fixture
+def no_pynq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynq", None)
+
+
+@pytest.mark.usefixtures("no_pynq")
 def test_hetero_run_refuses_a_bitstream_of_another_accelerator(
     hard: Package, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,6 +213,7 @@ def test_hetero_run_refuses_a_bitstream_of_another_accelerator(
     assert run(hard, "--on", "board", "--bitstream", "nowhere").endswith("no bitstream (there is no manifest.json)")
 
 
+@pytest.mark.usefixtures("no_pynq")
 def test_a_session_refuses_too(hard: Package, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="holds another accelerator than the package"):
         Session(package_of(tmp_path / "edited", "//\n"), on="board", bitstream=folder)
