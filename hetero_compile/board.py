@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cpu_backend.meter.machine import DEFAULTS, load_machine, shipped_machines
-from ir.target import Cpu, Extension, Fabric, HostLink, Resources, SharedMemory, Target
+from ir.target import Cpu, Extension, Fabric, Host, HostArch, HostLink, Resources, SharedMemory, Target
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 FLIP_FLOPS_PER_LUT = {"dsp48e1": 2, "dsp48e2": 2, "dsp58": 2}
@@ -92,6 +92,13 @@ class CpuModel(_Strict):
         return Cpu(self.isa, self.vlen, self.cores, self.clock_mhz, self.role, self.model, extensions)
 
 
+class HostModel(_Strict):
+    """The cores that run ``hetero-run`` where the RISC-V ones are a coprocessor; ``arch`` is what ``uname -m`` says."""
+
+    arch: HostArch
+    clock_mhz: Megahertz
+
+
 class MemoryModel(_Strict):
     """The memory that both sides see. ``invocation_us``: what a command to the accelerator and its completion cost the
     CPU; the default is a guess (two interrupts under Linux), to be replaced by a measurement on the board."""
@@ -126,6 +133,13 @@ class BoardModel(_Strict):
     cpu: CpuModel
     memory: MemoryModel
     runtime: RuntimeModel = RuntimeModel()
+    host: HostModel | None = None
+
+    @model_validator(mode="after")
+    def _host_beside_a_coprocessor(self) -> Self:
+        if self.host and self.cpu.role == "host":
+            raise ValueError("host goes with cpu.role coprocessor: with role host the RISC-V cores run hetero-run")
+        return self
 
     @model_validator(mode="after")
     def _area_at_a_rate(self) -> Self:
@@ -150,6 +164,7 @@ class BoardModel(_Strict):
             self.hypothetical,
             HostLink(self.runtime.driver, self.runtime.completion),
             self.frames_per_second,
+            Host(self.host.arch, self.host.clock_mhz) if self.host else None,
         )
 
 

@@ -222,6 +222,7 @@ def manifest_for(
         board=Board(
             target.name, cpu.march, cpu.vlen, cpu.role, memory.coherent, memory.cache_line, memory.pool_bytes,
             threads_of(cpu), target.link.driver, target.link.completion,
+            target.host.arch if target.host else None,
         ),
         tensors=tuple(Tensor.of(name, graph.types[name]) for name in crossing),
         inputs=tuple(graph.inputs),
@@ -245,8 +246,8 @@ def package(
     for artifact in (*compiled.artifacts.values(), *compiled.failover.values()):
         files.update(artifact.files)
     files.update(system(compiled.plan, compiled.artifacts, compiled.target))
-    riscv = f"{sys.executable} -m ziglang cc"
-    toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=riscv, progress=progress, objects=KEPT)
+    cross = f"{sys.executable} -m ziglang cc"
+    toolchain = Toolchain(cc="gcc", cxx="g++", cc_riscv=cross, cc_arm=cross, progress=progress, objects=KEPT)
     return write_package(output, manifest_of(compiled), files, toolchain.build, accept)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from host import objects
 from host.errors import BuildError
 from host.manifest import Manifest, Program
+from ir.target import HostArch
 
 # What compiles for a board's instruction set; all are linked for the plain target, whose C library is built once. That
 # compiler writes debug information unless told not to, with the folder's name in it.
@@ -30,10 +31,18 @@ ZIG_FLAGS: Mapping[str, str] = {
 }
 ZIG_LINK = "-target riscv64-linux-musl -static"
 
+# A board's own C library is used, of 2018 or later: Python there loads it too.
+ZIG_ARM: Mapping[HostArch, str] = {
+    "aarch64": "-target aarch64-linux-gnu.2.28 -g0",
+    "armv7l": "-target arm-linux-gnueabihf.2.28 -mcpu=cortex_a9 -g0",
+}
+
 
 @dataclass(frozen=True)
 class Toolchain:
     """Compilers as command lines; no ``cc_riscv`` means no standalone program, as does a board without a 64-bit ISA.
+
+    ``cc_arm``, in that dialect too, makes the library and the program of boards whose host is an Arm.
 
     ``riscv_cflags`` are by ISA, in the dialect of ``cc_riscv`` (by default, the clang in the ziglang wheel).
     ``objects``: a folder in which compiled objects are kept for later builds (`host.objects`).
@@ -44,6 +53,7 @@ class Toolchain:
     cc_riscv: str | None = None
     riscv_cflags: Mapping[str, str] = field(default_factory=lambda: ZIG_FLAGS)
     riscv_ldflags: str = ZIG_LINK
+    cc_arm: str | None = None
     extra: tuple[str, ...] = ()
     jobs: int = 2
     objects: Path | None = None
@@ -69,8 +79,21 @@ class Toolchain:
         else:
             self.progress("compiling the programs for this machine")
             self._make(directory, ("native",), (self.cc, self.cxx), *native)
+        host = manifest.board.host_arch
+        if self.cc_arm and host and host != machine:
+            programs += self._for_arm(directory, host)
         shutil.rmtree(directory / "obj")
         return tuple(programs)
+
+    def _for_arm(self, directory: Path, machine: HostArch) -> tuple[Program, Program]:
+        self.progress(f"compiling the programs for {machine}")
+        compiler = f"{self.cc_arm} {ZIG_ARM[machine]}"
+        variables = f"CC={compiler}", f"CXX={compiler}", f"MACHINE={machine}", f"OBJ={machine}", "LDFLAGS=-s"
+        self._make(directory, ("library", "program"), (compiler,), *variables)
+        return (
+            Program("library", machine, f"bin/{machine}/libhetero.so"),
+            Program("standalone", machine, f"bin/{machine}/hetero"),
+        )
 
     def _make(self, directory: Path, targets: tuple[str, ...], compilers: tuple[str, ...], *variables: str) -> None:
         for command in ("make", *compilers):

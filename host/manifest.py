@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from ir.engine import Port, WeightPort
 from ir.records import Dequantise, Head, Picture, Quantise
-from ir.target import March
+from ir.target import HostArch, March
 from ir.types import DType, TensorType
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST_NAME = "manifest.json"
 
 Side = Literal["cpu", "device"]
@@ -29,7 +29,8 @@ class Board:
 
     ``isa``: with its extensions, as `ir.target.Cpu.march`; ``pool_bytes``: of its contiguous DMA memory; ``threads``:
     how many its CPU regions are made for; ``driver``: what reaches its accelerator (none: nothing that is known);
-    ``completion``: how the host learns that a command is done.
+    ``completion``: how the host learns that a command is done; ``host_arch``: of the host's cores where they
+    are no RISC-V.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Board:
     threads: int = 1
     driver: Literal["none", "uio", "pynq"] = "none"
     completion: Literal["polling", "interrupt"] = "polling"
+    host_arch: HostArch | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal, cast
 Extension = Literal["zvbb"]
 """zvbb: bit manipulation in vectors, of which kernels use the count of bits."""
 March = Literal["rv64gc", "rv64gcv", "rv64gcv_zvbb", "rv32im"]
+HostArch = Literal["aarch64", "armv7l"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,14 @@ class Cpu:
 
 
 @dataclass(frozen=True)
+class Host:
+    """The cores that run the host's program where they are no RISC-V: ``arch`` is what ``uname -m`` says there."""
+
+    arch: HostArch
+    clock_mhz: float
+
+
+@dataclass(frozen=True)
 class SharedMemory:
     """The memory both sides see: contiguous DMA pool size, bandwidth, cache line, coherence.
 
@@ -111,3 +120,9 @@ class Target:
     hypothetical: bool = False
     link: HostLink = HostLink()
     frames_per_second: float | None = None
+    host: Host | None = None
+
+    @property
+    def host_clock_mhz(self) -> float:
+        """Of the cores that hand tensors to the accelerator and take them back."""
+        return self.host.clock_mhz if self.host else self.cpu.clock_mhz

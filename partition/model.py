@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ortools.sat.python import cp_model
 
 from ir.engine import Engine
-from partition.problem import PACKING_CYCLES_PER_BYTE, Placed, Problem
+from partition.problem import Placed, Problem
 from partition.prune import KINDS, Way, useful, ways
 
 Goal = Literal["any", "fast", "light", "small"]
@@ -214,7 +214,7 @@ class _Model:
                 there = 1 - sum(self.inside[name, s] for s in range(len(self.slots)))
                 spent.append(problem.cpu_ticks(way.cycles) * there)
         packing = [
-            problem.cpu_ticks(PACKING_CYCLES_PER_BYTE * c.bytes) * sum(self.crossing_bytes[c.name])
+            problem.packing_ticks(c.bytes) * sum(self.crossing_bytes[c.name])
             for c in problem.crossings
             if self.crossing_bytes.get(c.name)
         ]

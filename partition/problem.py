@@ -14,7 +14,7 @@ from partition.offers import Offers
 from partition.plan import Cut
 
 PACKING_CYCLES_PER_BYTE = 1.0
-"""CPU cycles to pack, flush or unpack one byte that crosses the boundary."""
+"""The host's cycles to pack, flush or unpack one byte that crosses the boundary."""
 
 TICKS = 1_000_000_000
 """At most this many units of time in the slowest placement that comes into question."""
@@ -125,6 +125,10 @@ class Problem:
     def cpu_ticks(self, cycles: float) -> int:
         return self.ticks(cycles / self._cpu_cycles_per_ms)
 
+    def packing_ticks(self, crossing: int) -> int:
+        """To hand over so many bytes."""
+        return self.ticks(self._packing_ms(crossing))
+
     def device_ticks(self, engine: Engine, cycles: int) -> int:
         return self.ticks(cycles / (engine.clock_mhz(self.target) * 1e3))
 
@@ -138,6 +142,9 @@ class Problem:
     @property
     def _cpu_cycles_per_ms(self) -> float:
         return self.cpu.clock_mhz(self.target) * 1e3
+
+    def _packing_ms(self, crossing: int) -> float:
+        return PACKING_CYCLES_PER_BYTE * crossing / (self.target.host_clock_mhz * 1e3)
 
     @property
     def _bytes_per_ms(self) -> float:
@@ -171,7 +178,7 @@ class Problem:
     def outcome(self, regions: Iterable[Placed]) -> Outcome:
         """Of a placement with these accelerator regions and all other nodes on the CPU."""
         placed = tuple(regions)
-        device_ms, cpu_cycles, used = 0.0, 0.0, Resources()
+        device_ms, cpu_cycles, handing_ms, used = 0.0, 0.0, 0.0, Resources()
         elsewhere = set(self.names)
         for region in placed:
             elsewhere -= region.choices.keys()
@@ -179,14 +186,13 @@ class Problem:
             traffic = crossing + sum(c.traffic for c in region.choices.values())
             pace = max(c.cycles for c in region.choices.values()) / (region.engine.clock_mhz(self.target) * 1e3)
             device_ms += max(pace, traffic / self._bytes_per_ms)
-            cpu_cycles += PACKING_CYCLES_PER_BYTE * crossing
+            handing_ms += self._packing_ms(crossing) + self.target.memory.invocation_us / 1e3
             used = used + self.resources(region)
         for node in elsewhere:
             way = self.on_cpu(node)
             assert way is not None, f"{node} has no place on the CPU"
             cpu_cycles += way.cycles
-        calls_ms = len(placed) * self.target.memory.invocation_us / 1e3
-        return Outcome(device_ms, cpu_cycles / self._cpu_cycles_per_ms + calls_ms, used)
+        return Outcome(device_ms, cpu_cycles / self._cpu_cycles_per_ms + handing_ms, used)
 
 
 def between(graph: Graph, nodes: set[str]) -> set[str]:

@@ -225,7 +225,7 @@ class Search:
         """Ticks within which every placement stays."""
         problem = self.problem
         total = sum(problem.cpu_ticks(c.cycles) for n in problem.names if (c := problem.on_cpu(n)))
-        total += sum(2 * (problem.moving_ticks(c.bytes) + problem.cpu_ticks(c.bytes)) for c in problem.crossings)
+        total += sum(2 * (problem.moving_ticks(c.bytes) + problem.packing_ticks(c.bytes)) for c in problem.crossings)
         for engine in problem.devices:
             offered = [c for name in problem.names for c in problem.offers[engine.name][name].candidates]
             total += max((problem.device_ticks(engine, c.cycles) for c in offered), default=0)

@@ -131,7 +131,7 @@ def _usage(compiled: Compiled) -> list[dict[str, Any]]:
 
 def _durations(compiled: Compiled, runtime: Plan) -> dict[str, float]:
     """Milliseconds of each step: regions by their cycles, conversions by the bytes of the tensor's plain form."""
-    per_byte = PACKING_CYCLES_PER_BYTE / (compiled.target.cpu.clock_mhz * 1e3)
+    per_byte = PACKING_CYCLES_PER_BYTE / (compiled.target.host_clock_mhz * 1e3)
     times = {}
     for region in compiled.plan.regions:
         clock = region.engine.clock_mhz(compiled.target)

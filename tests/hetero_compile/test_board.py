@@ -15,12 +15,13 @@ from hetero_compile.board import (
     BoardModel,
     CpuModel,
     FabricModel,
+    HostModel,
     MemoryModel,
     RuntimeModel,
     load_board,
     shipped_boards,
 )
-from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
+from ir.target import Cpu, Fabric, Host, Resources, SharedMemory, Target
 
 ROOT = Path(__file__).parents[2]
 GOOD = """
@@ -57,14 +58,15 @@ def error(tmp_path: Path, text: str) -> str:
     return message.removeprefix(f"{file}: ")
 
 
-def test_the_four_shipped_boards_load() -> None:
-    assert shipped_boards() == ("bananapi-f3", "polarfire-icicle", "ultra96-v2", "zu3eg-rvv")
+def test_the_shipped_boards_load() -> None:
+    assert shipped_boards() == ("bananapi-f3", "kria-kv260", "polarfire-icicle", "ultra96-v2", "zu3eg-rvv")
     boards = {name: load_board(name) for name in shipped_boards()}
     assert all(board.name == name for name, board in boards.items())
     assert [name for name, board in boards.items() if board.hypothetical] == ["zu3eg-rvv"]
     assert [name for name, board in boards.items() if board.fabric is None] == ["bananapi-f3"]
     assert [name for name, board in boards.items() if board.cpu.vlen] == ["bananapi-f3", "zu3eg-rvv"]
-    assert [name for name, board in boards.items() if board.cpu.role == "coprocessor"] == ["ultra96-v2"]
+    assert [name for name, board in boards.items() if board.cpu.role == "coprocessor"] == ["kria-kv260", "ultra96-v2"]
+    assert [name for name, board in boards.items() if board.host] == ["kria-kv260", "ultra96-v2"]
     assert boards["polarfire-icicle"].fabric == Fabric(
         "MPFS250T-FCVG484EES", Resources(203200, 784, 812, ff=254000), "macc18", 150
     )
@@ -74,6 +76,7 @@ def test_every_board_has_a_machine_model(tmp_path: Path) -> None:
     machines = {name: load_board(name).cpu.machine for name in shipped_boards()}
     assert machines == {
         "bananapi-f3": "spacemit-x60",
+        "kria-kv260": "vexriscv",
         "polarfire-icicle": "u54",
         "ultra96-v2": "vexriscv",
         "zu3eg-rvv": "generic",
@@ -105,6 +108,15 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
     )
 
 
+def test_a_host_beside_a_soft_core(tmp_path: Path) -> None:
+    file, soft = tmp_path / "board.yml", {"isa": "rv32im", "cores": 1, "clock_mhz": 100, "role": "coprocessor"}
+    file.write_text(changed("cpu", soft))
+    assert load_board(str(file)).host_clock_mhz == 100
+    file.write_text(file.read_text() + "host: {arch: armv7l, clock_mhz: 650}\n")
+    board = load_board(str(file))
+    assert (board.host, board.host_clock_mhz) == (Host("armv7l", 650), 650)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -112,7 +124,7 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
             "speed",
             3,
             "unknown key 'speed' (allowed: name, description, hypothetical, objective, frames_per_second, fabric, cpu, "
-            "memory, runtime)",
+            "memory, runtime, host)",
         ),
         ("runtime", {"driver": "usb"}, "key 'runtime.driver': Input should be 'none', 'uio' or 'pynq', is 'usb'"),
         ("runtime", {"completion": "interrupt"}, "key 'runtime': completion interrupt needs driver uio, not none"),
@@ -153,6 +165,12 @@ def test_a_file_becomes_facts_in_the_units_of_the_target(tmp_path: Path) -> None
         ("memory.cache_line_bytes", 60, "key 'memory.cache_line_bytes': Input should be 16, 32, 64 or 128, is 60"),
         ("memory.coherent", "maybe", "key 'memory.coherent': Input should be a valid boolean, is 'maybe'"),
         ("objective", "power", "key 'objective': Input should be 'throughput', 'latency' or 'area', is 'power'"),
+        (
+            "host",
+            {"arch": "aarch64", "clock_mhz": 1200},
+            "key 'top level': host goes with cpu.role coprocessor: with role host the RISC-V cores run hetero-run",
+        ),
+        ("host", {"arch": "x86_64", "clock_mhz": 1}, "key 'host.arch': Input should be 'aarch64' or 'armv7l', is "),
         ("name", "My Board!", "key 'name': String should match pattern"),
         ("cpu", [1, 2], "key 'cpu': Input should be"),
     ],
@@ -205,9 +223,9 @@ def test_the_document_has_every_key() -> None:
     lines = (ROOT / "docs" / "boards.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines if line.startswith("| `")]
     told = {key: (allowed, default) for keys, allowed, default in rows for key in re.findall(r"`(\w+)`", keys)}
-    models = (BoardModel, FabricModel, CpuModel, MemoryModel, RuntimeModel)
+    models = (BoardModel, FabricModel, CpuModel, HostModel, MemoryModel, RuntimeModel)
     fields = {key: field for model in models for key, field in model.model_fields.items()}
-    assert set(told) == {key for key, field in fields.items() if key not in ("fabric", "cpu", "memory", "runtime")}
+    assert set(told) == fields.keys() - {"fabric", "cpu", "host", "memory", "runtime"}
     for key, (allowed, default) in told.items():
         words = [word for word in get_args(fields[key].annotation) if isinstance(word, str)]
         assert all(word in allowed for word in words), key
