@@ -223,8 +223,13 @@ def _located(
 
 
 def batches(compiled: Compiled) -> list[tuple[str, ...]]:
-    """The tensors that can be observed, in order, as many at a time as a region has room for beside its own."""
-    names = watchable(compiled.graph)
-    own = max(len(region.graph.inputs) + len(region.graph.outputs) for region in compiled.plan.regions)
-    size = max(1, PORTS_MAX - own)
+    """The tensors that can be observed, in order, as many at a time as every region has room for beside its own; those
+    in a region that is full cannot."""
+    room = {
+        region.name: PORTS_MAX[region.engine.side] - len(region.graph.inputs) - len(region.graph.outputs)
+        for region in compiled.plan.regions
+    }
+    full = {node.name for r in compiled.plan.regions if room[r.name] < 1 for node in r.graph.nodes}
+    names = tuple(name for name in watchable(compiled.graph) if name not in full)
+    size = min((places for places in room.values() if places > 0), default=1)
     return [names[i : i + size] for i in range(0, len(names), size)]

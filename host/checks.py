@@ -9,12 +9,12 @@ from pathlib import PurePosixPath
 
 from host.errors import PackageError
 from host.manifest import Board, Manifest, Region, Side, Tensor
+from ir.engine import MOST_PORTS
 from ir.layouts import Layout, Plain, Words
 from ir.records import AnchorHead, ClassifierHead, Head, ObjectsHead, PictureHead, YoloHead
 from ir.rounding import ROUNDINGS
 
-# As many offsets as a command descriptor holds (HC_PORTS_MAX in runtime/hc_ring.h).
-PORTS_MAX = 24
+PORTS_MAX: Mapping[Side, int] = {"device": MOST_PORTS, "cpu": 256}  # HC_PORTS_MAX, HC_CPU_PORTS_MAX of runtime/
 THREADS_MAX = 256  # HC_THREADS_MAX of runtime/hc_threads.h
 
 # What the package's Makefile has rules for; CPU regions are plain C, compiled for any machine, and bytes.
@@ -90,10 +90,11 @@ def _tensor(tensor: Tensor) -> None:
 def _region(region: Region, tensors: Mapping[str, Tensor]) -> None:
     where = f"region '{region.name}'"
     _identifier(region.name, where)
-    if not region.outputs or len(region.inputs) + len(region.weights) + len(region.outputs) > PORTS_MAX:
+    most = PORTS_MAX[region.side]
+    if not region.outputs or len(region.inputs) + len(region.weights) + len(region.outputs) > most:
         raise PackageError(
             f"{where}: {len(region.inputs)} inputs, {len(region.weights)} ports for weights, {len(region.outputs)} "
-            f"outputs (allowed: at least one output, {PORTS_MAX} ports in all)"
+            f"outputs (allowed: at least one output, {most} ports in all)"
         )
     _weights(region, where)
     if not region.sources:

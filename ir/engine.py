@@ -50,6 +50,10 @@ class Candidate:
     note: str = ""
 
 
+MOST_PORTS = 24
+"""Of an accelerator region, those for weights included: a command of the runtime holds so many addresses."""
+
+
 @dataclass(frozen=True)
 class Overhead:
     """What a region costs beside its nodes' candidates: once, and for each tensor that enters or leaves it."""

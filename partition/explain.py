@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from ir.engine import Engine
+from ir.engine import MOST_PORTS, Engine
 from ir.target import Resources, Target
 from partition.plan import Alternative, Explanation
 from partition.problem import Placed, Problem
@@ -79,6 +79,9 @@ def _alone(problem: Problem, solution: Solution, engine: Engine, latency: bool) 
         name: min(problem.offers[engine.name][name].candidates, key=lambda c: share(c.resources, problem.budget))
         for name in problem.names
     }
+    ports = len(problem.edge_tensors(problem.names))
+    if ports > MOST_PORTS:
+        return Alternative(what, None, f"{ports} tensors enter or leave, a region has {MOST_PORTS} ports")
     lacking = problem.resources(Placed(engine, smallest)).exceeds(problem.budget)
     return Alternative(
         what, None, f"more than the board has ({', '.join(kind.upper() for kind in lacking) or 'all kinds'})"

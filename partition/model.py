@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ortools.sat.python import cp_model
 
-from ir.engine import Engine
+from ir.engine import MOST_PORTS, Engine
 from partition.problem import Placed, Problem
 from partition.prune import KINDS, Way, useful, ways
 
@@ -157,6 +157,9 @@ class _Model:
                     self.model.add(leaves >= made)
                 crossing.setdefault(c.name, []).extend((enters, leaves))
                 ports[s] += [enters, leaves]
+        streamed = sum(pick for way, pick in self.every() if way.cost[-1])  # a port each, in whichever region
+        for tensors in () if self.request.loose else ports:  # a loose region stands for several
+            self.model.add(sum(tensors) + streamed <= MOST_PORTS)
         return crossing, ports
 
     def limit_resources(self) -> None:

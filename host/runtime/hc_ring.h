@@ -14,7 +14,8 @@
 #include "hc_status.h"
 
 #define HC_RING_SLOTS 16u
-#define HC_PORTS_MAX 24u
+#define HC_PORTS_MAX 24u      /* of a device region */
+#define HC_CPU_PORTS_MAX 256u /* which no command has to hold */
 
 typedef struct hc_command {
     uint32_t sequence;

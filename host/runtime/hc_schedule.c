@@ -45,8 +45,8 @@ static hc_status failed(hc_scheduler *s, uint64_t frame, uint32_t step, hc_statu
 
 /* A CPU region, or a device's region on the CPU. */
 static int32_t run_region(hc_scheduler *s, uint64_t frame, const hc_step *step) {
-    const void *inputs[HC_PORTS_MAX];
-    void *outputs[HC_PORTS_MAX];
+    const void *inputs[HC_CPU_PORTS_MAX];
+    void *outputs[HC_CPU_PORTS_MAX];
     for (uint32_t i = 0; i < step->read_count; i++) {
         inputs[i] = hc_to_read(&s->frames, frame, step->reads[i]);
     }

@@ -8,6 +8,8 @@ import pytest
 from fake_engines import BYTES, FakeEngine, chain, cpu, target
 
 from ir.engine import Candidate
+from ir.graph import Graph, Node
+from ir.ops import MaxPool2d
 from ir.target import Host, Resources
 from partition import Explanation, Plan, partition
 
@@ -88,3 +90,18 @@ def test_the_host_hands_tensors_over() -> None:
     plan = partition(chain(2), [device, cpu({"a": 3000, "b": 100})], board)
     assert [d.engine for d in plan.decisions] == ["dev", "cpu"]
     assert plan.cpu_ms == pytest.approx(0.1 + 0.004)
+
+
+def test_a_region_has_so_many_ports() -> None:
+    """A chain of 26 nodes, all of which are outputs: 23 beside what enters are a region, the others another."""
+    names = tuple(f"n{i}" for i in range(26))
+    made = zip(names, ("x", *names), strict=False)
+    nodes = tuple(Node(name, MaxPool2d((1, 1), (1, 1)), (source,)) for name, source in made)
+    graph = Graph("chain", chain(1).inputs, nodes, names, {}).verify()
+    device = FakeEngine("dev", "device", {name: [Candidate(1)] for name in names})
+    everywhere = [device, cpu(dict.fromkeys(names, 90_000))]
+    plan = partition(graph, everywhere, target(Resources(dsp=1)))
+    ports = [len(r.graph.inputs) + len(r.graph.outputs) for r in plan.regions]
+    assert [r.engine.name for r in plan.regions] == ["dev", "dev"] and sum(ports) == 28 and max(ports) <= 24
+    alone = {a.what: a.note for a in explanation(plan).alternatives}
+    assert alone["dev only"] == "27 tensors enter or leave, a region has 24 ports"
