@@ -148,10 +148,11 @@ def _multi_threshold(state: State, node: Node) -> None:
         rows = (np.broadcast_to(values, (channels, values.shape[1])) for values in (table, real))
         return np.stack([np.searchsorted(row, values, side="right") for row, values in zip(*rows, strict=True)])
 
-    if table.shape[1] == 1 and op.offset == -op.gain / 2:
-        state.values[node.name] = Value(sign(state, node, x, levels), gain=np.array([op.gain / 2]))
+    if table.shape[1] == 1 and op.bipolar:
+        tensor = x.tensor if x.raw else sign(state, node, x, levels)
+        state.values[node.name] = Value(tensor, gain=np.array([op.gain / 2]))
         return
-    tensor = requantise(state, node, x, levels, np.array([op.gain]))
+    tensor = x.tensor if x.raw else requantise(state, node, x, levels, np.array([op.gain]))
     offset = np.array([op.offset]) if op.offset else None
     state.values[node.name] = Value(tensor, gain=np.array([op.gain]), offset=offset)
 

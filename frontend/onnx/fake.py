@@ -244,7 +244,10 @@ def _clip(b: Builder, node: OnnxNode) -> None:
         float(np.ravel(b.constant(node, i, np.asarray(node.attributes.get(key, end))))[0])
         for i, key, end in ((1, "min", -np.inf), (2, "max", np.inf))
     ]
-    b.define(node, b.map(node, Curve("clip", *ends), b.value(node)))
+    if quantize_linear.narrows(b, node):
+        return quantize_linear.clip(b, node, *ends)
+    _need_plain(b, node)
+    return b.define(node, b.map(node, Curve("clip", *ends), b.value(node)))
 
 
 def keep_grid(b: Builder, node: OnnxNode) -> None:
@@ -255,14 +258,17 @@ def keep_grid(b: Builder, node: OnnxNode) -> None:
 
 
 MOVES = {*shapes.RULES, "GlobalMaxPool", "MaxPool", "ReduceMax"} - {"Pad"}
-READ_INTEGERS = {*MOVES, "Cast", "DequantizeLinear", "Pad"}
+READ_INTEGERS = {*MOVES, "Cast", "Clip", "DequantizeLinear", "Pad"}
 """Operators that know of a tensor's grid."""
 
 
 def check_integers(b: Builder, node: OnnxNode) -> None:
     """ModelError where an operator computes with integers, which the graph holds as what they stand for."""
-    if b.whole or node.operator in READ_INTEGERS:
-        return
+    if not b.whole and node.operator not in READ_INTEGERS:
+        _need_plain(b, node)
+
+
+def _need_plain(b: Builder, node: OnnxNode) -> None:
     for name in node.inputs:
         scale, zero = b.grids.get(name, (np.ones(1), 0))
         same = zero == 0 and bool((scale == 1).all())

@@ -137,6 +137,41 @@ def test_multi_thresholds(tmp_path: Path) -> None:
     assert np.array_equal(run(imported, frozen, values), expected)
 
 
+@pytest.mark.parametrize(
+    ("table", "offset", "kind"),
+    [([0.0], -0.75, "bipolar"), ([0.0], 1.5, "uint1"), ([-1.0, 0.25, 0.3, 2.0], -3.0, "uint3")],
+)
+def test_an_input_that_thresholds_quantise(table: list[float], offset: float, kind: str, tmp_path: Path) -> None:
+    """As in FINN's networks; values that lie on a threshold reach it."""
+    net = Network((1, 3, 4))
+    moved = net.add("Add", net.add("Mul", "x", net.constant(2.0)), net.constant(-1.0))
+    attributes = {"out_scale": 1.5, "out_bias": offset}
+    x = net.add("MultiThreshold", moved, net.constant([table]), domain=QONNX, **attributes)
+    weights = np.random.default_rng(8).choice([-1, 1], (4, 5))
+    y = net.add("MatMul", x, net.quant(net.constant(weights * 0.5), 0.5, 2))
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    assert [str(type_.dtype) for type_ in frozen.graph.inputs.values()] == [kind]
+    values = np.array([[[-0.5, 0.0, 0.5, 0.625], [0.49, 1.5, 9.0, -9.0], [0.65, 0.64, 1.4, 1.6]]])
+    levels = (2 * values[..., None] - 1 >= np.float32(table)).sum(-1) * 1.5 + offset
+    assert np.allclose(run(imported, frozen, values), levels @ (weights * 0.5), rtol=1e-12)
+
+
+def test_a_binary_input(tmp_path: Path) -> None:
+    """The first quantiser of FINN's TFC_1W1A: the host makes -1 and +1 of pixels, nothing else is computed for it."""
+    rng = np.random.default_rng(9)
+    net = Network((1, 1, 4, 4))
+    centred = net.add("Sub", net.add("Mul", net.add("Flatten", "x"), net.constant(2.0)), net.constant(1.0))
+    x = net.add("BipolarQuant", centred, net.constant(1.0), domain=QONNX)
+    weights = rng.normal(0, 1, (16, 6)).astype(np.float32)
+    y = net.add("MatMul", x, net.add("BipolarQuant", net.constant(weights), net.constant(0.5), domain=QONNX))
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    assert [str(type_.dtype) for type_ in frozen.graph.inputs.values()] == ["bipolar"]
+    assert [type(node.op).__name__ for node in frozen.graph.nodes] == ["Conv2d"]
+    picture = rng.choice([0.0, 0.25, 0.5, 1.0], (1, 1, 4, 4))
+    expected = np.where(picture.ravel() >= 0.5, 1, -1) @ np.where(weights >= 0, 0.5, -0.5)
+    assert np.array_equal(run(imported, frozen, picture), expected[None])
+
+
 def test_average_pool_by_truncation(tmp_path: Path) -> None:
     """As Brevitas writes TruncAvgPool2d: a mean, times its count, cut to fewer bits, keeping its scale."""
     net = Network((1, 2, 4, 4))
