@@ -149,6 +149,7 @@ OPERATORS: Mapping[str, Callable[..., Array]] = {
     "Flatten": lambda a, x: x.reshape(len(x), -1),
     "Gemm": gemm,
     "GlobalAveragePool": _mean,
+    "LeakyRelu": lambda a, x: np.where(x < 0, x * a["alpha"], x),
     "MatMul": lambda a, x, w: x @ w,
     "MatMulInteger": matmul_integer,
     "MaxPool": lambda a, x: _pool(a, x, "max"),

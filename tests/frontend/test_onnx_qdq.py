@@ -15,6 +15,9 @@ import onnx_exact
 from onnx_build import Network, integers_of, run
 
 from frontend.errors import ModelError
+from frontend.lower.freeze import freeze
+from frontend.onnx.importer import import_onnx
+from ir.ops import ToInteger
 from ir.types import Array
 
 
@@ -167,3 +170,33 @@ def test_clips_of_other_integers_are_refused(tmp_path: Path) -> None:
     y = net.add("DequantizeLinear", net.add("Clip", q, net.constant(0, "uint8"), net.constant(9, "uint8")), s, z)
     with pytest.raises(ModelError, match=r"\(Clip\): computes with the integers"):
         integers_of(net.save(tmp_path, y))
+
+
+def _sixteen_bits(outputs: int, folder: Path, bent: bool) -> Path:
+    rng = np.random.default_rng(13)
+    net = Network((1, 3, 6, 6))
+    x = net.round_trip("x", 3e-5, 32768, "uint16")
+    integers = rng.integers(-127, 128, (outputs, 3, 3, 3))
+    sums = net.add("Conv", x, net.weights(integers, rng.uniform(0.002, 0.008, outputs)), kernel_shape=[3, 3])
+    y = net.add("LeakyRelu", sums, alpha=0.125) if bent else sums
+    return net.save(folder, net.round_trip(y, 1e-4, 21845, "uint16"))
+
+
+def test_activations_of_sixteen_bits(tmp_path: Path) -> None:
+    """Every one of 65536 levels, as the network's own operators give them."""
+    path = _sixteen_bits(4, tmp_path, True)
+    imported, frozen = integers_of(path)
+    rng = np.random.default_rng(14)
+    for reach in (0.2, 0.9):
+        x = rng.uniform(-reach, reach, (1, 3, 6, 6))
+        (expected,) = list(onnx_exact.evaluate(path, x).values())[-1:]
+        assert len(np.unique(expected)) > 60
+        assert np.array_equal(np.rint(run(imported, frozen, x) / 1e-4), np.rint(expected / 1e-4))
+
+
+def test_tables_that_no_executor_should_search(tmp_path: Path) -> None:
+    path = _sixteen_bits(65, tmp_path, False)
+    with pytest.raises(ModelError, match=r"65535 thresholds for each of 65 channels are too many .*--fallback"):
+        integers_of(path)
+    made = freeze(import_onnx(path).graph, fallback=True)
+    assert [type(node.op) for node in made.graph.nodes][-1] is ToInteger

@@ -137,6 +137,20 @@ def test_multi_thresholds(tmp_path: Path) -> None:
     assert np.array_equal(run(imported, frozen, values), expected)
 
 
+@pytest.mark.parametrize(("layout", "shape"), [("NHWC", (1, 4, 5, 3)), ("NWC", (1, 20, 3)), ("NC", (1, 3))])
+def test_channels_that_lie_last(layout: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """FINN's streamlined networks keep pictures in that order; by its new name the quantiser is the same."""
+    rng = np.random.default_rng(11)
+    table = np.sort(rng.normal(0, 2, (3, 7)), axis=1).astype(np.float32)
+    net = Network(shape)
+    x = net.add("IntQuant", "x", *(net.constant(v) for v in (0.125, 0.0, 6.0)), domain=QONNX, signed=1, narrow=0)
+    y = net.add("MultiThreshold", x, net.constant(table), domain=QONNX, data_layout=layout, out_scale=0.5)
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    values = rng.normal(0, 2, shape)
+    q = np.rint(np.clip(values / 0.125, -32, 31)) * 0.125
+    assert np.array_equal(run(imported, frozen, values), 0.5 * (q[..., None] >= table).sum(-1))
+
+
 @pytest.mark.parametrize(
     ("table", "offset", "kind"),
     [([0.0], -0.75, "bipolar"), ([0.0], 1.5, "uint1"), ([-1.0, 0.25, 0.3, 2.0], -3.0, "uint3")],
