@@ -235,6 +235,23 @@ def test_sums_of_any_two_scales_for_every_pair_of_bytes(seed: int, tmp_path: Pat
     assert np.array_equal(run(imported, frozen, np.stack([a, b])[None]), expected[None, None])
 
 
+@pytest.mark.parametrize("scales", [(0.1, 0.31, 0.4), (0.31, 0.1, 0.4), (0.3, 0.1, 0.2), (0.02, 0.05, 0.1)])
+def test_sums_that_are_ties(scales: tuple[float, float, float], tmp_path: Path) -> None:
+    """Scales that are near a ratio of small integers in single precision, but do not have it: where the sum of 5 bits
+    lies on or near a tie, it is settled as the scales say."""
+    net = Network((1, 2, 32, 32))
+    x = net.quant("x", 1.0, 6)
+    first, second = (net.add("Slice", x, *(net.constant([v], "int64") for v in (i, i + 1, 1))) for i in (0, 1))
+    parts = [
+        net.quant(net.add("Mul", half, net.constant(s)), s, 5) for half, s in zip((first, second), scales, strict=False)
+    ]
+    imported, frozen = integers_of(net.save(tmp_path, net.quant(net.add("Add", *parts), scales[2], 6)))
+    a, b = np.meshgrid(np.arange(-16, 16), np.arange(-16, 16))
+    one, two, step = (float(np.float32(scale)) for scale in scales)
+    expected = np.rint(np.clip((a * one + b * two) / step, -32, 31)) * step
+    assert np.array_equal(run(imported, frozen, np.stack([a, b])[None]), expected[None, None])
+
+
 def test_a_residual_of_two_scales(tmp_path: Path) -> None:
     """Scales of 2:3 are brought to a common one without rounding."""
     net = Network((1, 2, 3, 3))
