@@ -200,3 +200,22 @@ def test_tables_that_no_executor_should_search(tmp_path: Path) -> None:
         integers_of(path)
     made = freeze(import_onnx(path).graph, fallback=True)
     assert [type(node.op) for node in made.graph.nodes][-1] is ToInteger
+
+
+def test_a_picture_flattened_with_its_channels_last(tmp_path: Path) -> None:
+    """As tf2onnx writes it: the weights are transposed, nothing is moved when the network runs."""
+    rng = np.random.default_rng(15)
+    net = Network((1, 3, 6, 5))
+    sums = net.add(
+        "Conv", net.round_trip("x", 0.03, 5, "uint8"), net.weights(rng.integers(-127, 128, (4, 3, 3, 3)), 0.01)
+    )
+    picture = net.add("Transpose", net.round_trip(sums, 0.1, 120, "uint8"), perm=[0, 2, 3, 1])
+    y = net.add("Reshape", picture, net.constant([-1, 48], "int64"))
+    y = net.add("MatMul", y, net.weights(rng.integers(-127, 128, (48, 7)), 0.02, axis=1))
+    path = net.save(tmp_path, net.round_trip(y, 0.5, 0, "int8"))
+    imported, frozen = integers_of(path)
+    assert {type(node.op).__name__ for node in frozen.graph.nodes} <= {"Conv2d", "MultiplyShift", "Thresholds"}
+    for _ in range(3):
+        x = rng.normal(0, 2, (1, 3, 6, 5))
+        (expected,) = list(onnx_exact.evaluate(path, x).values())[-1:]
+        assert np.array_equal(run(imported, frozen, x), expected)
