@@ -125,7 +125,8 @@ def _thresholds(graph: Graph, node: Node, op: MultiThreshold, raw: _Raw) -> Quan
     if raw.rectified and table[0, 0] <= 0:
         _refuse(graph, node, "an input passes a ReLU before thresholds that are not above 0")
     gain, offset, levels = (tuple(float(v) for v in values) for values in (raw.gain, raw.offset, table[0]))
-    lo, hi = (-1, 1) if op.bipolar and len(levels) == 1 else (0, len(levels))
+    first = op.first or 0
+    lo, hi = (-1, 1) if op.bipolar and len(levels) == 1 else (first, first + len(levels))
     return Quantise(1.0, 0, lo, hi, "ROUND", gain, offset, levels)
 
 

@@ -141,19 +141,19 @@ def _average_pool(state: State, node: Node) -> None:
 def _multi_threshold(state: State, node: Node) -> None:
     op, x = node.op, state.operand(node, node.inputs[0])
     assert isinstance(op, MultiThreshold)
-    table = state.graph.constants[node.inputs[1]]
+    table, first = state.graph.constants[node.inputs[1]], op.first or 0
 
     def levels(real: Array) -> Array:
         channels = max(len(real), len(table))
         rows = (np.broadcast_to(values, (channels, values.shape[1])) for values in (table, real))
-        return np.stack([np.searchsorted(row, values, side="right") for row, values in zip(*rows, strict=True)])
+        return np.stack([np.searchsorted(row, values, side="right") for row, values in zip(*rows, strict=True)]) + first
 
     if table.shape[1] == 1 and op.bipolar:
         tensor = x.tensor if x.raw else sign(state, node, x, levels)
         state.values[node.name] = Value(tensor, gain=np.array([op.gain / 2]))
         return
     tensor = x.tensor if x.raw else requantise(state, node, x, levels, np.array([op.gain]))
-    offset = np.array([op.offset]) if op.offset else None
+    offset = np.array([op.offset]) if op.first is None else None
     state.values[node.name] = Value(tensor, gain=np.array([op.gain]), offset=offset)
 
 

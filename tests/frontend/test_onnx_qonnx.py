@@ -153,7 +153,7 @@ def test_channels_that_lie_last(layout: str, shape: tuple[int, ...], tmp_path: P
 
 @pytest.mark.parametrize(
     ("table", "offset", "kind"),
-    [([0.0], -0.75, "bipolar"), ([0.0], 1.5, "uint1"), ([-1.0, 0.25, 0.3, 2.0], -3.0, "uint3")],
+    [([0.0], -0.75, "bipolar"), ([0.0], 1.5, "uint2"), ([-1.0, 0.25, 0.3, 2.0], -3.0, "int3")],
 )
 def test_an_input_that_thresholds_quantise(table: list[float], offset: float, kind: str, tmp_path: Path) -> None:
     """As in FINN's networks; values that lie on a threshold reach it."""
@@ -165,6 +165,7 @@ def test_an_input_that_thresholds_quantise(table: list[float], offset: float, ki
     y = net.add("MatMul", x, net.quant(net.constant(weights * 0.5), 0.5, 2))
     imported, frozen = integers_of(net.save(tmp_path, y))
     assert [str(type_.dtype) for type_ in frozen.graph.inputs.values()] == [kind]
+    assert {type(node.op).__name__ for node in frozen.graph.nodes} == {"Conv2d", "Transpose"}
     values = np.array([[[-0.5, 0.0, 0.5, 0.625], [0.49, 1.5, 9.0, -9.0], [0.65, 0.64, 1.4, 1.6]]])
     levels = (2 * values[..., None] - 1 >= np.float32(table)).sum(-1) * 1.5 + offset
     assert np.allclose(run(imported, frozen, values), levels @ (weights * 0.5), rtol=1e-12)
