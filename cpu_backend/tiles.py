@@ -13,9 +13,14 @@ from ir.ops import (
     Curve,
     DepthToSpace,
     GatedConv2d,
+    IntegerRmsNorm,
+    IntegerSoftmax,
     Interpolate,
+    Lookup,
+    MatMul,
     MaxPool2d,
     Op,
+    Pad,
     Reduce,
     Reshape,
     Slice,
@@ -36,6 +41,8 @@ and result, at least so many results (the last panel of a strip may be filled in
 
 REFERENCE: tuple[type[Op], ...] = (Arithmetic, Curve, Interpolate, Reduce, Reshape, Slice, Transpose)
 """Float layers whose kernel is the fallback's reference code, which computes all of a layer."""
+WHOLE: tuple[type[Op], ...] = (IntegerRmsNorm, IntegerSoftmax, Lookup, MatMul, Pad, Reshape, Slice, Transpose)
+"""Layers of integers whose kernel computes all of a layer."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def row_tiles(layer: Layer) -> Tiles | None:
     total = rows(layer)
     if total == 1 or (layer.threads == 1 and not layer.pruned):
         return None
-    if not layer.y.dtype.is_integer and isinstance(layer.first.op, REFERENCE):
+    if isinstance(layer.first.op, WHOLE if layer.y.dtype.is_integer else REFERENCE):
         return None
     if isinstance(layer.first.op, GatedConv2d) and kernel_type(layer.x) not in ("HCK_U8", "HCK_I8"):
         return None

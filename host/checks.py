@@ -205,6 +205,8 @@ def _quantise(manifest: Manifest) -> None:
             raise PackageError(f"quantise: gains or offsets do not fit the {channels} channels of '{name}'")
         if record.rounding not in ROUNDINGS or not record.scale > 0:
             raise PackageError(f"quantise: '{name}' has scale {record.scale} and rounding '{record.rounding}'")
+        if list(record.thresholds) != sorted(record.thresholds):
+            raise PackageError(f"quantise: the thresholds of '{name}' do not rise")
 
 
 def _shapes(manifest: Manifest) -> None:

@@ -42,7 +42,8 @@ class Quantise:
     """The integer that a real input (C, H, W) becomes, where the network itself begins with a quantiser:
     ``clip(round((x * gain[c] + offset[c]) / scale + zero), lo, hi) - zero``, in float64.
 
-    ``gain`` and ``offset`` hold one number, or one per channel; ``rounding`` is a name of `ir.rounding`.
+    ``gain`` and ``offset`` hold one number, or one per channel; ``rounding`` is a name of `ir.rounding`. A quantiser
+    with ``thresholds`` counts those that ``x * gain[c] + offset[c]`` reaches instead, in equal steps from lo to hi.
     """
 
     scale: float
@@ -52,11 +53,16 @@ class Quantise:
     rounding: str
     gain: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
+    thresholds: tuple[float, ...] = ()
 
     def integers(self, x: Array) -> Array:
         """int64 of x's shape."""
         gain, offset = (np.reshape(v, (-1, *[1] * (x.ndim - 1))) for v in (self.gain, self.offset))
-        scaled = np.clip((x.astype(np.float64) * gain + offset) / self.scale + self.zero, self.lo, self.hi)
+        values = x.astype(np.float64) * gain + offset
+        if self.thresholds:
+            reached = np.searchsorted(self.thresholds, values, side="right")
+            return np.asarray(self.lo - self.zero + reached * ((self.hi - self.lo) // len(self.thresholds)))
+        scaled = np.clip(values / self.scale + self.zero, self.lo, self.hi)
         return np.asarray(ROUNDINGS[self.rounding](scaled).astype(np.int64) - self.zero)
 
 

@@ -18,10 +18,16 @@ from ir.ops import Lookup, MultiplyShift, Op, Sign, Thresholds
 from ir.types import Array, Ints, TensorType
 
 LARGEST_TABLE = 1 << 24
+LARGEST_THRESHOLDS = 1 << 22
+"""Of a table that an executor is to search: 16 MiB."""
 LARGEST_LOOKUP = 1 << 16
 LONGEST_SHIFT = 40
 Levels = Callable[[Array], Array]
 """Real values (C, n) -> quantised integers (C, n)."""
+Reached = Callable[[Ints, Ints], Array]
+"""Whether integers (C, n) reach n of the levels."""
+FEW = 32
+"""Levels by which most shifts are found too small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,13 @@ def requantise(state: State, node: Node, value: Value, levels: Levels, scale: Ar
     slopes = value.slopes
     shift = multiply_shift(stairs, None if slopes is None else np.abs(slopes) / scale)
     if shift is None:
+        channels, count = stairs.bounds.shape
+        if channels * count > LARGEST_THRESHOLDS:
+            state.fail(
+                node,
+                f"no multiply-shift makes exactly its {count + 1} levels of {state.type_of(value.tensor)}, and {count} "
+                f"thresholds for each of {channels} channels are too many (allowed: {LARGEST_THRESHOLDS} in all)",
+            )
         return _emit(state, node, value, Thresholds(stairs.lowest), *thresholds(stairs), names=("thresholds", "rising"))
     op, mul, add = shift
     return _emit(state, node, value, op, mul, add, names=("mul", "add"))
@@ -91,16 +104,56 @@ def staircase(state: State, node: Node, value: Value, levels: Levels, ends: tupl
         highest += 1
     if channels * (highest - lowest) > LARGEST_TABLE:
         state.fail(node, f"{highest - lowest} thresholds for each of {channels} channels are too many")
-    wanted = np.arange(lowest + 1, highest + 1)[None, :]
-    below = np.full((channels, wanted.shape[1]), x.lo - 1, np.int64)  # does not reach the level
-    above = np.full_like(below, x.hi + 1)
-    while (above - below > 1).any():
-        middle = np.clip((below + above) // 2, x.lo, x.hi)
-        reached = at(np.where(falling[:, None], x.lo + x.hi - middle, middle)) >= wanted
-        open_ = above - below > 1
-        above = np.where(open_ & reached, middle, above)
-        below = np.where(open_ & ~reached, middle, below)
-    return Staircase(x, lowest, above, falling)
+    wanted = np.arange(lowest + 1, highest + 1)
+
+    def reached(integers: Ints, columns: Ints) -> Array:
+        inside = np.clip(integers, x.lo, x.hi)
+        return at(np.where(falling[:, None], x.lo + x.hi - inside, inside)) >= wanted[columns]
+
+    bounds = _bisected(reached, len(wanted), np.full(channels, x.lo - 1), np.full(channels, x.hi + 1))
+    return Staircase(x, lowest, bounds, falling)
+
+
+def _bisected(reached: Reached, count: int, lowest: Ints, highest: Ints) -> Ints:
+    """(C, count): the least integer that reaches each level; ``lowest`` (C,) reaches none, ``highest`` is taken to
+    reach all. Of many levels every `STRIDE`-th is found first, and the others near where these let expect them."""
+    below, above = (np.repeat(end[:, None].astype(np.int64), count, 1) for end in (lowest, highest))
+    every = np.arange(count)
+    if count > MANY:
+        coarse = np.unique(np.append(every[::STRIDE], count - 1))
+        _narrow(reached, below, above, coarse)
+        known = above[:, coarse]
+        after = np.searchsorted(coarse, every)
+        before = np.maximum(after - 1, 0)
+        share = (every - coarse[before]) / np.maximum(coarse[after] - coarse[before], 1)
+        first, last = known[:, before], known[:, after]
+        guess = first + np.rint((last - first) * share).astype(np.int64)
+        below, above = first - 1, last
+        for end in (guess - 2, guess + 1):
+            tried = np.clip(end, np.maximum(below, lowest[:, None] + 1), np.minimum(above, highest[:, None] - 1))
+            met = reached(tried, every)
+            below, above = (
+                np.where(met, below, np.maximum(below, tried)),
+                np.where(met, np.minimum(above, tried), above),
+            )
+    _narrow(reached, below, above, every)
+    return above
+
+
+MANY, STRIDE = 1 << 10, 64
+
+
+def _narrow(reached: Reached, below: Ints, above: Ints, columns: Array) -> None:
+    """Bisects these columns until ``above`` is one more than ``below``."""
+    while columns.size:
+        lo, hi = below[:, columns], above[:, columns]
+        open_ = hi - lo > 1
+        left = open_.any(0)
+        columns, lo, hi, open_ = columns[left], lo[:, left], hi[:, left], open_[:, left]
+        middle = (lo + hi) // 2
+        met = reached(middle, columns)
+        above[:, columns] = np.where(open_ & met, middle, hi)
+        below[:, columns] = np.where(open_ & ~met, middle, lo)
 
 
 def thresholds(stairs: Staircase) -> tuple[Ints, Ints]:
@@ -119,11 +172,12 @@ def multiply_shift(stairs: Staircase, slopes: Array | None) -> tuple[MultiplyShi
     met, missed = bounds <= x.hi, bounds > x.lo
     inner = met & missed
     levels = np.arange(stairs.lowest + 1, stairs.highest + 1, dtype=np.int64)[None, :]
-    ideal = _slopes(stairs, inner, slopes)
+    ideal, lone = _slopes(stairs, inner, slopes), inner.sum(1) == 1
     largest = max(abs(x.lo), abs(x.hi)) + 1
     never = np.int64(1 << 62)
+    few = np.unique(np.linspace(0, bounds.shape[1] - 1, FEW).astype(np.int64))
     for shift in range(1, LONGEST_SHIFT + 1):
-        mul = np.where(inner.sum(1) == 1, np.maximum(1, np.rint(ideal * 2.0**shift)), np.rint(ideal * 2.0**shift))
+        mul = np.where(lone, np.maximum(1, np.rint(ideal * 2.0**shift)), np.rint(ideal * 2.0**shift))
         if (
             mul.max() >= 1 << 31
             or float(mul.max()) * largest >= 1 << 60
@@ -131,9 +185,13 @@ def multiply_shift(stairs: Staircase, slopes: Array | None) -> tuple[MultiplyShi
         ):
             return None
         m = mul.astype(np.int64)[:, None]
-        least = np.where(met, (levels << shift) - bounds * m, -never).max(1)
-        most = np.where(missed, (levels << shift) - (bounds - 1) * m - 1, never).min(1)
-        if (least <= most).all():
+        for columns in (few, slice(None)):
+            steps, edges = levels[:, columns] << shift, bounds[:, columns] * m
+            least = np.where(met[:, columns], steps - edges, -never).max(1)
+            most = np.where(missed[:, columns], steps - edges + m - 1, never).min(1)
+            if (least > most).any():
+                break
+        else:
             return _operator(stairs, shift, m[:, 0], _between(least, most, never))
     return None
 

@@ -53,7 +53,10 @@ def before_quantisers(graph: Graph) -> set[str]:
 
 
 def reads_reals(state: State, node: Node) -> bool:
-    """Whether an operand is computed in reals, or is an activation of integers that no quantiser has rounded."""
+    """Whether an operand is computed in reals, or is an activation of integers, or an addend or factor, that no
+    quantiser has rounded."""
+    if isinstance(node.op, Add | Multiply) and any(name in state.graph.constants for name in node.inputs):
+        return True
     known = (state.values.get(name) for name in node.inputs)
     bent = any(value is not None and value.curve for value in known)
     return bent or any(name in state.reals and name not in state.values for name in node.inputs)

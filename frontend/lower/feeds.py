@@ -11,9 +11,20 @@ import numpy as np
 from frontend.errors import ModelError
 from frontend.lower.values import one
 from ir.graph import Graph, Node
-from ir.ops import Affine, BatchNorm, Curve, FakeQuantize, Quantize, Reshape, Slice, SpaceToDepth, Transpose
+from ir.ops import (
+    Affine,
+    BatchNorm,
+    Curve,
+    FakeQuantize,
+    MultiThreshold,
+    Quantize,
+    Reshape,
+    Slice,
+    SpaceToDepth,
+    Transpose,
+)
 from ir.records import Quantise
-from ir.types import Array, TensorType
+from ir.types import Array, DType, TensorType
 
 MOVES = (Reshape, Slice, SpaceToDepth, Transpose)
 
@@ -60,7 +71,11 @@ def integer_inputs(graph: Graph, records: Mapping[str, Quantise]) -> dict[str, T
     """The integer graph's inputs."""
     types = dict(graph.inputs)
     for name, record in records.items():
-        types[name] = TensorType.of_range(types[name].shape, record.lo - record.zero, record.hi - record.zero)
+        lo, hi = record.lo - record.zero, record.hi - record.zero
+        if len(record.thresholds) == 1 and (lo, hi) == (-1, 1):
+            types[name] = TensorType(types[name].shape, DType("bipolar", 1), lo, hi)
+        else:
+            types[name] = TensorType.of_range(types[name].shape, lo, hi)
     return types
 
 
@@ -73,6 +88,8 @@ def _record(graph: Graph, name: str) -> Quantise:
             continue
         if isinstance(node.op, Quantize | FakeQuantize):
             found.append((node, _quantiser(graph, node, node.op, raw[source])))
+        elif isinstance(node.op, MultiThreshold):
+            found.append((node, _thresholds(graph, node, node.op, raw[source])))
         else:
             raw[node.name] = _through(graph, node, raw.get(source))
     if not found:
@@ -99,6 +116,18 @@ def _quantiser(graph: Graph, node: Node, given: Quantize | FakeQuantize, raw: _R
         _refuse(graph, node, "an input passes a ReLU before a quantiser of negative values")
     gain, offset = (tuple(float(v) for v in values) for values in (raw.gain, raw.offset))
     return Quantise(float(scale[0]), op.zero, op.lo, op.hi, op.rounding, gain, offset)
+
+
+def _thresholds(graph: Graph, node: Node, op: MultiThreshold, raw: _Raw) -> Quantise:
+    table = graph.constants[node.inputs[1]].astype(np.float64)
+    if (table != table[:1]).any():
+        _refuse(graph, node, "an input's thresholds have to be the same for all channels")
+    if raw.rectified and table[0, 0] <= 0:
+        _refuse(graph, node, "an input passes a ReLU before thresholds that are not above 0")
+    gain, offset, levels = (tuple(float(v) for v in values) for values in (raw.gain, raw.offset, table[0]))
+    first = op.first or 0
+    lo, hi = (-1, 1) if op.bipolar and len(levels) == 1 else (first, first + len(levels))
+    return Quantise(1.0, 0, lo, hi, "ROUND", gain, offset, levels)
 
 
 def _through(graph: Graph, node: Node, raw: _Raw | None) -> _Raw:

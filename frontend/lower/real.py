@@ -141,18 +141,19 @@ def _average_pool(state: State, node: Node) -> None:
 def _multi_threshold(state: State, node: Node) -> None:
     op, x = node.op, state.operand(node, node.inputs[0])
     assert isinstance(op, MultiThreshold)
-    table = state.graph.constants[node.inputs[1]]
+    table, first = state.graph.constants[node.inputs[1]], op.first or 0
 
     def levels(real: Array) -> Array:
         channels = max(len(real), len(table))
         rows = (np.broadcast_to(values, (channels, values.shape[1])) for values in (table, real))
-        return np.stack([np.searchsorted(row, values, side="right") for row, values in zip(*rows, strict=True)])
+        return np.stack([np.searchsorted(row, values, side="right") for row, values in zip(*rows, strict=True)]) + first
 
-    if table.shape[1] == 1 and op.offset == -op.gain / 2:
-        state.values[node.name] = Value(sign(state, node, x, levels), gain=np.array([op.gain / 2]))
+    if table.shape[1] == 1 and op.bipolar:
+        tensor = x.tensor if x.raw else sign(state, node, x, levels)
+        state.values[node.name] = Value(tensor, gain=np.array([op.gain / 2]))
         return
-    tensor = requantise(state, node, x, levels, np.array([op.gain]))
-    offset = np.array([op.offset]) if op.offset else None
+    tensor = x.tensor if x.raw else requantise(state, node, x, levels, np.array([op.gain]))
+    offset = np.array([op.offset]) if op.first is None else None
     state.values[node.name] = Value(tensor, gain=np.array([op.gain]), offset=offset)
 
 
@@ -259,26 +260,30 @@ def _add(state: State, node: Node) -> None:
     if x.curve or y.curve or x.raw or y.raw:
         state.fail(node, "operands have to be quantised")
     ends = [max(abs(t.lo), abs(t.hi), 1) for t in (state.type_of(v.tensor) for v in (x, y))]
-    first, second, unit = _factors(x.scales, y.scales, ends[0] + ends[1])
+    first, second, unit = _factors(x.scales, y.scales, (ends[0], ends[1]))
     names = [_times(state, node, v, f, s) for v, f, s in ((x, first, "left"), (y, second, "right"))]
     offsets = [v.offset for v in (x, y) if v.offset is not None]
     offset = np.sum(np.broadcast_arrays(*offsets), axis=0) if offsets else None
     state.values[node.name] = Value(state.emit(node, Add(), (names[0], names[1])), gain=one(unit), offset=offset)
 
 
-def _factors(x: Array, y: Array, ends: int) -> tuple[Array, Array, Array]:
+def _factors(x: Array, y: Array, ends: tuple[int, int]) -> tuple[Array, Array, Array]:
     """Integers per channel by which tensors of the scales x and y are multiplied, and the scale of their sum.
 
-    The ratio of the factors is the best one of integers of up to 22 bits, a small one where that is exact. It is off by
-    less than ``2 / most**2``, about 2**-40 of a step: a sum is wrong only where it is that near to a tie.
+    The ratio of the factors is that of the scales where it is one of integers whose sums fit, as for scales of single
+    precision and a few bits; else the best one of integers of up to 22 bits, ``p / q``. That is off by less than
+    ``1 / (q * most)``, mostly about 2**-40 of a step: a sum is wrong only where it is that near to a tie.
     """
-    most = max(1, min(LARGEST_FACTOR, LARGEST_SUM // ends))
+    most = max(1, min(LARGEST_FACTOR, LARGEST_SUM // sum(ends)))
     result = []
     for a, b in zip(*(v.tolist() for v in np.broadcast_arrays(x, y)), strict=True):
         small, large = sorted((a, b), key=abs)
         ratio = Fraction(small / large).limit_denominator(SMALL_FACTOR)
         if abs(float(ratio) - small / large) > EXACT * abs(small / large):
-            ratio = Fraction(small / large).limit_denominator(most)
+            exact = Fraction(small) / Fraction(large)
+            of_small, of_large = ends if small == a else ends[::-1]
+            reach = of_small * abs(exact.numerator) + of_large * exact.denominator
+            ratio = exact if reach <= LARGEST_SUM else Fraction(small / large).limit_denominator(most)
         pair = {small: ratio.numerator, large: ratio.denominator}
         result.append((pair[a], pair[b], large / ratio.denominator))
     first, second, unit = (np.array(column) for column in zip(*result, strict=True))

@@ -20,10 +20,12 @@ from frontend.onnx.shapes import pad
 from ir.ops import Add, Affine, BatchNorm, Curve, Multiply, MultiThreshold, Quantize
 from ir.types import Array
 
-QUANTISERS = ("BipolarQuant", "DequantizeLinear", "MultiThreshold", "Quant", "QuantizeLinear", "Trunc")
+QUANTISERS = ("BipolarQuant", "DequantizeLinear", "IntQuant", "MultiThreshold", "Quant", "QuantizeLinear", "Trunc")
 """Operators that make a network one of fake-quantised values."""
 WIDEST_CONSTANT = 32
 """Bits of a constant, which may be a bias."""
+LAYOUTS = ("NC", "NCW", "NCHW", "NWC", "NHWC")
+"""Where a MultiThreshold finds its channels."""
 MOST_THRESHOLDS = (1 << 16) - 1
 EVERYTHING = 1 << 20
 """Levels beyond those of any truncated value."""
@@ -72,9 +74,9 @@ def _multi_threshold(b: Builder, node: OnnxNode) -> None:
     many = table.shape[1]
     b.require(node, many <= MOST_THRESHOLDS, f"{many} thresholds are too many (allowed: {MOST_THRESHOLDS})")
     b.require(node, bool((np.diff(table, axis=1) >= 0).all()), "thresholds have to rise")
-    layout = str(node.attributes.get("data_layout", "NCHW"))
-    b.require(node, layout in ("NCHW", "NC"), f"data_layout '{layout}' is not supported (allowed: NCHW, NC)")
-    x = b.arranged(node, x, range(1, len(x.shape)))
+    layout, rank = str(node.attributes.get("data_layout", "NCHW")), len(x.shape)
+    b.require(node, layout in LAYOUTS, f"data_layout '{layout}' is not supported (allowed: {', '.join(LAYOUTS)})")
+    x = b.arranged(node, x, [*range(1, rank)] if layout.startswith("NC") else [rank - 1, *range(1, rank - 1)])
     gain = float(node.attributes.get("out_scale", 1.0))
     offset = float(node.attributes.get("out_bias", 0.0))
     b.define(node, b.map(node, MultiThreshold(gain, offset), x, table=table))
@@ -106,8 +108,14 @@ def _trunc(b: Builder, node: OnnxNode) -> None:
 
 
 def _affine(b: Builder, node: OnnxNode, x: Value, gain: Array, offset: Array) -> None:
+    """``x * gain + offset``; constants that vary along several axes (a detector's grid) have no integer form."""
+    if len({axis for values in (gain, offset) for axis in varying_axes(values, len(x.shape))}) > 1:
+        for op, values, none in ((Multiply(), gain, 1.0), (Add(), offset, 0.0)):
+            if (values != none).any():
+                x = b.map(node, op, x, constant=b.laid_out(node, x, values))
+        return b.define(node, x)
     x, vectors = b.per_channel(node, x, gain, offset)
-    b.define(node, b.map(node, Affine(), x, scale=vectors[0], offset=vectors[1]))
+    return b.define(node, b.map(node, Affine(), x, scale=vectors[0], offset=vectors[1]))
 
 
 def _arithmetic(b: Builder, node: OnnxNode) -> None:
@@ -244,7 +252,10 @@ def _clip(b: Builder, node: OnnxNode) -> None:
         float(np.ravel(b.constant(node, i, np.asarray(node.attributes.get(key, end))))[0])
         for i, key, end in ((1, "min", -np.inf), (2, "max", np.inf))
     ]
-    b.define(node, b.map(node, Curve("clip", *ends), b.value(node)))
+    if quantize_linear.narrows(b, node):
+        return quantize_linear.clip(b, node, *ends)
+    _need_plain(b, node)
+    return b.define(node, b.map(node, Curve("clip", *ends), b.value(node)))
 
 
 def keep_grid(b: Builder, node: OnnxNode) -> None:
@@ -255,14 +266,17 @@ def keep_grid(b: Builder, node: OnnxNode) -> None:
 
 
 MOVES = {*shapes.RULES, "GlobalMaxPool", "MaxPool", "ReduceMax"} - {"Pad"}
-READ_INTEGERS = {*MOVES, "Cast", "DequantizeLinear", "Pad"}
+READ_INTEGERS = {*MOVES, "Cast", "Clip", "DequantizeLinear", "Pad"}
 """Operators that know of a tensor's grid."""
 
 
 def check_integers(b: Builder, node: OnnxNode) -> None:
     """ModelError where an operator computes with integers, which the graph holds as what they stand for."""
-    if b.whole or node.operator in READ_INTEGERS:
-        return
+    if not b.whole and node.operator not in READ_INTEGERS:
+        _need_plain(b, node)
+
+
+def _need_plain(b: Builder, node: OnnxNode) -> None:
     for name in node.inputs:
         scale, zero = b.grids.get(name, (np.ones(1), 0))
         same = zero == 0 and bool((scale == 1).all())
@@ -295,6 +309,7 @@ RULES: Mapping[str, Rule] = {
     "Gelu": _gelu,
     "HardSwish": _curve("hardswish"),
     "HardSigmoid": _curve("hardsigmoid", ("alpha", 0.2), ("beta", 0.5)),
+    "IntQuant": _quant,
     "LeakyRelu": _curve("leaky", ("alpha", 0.01)),
     "Mul": _arithmetic,
     "MultiThreshold": _multi_threshold,

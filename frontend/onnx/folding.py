@@ -26,6 +26,8 @@ def fold(b: Builder, node: OnnxNode) -> bool:
         b.fold(node, _extents(node, x.shape))
         return True
     known = all(name in b.folded for name in node.inputs if name)
+    if node.operator == "Clip" and node.inputs[0] in b.quantised:
+        return False  # its integers are clipped, not what they stand for
     if node.domain or not known or not node.inputs or node.operator not in FOLDS:
         return False
     operands = [_double(b.folded[name]) for name in node.inputs if name]
@@ -156,6 +158,16 @@ def _gather(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
     return np.take(v[0], v[1], axis)
 
 
+def _clip(b: Builder, node: OnnxNode, v: Sequence[Array]) -> Array:
+    """To ends that are attributes (up to opset 10) or operands, either of which may be missing."""
+    result = v[0]
+    for i, (key, bounded) in enumerate((("min", np.maximum), ("max", np.minimum)), 1):
+        name = node.inputs[i] if i < len(node.inputs) else ""
+        if name or key in node.attributes:
+            result = bounded(result, b.folded[name] if name else node.attributes[key])
+    return np.asarray(result)
+
+
 def _extents(node: OnnxNode, shape: tuple[int, ...]) -> Array:
     """Those of all axes or, from opset 15 on, of some of them."""
     start, end = (int(node.attributes.get(key, default)) for key, default in (("start", 0), ("end", len(shape))))
@@ -176,6 +188,7 @@ FOLDS: Mapping[str, Fold] = {
     "Add": _numpy(np.add),
     "Cast": _cast,
     "Ceil": _numpy(np.ceil),
+    "Clip": _clip,
     "Concat": _concat,
     "ConstantOfShape": _filled,
     "Div": _divide,

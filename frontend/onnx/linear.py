@@ -140,7 +140,9 @@ def _matrix(b: Builder, node: OnnxNode, x: Value, weights: Weights, bias: Array 
     source = None if rows else _flattened(b, x)
     if source is not None:
         kernel = weights.integers.reshape(n, *b.types[source].shape)
-        tensor = convolved(b, node, source, Conv2d(), Weights(kernel, weights.scale), vector)
+        root, order = b.origins.get(source, (source, (0, 1, 2)))  # weights are transposed instead of a picture
+        kernel = kernel.transpose(0, *(order.index(axis) + 1 for axis in range(3)))
+        tensor = convolved(b, node, root, Conv2d(), Weights(kernel, weights.scale), vector)
     else:
         tensor = b.arranged(node, x, (last, *rows)).tensor
         kernel = weights.integers.reshape(n, k, 1, 1)

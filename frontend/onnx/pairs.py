@@ -35,7 +35,8 @@ def together(b: Builder, node: OnnxNode, x: Value, y: Value) -> tuple[Value, Val
     rank = max(len(x.shape), len(y.shape))
     x, y = (_lifted(v, rank) for v in (x, y))
     b.require(node, x.shape == y.shape, f"operands of shapes {x.shape} and {y.shape} are not supported (allowed: one)")
-    return x, b.arranged(node, y, [axis for axis in x.axes if axis >= 0])
+    axes = [axis for axis in x.axes if axis >= 0]
+    return b.arranged(node, x, axes), b.arranged(node, y, axes)
 
 
 def gated(b: Builder, node: OnnxNode, x: Value, y: Value) -> tuple[Value, Value] | None:

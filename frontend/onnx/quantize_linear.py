@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from frontend.onnx.builder import Builder
+from frontend.onnx.builder import Builder, Value
 from frontend.onnx.elements import READ_TYPES
 from frontend.onnx.model import OnnxNode
 from frontend.onnx.rule import Rule
@@ -70,6 +71,38 @@ def dequantize_linear(b: Builder, node: OnnxNode) -> None:
         return _regridded(b, node, scale, zero)
     need_scales(b, node, integers, scale)
     return keep(b, node, integers, scale)
+
+
+def narrows(b: Builder, node: OnnxNode) -> bool:
+    """Whether what it reads are integers that a QuantizeLinear has just made."""
+    source = node.inputs[0]
+    if source not in b.grids or source in b.quantised:
+        return source in b.grids
+    made = b.by_name.get(b.value(node).tensor)
+    return made is not None and isinstance(made.op, Quantize)
+
+
+def clip(b: Builder, node: OnnxNode, lowest: float, highest: float) -> None:
+    """Of the integers that a QuantizeLinear makes: so integers of fewer bits than its type has are told."""
+    source, (scale, z) = node.inputs[0], b.grids[node.inputs[0]]
+    lo, hi = (max(-LARGEST, min(LARGEST, end)) - z for end in (lowest, highest))
+    b.require(node, lo == int(lo) <= hi == int(hi), f"clips integers to {lowest}..{highest}")
+    if source in b.quantised:
+        known = b.quantised[source]
+        keep(b, node, np.clip(known.integers, int(lo), int(hi)), known.scale)
+    else:
+        x = b.value(node)
+        made = b.by_name[x.tensor]
+        assert isinstance(made.op, Quantize)
+        op = replace(made.op, lo=max(made.op.lo, int(lo)), hi=min(made.op.hi, int(hi)))
+        b.require(node, op.lo < op.hi, f"clips integers to {lowest}..{highest}, which leaves no two values")
+        step = b.constants[made.inputs[1]]
+        b.define(node, Value(b.emit(node, op, made.inputs[0], constants={"scale": step}), x.shape, x.axes))
+    b.grids[node.outputs[0]] = (scale, z)
+
+
+LARGEST = 1 << 16
+"""Beyond what a QuantizeLinear makes."""
 
 
 def _regridded(b: Builder, node: OnnxNode, scale: Array, zero: Array) -> None:

@@ -44,7 +44,7 @@ def in_order(b: Builder, node: OnnxNode, x: Value) -> Value:
     return x if [axis for axis in x.axes if axis in large] == large else b.arranged(node, x, large or [NONE])
 
 
-def _define(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> None:
+def define_view(b: Builder, node: OnnxNode, x: Value, shape: Sequence[int]) -> None:
     made = reshaped(b, node, x, shape)
     if made is not None:
         return b.define(node, made)
@@ -98,7 +98,7 @@ def unsqueezed_shape(b: Builder, node: OnnxNode, x: Shape) -> Shape:
 def _into(shape: Callable[[Builder, OnnxNode, Shape], Shape]) -> Rule:
     def rule(b: Builder, node: OnnxNode) -> None:
         x = b.value(node)
-        _define(b, node, x, shape(b, node, x.shape))
+        define_view(b, node, x, shape(b, node, x.shape))
 
     return rule
 
@@ -188,7 +188,7 @@ def _gather(b: Builder, node: OnnxNode) -> None:
     made = _joined(b, node, [_cut(b, node, x, {axis: run}) for run in runs], axis)
     if indices.ndim:
         return b.define(node, made)
-    return _define(b, node, made, [n for i, n in enumerate(made.shape) if i != axis])
+    return define_view(b, node, made, [n for i, n in enumerate(made.shape) if i != axis])
 
 
 def _runs(row: Sequence[int]) -> list[slice]:

@@ -142,12 +142,11 @@ class Thresholds(Op):
 
     def evaluate(self, values: Sequence[Array]) -> Array:
         x, table, rising = (v.astype(np.int64) for v in values)
-        result = np.full(x.shape, self.offset, np.int64)
-        up = per_channel(rising, x.ndim).astype(bool)
-        for t in range(table.shape[1]):
-            threshold = per_channel(table[:, t], x.ndim)
-            result += np.where(up, x >= threshold, x <= threshold)
-        return result
+        result = np.empty(x.shape, np.int64)
+        for c, row in enumerate(np.sort(table, axis=1)):
+            below = np.searchsorted(row, x[c], side="right" if rising[c] else "left")
+            result[c] = below if rising[c] else len(row) - below
+        return result + self.offset
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,17 @@ class MultiThreshold(Op):
         need(self.gain > 0, f"gain has to be above 0, is {self.gain}")
         return TensorType(x.shape, DType("float", 64))
 
+    @property
+    def bipolar(self) -> bool:
+        """Whether two levels are ``-gain / 2`` and ``gain / 2``."""
+        return self.offset == -self.gain / 2
+
+    @property
+    def first(self) -> int | None:
+        """The lowest level in steps of ``gain``, where that is a whole number."""
+        steps = self.offset / self.gain
+        return int(steps) if steps == int(steps) else None
+
     def levels(self, x: Array, table: Array) -> Array:
         """How many thresholds each value reaches."""
         count = np.zeros(x.shape, np.int64)

@@ -111,7 +111,7 @@ def test_no_races(network: str, tmp_path: Path) -> None:
     check(program, artifact, graph, 3, None, *THREADS)
 
 
-@pytest.mark.parametrize("network", ["prelu", "decoder"])
+@pytest.mark.parametrize("network", ["prelu", "decoder", "volumes", "attention"])
 def test_any_number_of_threads_gives_the_same_integers(network: str, tmp_path: Path) -> None:
     graph = GRAPHS[network](4)
     artifact = in_tiles(graph, max(THREADS))

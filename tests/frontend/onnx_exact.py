@@ -16,11 +16,13 @@ from ir.types import Array
 Attributes = Mapping[str, Any]
 
 
-def evaluate(path: Path, x: Array) -> dict[str, Array]:
-    """Every tensor of a file with one input called x."""
+def evaluate(path: Path, x: Array, until: str = "") -> dict[str, Array]:
+    """Every tensor of a file with one input called x; those before the first operator called ``until``."""
     model = onnx.load(path)
     values: dict[str, Array] = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer} | {"x": x, "": None}
     for node in model.graph.node:
+        if node.op_type == until:
+            break
         attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
         values[node.output[0]] = OPERATORS[node.op_type](attributes, *(values[name] for name in node.input))
     return values
@@ -147,6 +149,7 @@ OPERATORS: Mapping[str, Callable[..., Array]] = {
     "Flatten": lambda a, x: x.reshape(len(x), -1),
     "Gemm": gemm,
     "GlobalAveragePool": _mean,
+    "LeakyRelu": lambda a, x: np.where(x < 0, x * a["alpha"], x),
     "MatMul": lambda a, x, w: x @ w,
     "MatMulInteger": matmul_integer,
     "MaxPool": lambda a, x: _pool(a, x, "max"),

@@ -11,8 +11,13 @@ from onnx.reference import ReferenceEvaluator
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import onnx_exact
 from onnx_build import Network, integers_of, run
 
+from frontend.errors import ModelError
+from frontend.lower.freeze import freeze
+from frontend.onnx.importer import import_onnx
+from ir.ops import ToInteger
 from ir.types import Array
 
 
@@ -122,3 +127,95 @@ def test_concatenation_along_any_axis(axis: int, tmp_path: Path) -> None:
     quantised = [net.round_trip(half, 0.05, 3, "uint8") for half in halves]
     y = net.add("Concat", *quantised, axis=axis)
     compare(net, net.round_trip(y, 0.09, 3, "uint8"), 0.09, tmp_path, (1, 4, 6, 5), 0.05)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_integers_of_fewer_bits_are_clipped(dtype: str, tmp_path: Path) -> None:
+    """Brevitas' QCDQ: a Clip between both halves leaves 4 bits of activations and 3 of weights."""
+    rng = np.random.default_rng(12)
+    zero = 3 if dtype == "uint8" else 0
+    lo, hi = (-8, 7) if dtype == "int8" else (0, 15)
+    net = Network((1, 4, 5, 5))
+
+    def clipped(x: str, scale: object, z: int, kind: str, ends: tuple[int, int], **axis: int) -> str:
+        s, zp = net.constant(scale), net.constant(np.full(np.shape(scale), z), kind)
+        q = net.add("QuantizeLinear", x, s, zp, **axis)
+        q = net.add("Clip", q, *(net.constant(end, kind) for end in ends))
+        return net.add("DequantizeLinear", q, s, zp, **axis)
+
+    w = rng.normal(0, 1, (6, 4, 3, 3)).astype(np.float32)
+    scale = rng.uniform(0.1, 0.5, 6).astype(np.float32)
+    stored = rng.integers(-128, 128, (6, 4, 3, 3))
+    s, z = net.constant(scale), net.constant(np.zeros(6), "int8")
+    held = net.add("Clip", net.constant(stored, "int8"), *(net.constant(end, "int8") for end in (-4, 3)))
+    x = clipped("x", 0.25, zero, dtype, (lo, hi))
+    first = net.add("Conv", x, clipped(net.constant(w), scale, 0, "int8", (-4, 3), axis=0), kernel_shape=[3, 3])
+    second = net.add("Conv", x, net.add("DequantizeLinear", held, s, z, axis=0), kernel_shape=[3, 3])
+    y = clipped(net.add("Add", first, second), 0.5, zero, dtype, (lo, hi))
+    path = net.save(tmp_path, y)
+    imported, frozen = integers_of(path)
+    assert (next(iter(frozen.graph.inputs.values())).lo, frozen.graph.types[frozen.graph.outputs[0]].hi) == (
+        lo - zero,
+        hi - zero,
+    )
+    for _ in range(3):
+        values = rng.normal(0, 1.5, (1, 4, 5, 5))
+        assert np.array_equal(run(imported, frozen, values), onnx_exact.evaluate(path, values)[y])
+
+
+def test_clips_of_other_integers_are_refused(tmp_path: Path) -> None:
+    net = Network((1, 4, 5, 5))
+    s, z = net.constant(0.25), net.constant(1, "uint8")
+    q = net.add("MaxPool", net.add("QuantizeLinear", "x", s, z), kernel_shape=[2, 2])
+    y = net.add("DequantizeLinear", net.add("Clip", q, net.constant(0, "uint8"), net.constant(9, "uint8")), s, z)
+    with pytest.raises(ModelError, match=r"\(Clip\): computes with the integers"):
+        integers_of(net.save(tmp_path, y))
+
+
+def _sixteen_bits(outputs: int, folder: Path, bent: bool) -> Path:
+    rng = np.random.default_rng(13)
+    net = Network((1, 3, 6, 6))
+    x = net.round_trip("x", 3e-5, 32768, "uint16")
+    integers = rng.integers(-127, 128, (outputs, 3, 3, 3))
+    sums = net.add("Conv", x, net.weights(integers, rng.uniform(0.002, 0.008, outputs)), kernel_shape=[3, 3])
+    y = net.add("LeakyRelu", sums, alpha=0.125) if bent else sums
+    return net.save(folder, net.round_trip(y, 1e-4, 21845, "uint16"))
+
+
+def test_activations_of_sixteen_bits(tmp_path: Path) -> None:
+    """Every one of 65536 levels, as the network's own operators give them."""
+    path = _sixteen_bits(4, tmp_path, True)
+    imported, frozen = integers_of(path)
+    rng = np.random.default_rng(14)
+    for reach in (0.2, 0.9):
+        x = rng.uniform(-reach, reach, (1, 3, 6, 6))
+        (expected,) = list(onnx_exact.evaluate(path, x).values())[-1:]
+        assert len(np.unique(expected)) > 60
+        assert np.array_equal(np.rint(run(imported, frozen, x) / 1e-4), np.rint(expected / 1e-4))
+
+
+def test_tables_that_no_executor_should_search(tmp_path: Path) -> None:
+    path = _sixteen_bits(65, tmp_path, False)
+    with pytest.raises(ModelError, match=r"65535 thresholds for each of 65 channels are too many .*--fallback"):
+        integers_of(path)
+    made = freeze(import_onnx(path).graph, fallback=True)
+    assert [type(node.op) for node in made.graph.nodes][-1] is ToInteger
+
+
+def test_a_picture_flattened_with_its_channels_last(tmp_path: Path) -> None:
+    """As tf2onnx writes it: the weights are transposed, nothing is moved when the network runs."""
+    rng = np.random.default_rng(15)
+    net = Network((1, 3, 6, 5))
+    sums = net.add(
+        "Conv", net.round_trip("x", 0.03, 5, "uint8"), net.weights(rng.integers(-127, 128, (4, 3, 3, 3)), 0.01)
+    )
+    picture = net.add("Transpose", net.round_trip(sums, 0.1, 120, "uint8"), perm=[0, 2, 3, 1])
+    y = net.add("Reshape", picture, net.constant([-1, 48], "int64"))
+    y = net.add("MatMul", y, net.weights(rng.integers(-127, 128, (48, 7)), 0.02, axis=1))
+    path = net.save(tmp_path, net.round_trip(y, 0.5, 0, "int8"))
+    imported, frozen = integers_of(path)
+    assert {type(node.op).__name__ for node in frozen.graph.nodes} <= {"Conv2d", "MultiplyShift", "Thresholds"}
+    for _ in range(3):
+        x = rng.normal(0, 2, (1, 3, 6, 5))
+        (expected,) = list(onnx_exact.evaluate(path, x).values())[-1:]
+        assert np.array_equal(run(imported, frozen, x), expected)

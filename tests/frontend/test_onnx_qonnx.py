@@ -137,6 +137,56 @@ def test_multi_thresholds(tmp_path: Path) -> None:
     assert np.array_equal(run(imported, frozen, values), expected)
 
 
+@pytest.mark.parametrize(("layout", "shape"), [("NHWC", (1, 4, 5, 3)), ("NWC", (1, 20, 3)), ("NC", (1, 3))])
+def test_channels_that_lie_last(layout: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """FINN's streamlined networks keep pictures in that order; by its new name the quantiser is the same."""
+    rng = np.random.default_rng(11)
+    table = np.sort(rng.normal(0, 2, (3, 7)), axis=1).astype(np.float32)
+    net = Network(shape)
+    x = net.add("IntQuant", "x", *(net.constant(v) for v in (0.125, 0.0, 6.0)), domain=QONNX, signed=1, narrow=0)
+    y = net.add("MultiThreshold", x, net.constant(table), domain=QONNX, data_layout=layout, out_scale=0.5)
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    values = rng.normal(0, 2, shape)
+    q = np.rint(np.clip(values / 0.125, -32, 31)) * 0.125
+    assert np.array_equal(run(imported, frozen, values), 0.5 * (q[..., None] >= table).sum(-1))
+
+
+@pytest.mark.parametrize(
+    ("table", "offset", "kind"),
+    [([0.0], -0.75, "bipolar"), ([0.0], 1.5, "uint2"), ([-1.0, 0.25, 0.3, 2.0], -3.0, "int3")],
+)
+def test_an_input_that_thresholds_quantise(table: list[float], offset: float, kind: str, tmp_path: Path) -> None:
+    """As in FINN's networks; values that lie on a threshold reach it."""
+    net = Network((1, 3, 4))
+    moved = net.add("Add", net.add("Mul", "x", net.constant(2.0)), net.constant(-1.0))
+    attributes = {"out_scale": 1.5, "out_bias": offset}
+    x = net.add("MultiThreshold", moved, net.constant([table]), domain=QONNX, **attributes)
+    weights = np.random.default_rng(8).choice([-1, 1], (4, 5))
+    y = net.add("MatMul", x, net.quant(net.constant(weights * 0.5), 0.5, 2))
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    assert [str(type_.dtype) for type_ in frozen.graph.inputs.values()] == [kind]
+    assert {type(node.op).__name__ for node in frozen.graph.nodes} == {"Conv2d", "Transpose"}
+    values = np.array([[[-0.5, 0.0, 0.5, 0.625], [0.49, 1.5, 9.0, -9.0], [0.65, 0.64, 1.4, 1.6]]])
+    levels = (2 * values[..., None] - 1 >= np.float32(table)).sum(-1) * 1.5 + offset
+    assert np.allclose(run(imported, frozen, values), levels @ (weights * 0.5), rtol=1e-12)
+
+
+def test_a_binary_input(tmp_path: Path) -> None:
+    """The first quantiser of FINN's TFC_1W1A: the host makes -1 and +1 of pixels, nothing else is computed for it."""
+    rng = np.random.default_rng(9)
+    net = Network((1, 1, 4, 4))
+    centred = net.add("Sub", net.add("Mul", net.add("Flatten", "x"), net.constant(2.0)), net.constant(1.0))
+    x = net.add("BipolarQuant", centred, net.constant(1.0), domain=QONNX)
+    weights = rng.normal(0, 1, (16, 6)).astype(np.float32)
+    y = net.add("MatMul", x, net.add("BipolarQuant", net.constant(weights), net.constant(0.5), domain=QONNX))
+    imported, frozen = integers_of(net.save(tmp_path, y))
+    assert [str(type_.dtype) for type_ in frozen.graph.inputs.values()] == ["bipolar"]
+    assert [type(node.op).__name__ for node in frozen.graph.nodes] == ["Conv2d"]
+    picture = rng.choice([0.0, 0.25, 0.5, 1.0], (1, 1, 4, 4))
+    expected = np.where(picture.ravel() >= 0.5, 1, -1) @ np.where(weights >= 0, 0.5, -0.5)
+    assert np.array_equal(run(imported, frozen, picture), expected[None])
+
+
 def test_average_pool_by_truncation(tmp_path: Path) -> None:
     """As Brevitas writes TruncAvgPool2d: a mean, times its count, cut to fewer bits, keeping its scale."""
     net = Network((1, 2, 4, 4))
@@ -183,6 +233,23 @@ def test_sums_of_any_two_scales_for_every_pair_of_bytes(seed: int, tmp_path: Pat
     sums = a * float(scales[0]) + b * float(scales[1])
     step = float(np.float32(2 * scales[2]))
     expected = np.rint(np.clip(sums / step, -128, 127)) * step
+    assert np.array_equal(run(imported, frozen, np.stack([a, b])[None]), expected[None, None])
+
+
+@pytest.mark.parametrize("scales", [(0.1, 0.31, 0.4), (0.31, 0.1, 0.4), (0.3, 0.1, 0.2), (0.02, 0.05, 0.1)])
+def test_sums_that_are_ties(scales: tuple[float, float, float], tmp_path: Path) -> None:
+    """Scales that are near a ratio of small integers in single precision, but do not have it: where the sum of 5 bits
+    lies on or near a tie, it is settled as the scales say."""
+    net = Network((1, 2, 32, 32))
+    x = net.quant("x", 1.0, 6)
+    first, second = (net.add("Slice", x, *(net.constant([v], "int64") for v in (i, i + 1, 1))) for i in (0, 1))
+    parts = [
+        net.quant(net.add("Mul", half, net.constant(s)), s, 5) for half, s in zip((first, second), scales, strict=False)
+    ]
+    imported, frozen = integers_of(net.save(tmp_path, net.quant(net.add("Add", *parts), scales[2], 6)))
+    a, b = np.meshgrid(np.arange(-16, 16), np.arange(-16, 16))
+    one, two, step = (float(np.float32(scale)) for scale in scales)
+    expected = np.rint(np.clip((a * one + b * two) / step, -32, 31)) * step
     assert np.array_equal(run(imported, frozen, np.stack([a, b])[None]), expected[None, None])
 
 

@@ -16,9 +16,12 @@ from onnx_exact import evaluate
 from onnx_floats import SHAPE, compare
 
 from frontend.errors import ModelError
+from frontend.lower.freeze import freeze
 from frontend.onnx.importer import import_onnx
 from frontend.transposed import Transposed, outputs_first
+from ir.executor import execute
 from ir.ops import DepthToSpace
+from ir.types import Array
 
 RNG = np.random.default_rng(4)
 
@@ -63,11 +66,91 @@ def test_views_of_views(tmp_path: Path) -> None:
     compare(net, net.add("Flatten", y, axis=3), tmp_path)
 
 
-def test_what_needs_an_axis_of_a_view_is_refused_by_name(tmp_path: Path) -> None:
+def test_what_needs_several_axes_of_a_view_is_refused_by_name(tmp_path: Path) -> None:
     net = Network(SHAPE)
-    y = net.add("Softmax", viewed(net, "x", [1, 2, 2, 6, 8]), axis=2)
-    with pytest.raises(ModelError, match=r"node 'softmax3' \(Softmax\): operand 0 has shape \(1, 2, 2, 6, 8\): more"):
+    y = net.add("ReduceMax", viewed(net, "x", [1, 2, 2, 6, 8]), net.constant([1, 3], "int64"))
+    with pytest.raises(ModelError, match=r"\(ReduceMax\): operand 0 has shape \(1, 2, 2, 6, 8\): more than three axes"):
         import_onnx(net.save(tmp_path, y))
+
+
+def test_shares_along_an_axis_of_a_view(tmp_path: Path) -> None:
+    """Up to opset 12 they were taken along all axes from that one on, which is refused."""
+    for axis in (1, 2, 4):
+        net = Network(SHAPE)
+        y = net.add("Softmax", viewed(net, "x", [1, 2, 2, 6, 8]), axis=axis)
+        compare(net, net.add("Transpose", y, perm=[0, 2, 1, 4, 3]), tmp_path)
+    for attributes in ({}, {"axis": 4}):
+        net = Network(SHAPE)
+        y = net.add("Softmax", viewed(net, "x", [1, 2, 2, 6, 8]), **attributes)
+        with pytest.raises(
+            ModelError, match=r"\(Softmax\): operand 0 has shape \(1, 2, 2, 6, 8\): more than three axes"
+        ):
+            import_onnx(net.save(tmp_path, y, opset=12))
+
+
+def _split(net: Network, x: str, sizes: list[int], axis: int) -> list[str]:
+    names = [f"{x}_part{i}" for i in range(len(sizes))]
+    net.add("Split", x, net.constant(sizes, "int64"), axis=axis)
+    net.nodes[-1].output[:] = names
+    return names
+
+
+def _grid_head(net: Network, x: str) -> str:
+    """YOLOv5's: three anchors of two pixels by eight with four numbers each; centres by a grid, sizes by anchors."""
+    rng = np.random.default_rng(6)
+    y = net.add("Transpose", viewed(net, x, [1, 3, 4, 2, 8]), perm=[0, 1, 3, 4, 2])
+    centre, size, score = _split(net, net.add("Sigmoid", y), [2, 1, 1], 4)
+    grid, anchors = rng.normal(0, 3, (1, 3, 2, 8, 2)), rng.uniform(5, 40, (1, 3, 1, 1, 1))
+    centre = net.add("Mul", net.add("Add", net.add("Mul", centre, net.constant(2.0)), net.constant(grid)),
+                     net.constant(8.0))  # fmt: skip
+    size = net.add("Mul", net.add("Pow", net.add("Mul", size, net.constant(2.0)), net.constant(2.0)),
+                   net.constant(np.broadcast_to(anchors, (1, 3, 2, 8, 1))))  # fmt: skip
+    return viewed(net, net.add("Concat", centre, size, score, axis=4), [1, 48, 4])
+
+
+def test_a_head_of_grids_and_anchors(tmp_path: Path) -> None:
+    net = Network(SHAPE)
+    compare(net, _grid_head(net, "x"), tmp_path)
+
+
+def test_a_head_of_distances_from_points(tmp_path: Path) -> None:
+    """YOLOv8's: points less and plus the distances of both corners, times each point's stride."""
+    rng = np.random.default_rng(7)
+    net = Network(SHAPE)
+    first, second = _split(net, viewed(net, "x", [1, 4, 48]), [2, 2], 1)
+    points, stride = rng.uniform(0, 9, (1, 2, 48)), rng.choice([8.0, 16.0], (1, 48))
+    low, high = net.add("Sub", net.constant(points), first), net.add("Add", net.constant(points), second)
+    centre = net.add("Div", net.add("Add", low, high), net.constant(2.0))
+    corners = net.add("Concat", centre, net.add("Sub", high, low), axis=1)
+    compare(net, net.add("Mul", corners, net.constant(stride)), tmp_path)
+
+
+def test_a_head_behind_quantisers(tmp_path: Path) -> None:
+    """onnxruntime's QDQ around what moves the head's values; the grid's arithmetic is left in floats."""
+    net = Network(SHAPE)
+    x = net.round_trip("x", 0.04, 7, "uint8")
+    y = net.round_trip(net.add("Conv", x, net.weights(RNG.integers(-90, 91, (12, 4, 3, 3)), 0.01), strides=[3, 1],
+                               pads=[1, 1, 1, 1]), 0.1, 128, "uint8")  # fmt: skip
+    y = net.round_trip(viewed(net, y, [1, 3, 4, 2, 8]), 0.1, 128, "uint8")
+    first, second = (net.round_trip(part, 0.1, 128, "uint8") for part in _split(net, y, [2, 2], 2))
+    grid = RNG.uniform(0, 2, (1, 3, 2, 2, 8))
+    y = net.add("Concat", net.add("Add", first, net.constant(grid)), net.add("Sigmoid", second), axis=2)
+    path = net.save(tmp_path, y)
+    imported = import_onnx(path)
+    made = freeze(imported.graph)
+    x_values = RNG.normal(0, 3, SHAPE)
+    (name,), (output,) = made.graph.inputs, made.graph.outputs
+    got = execute(made.graph, {name: made.quantise[name].integers(x_values[0])})[output]
+    expected = _head_of(path, x_values, grid)
+    assert np.allclose(got.reshape(expected.shape), expected, rtol=1e-12)
+
+
+def _head_of(path: Path, x: Array, grid: Array) -> Array:
+    """By ONNX's definitions up to the quantised views, which are then computed with directly."""
+    values = evaluate(path, x, until="Split")
+    quantised = next(v for k, v in reversed(values.items()) if k.startswith("dequantizelinear"))
+    first, second = quantised[:, :, :2], quantised[:, :, 2:]
+    return np.concatenate([first + grid.astype(np.float32), 1 / (1 + np.exp(-second))], 2)
 
 
 def test_integers_are_shuffled_between_quantisers(tmp_path: Path) -> None:

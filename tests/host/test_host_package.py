@@ -198,6 +198,7 @@ CONTRADICTIONS: list[tuple[Callable[[Manifest], Manifest], str]] = [
     (lambda m: replace(m, dequantise={"y": Dequantise(1.0, (0.0,))}), "1 biases for the 8 channels"),
     (lambda m: replace(m, dequantise={"y": Dequantise(1.0, (0.0,) * 8, (1.0,))}), "1 gains for the 8 channels"),
     (lambda m: replace(m, quantise={"y": BYTES}), "quantise: 'y' is no input"),
+    (lambda m: replace(m, quantise={"x": replace(BYTES, thresholds=(0.5, 0.25))}), "thresholds of 'x' do not rise"),
     (lambda m: replace(m, quantise={"x": replace(BYTES, gain=(1.0,) * 7)}), "gains or offsets do not fit the"),
     (
         lambda m: replace(m, quantise={"x": replace(BYTES, scale=0.0)}),
