@@ -22,6 +22,9 @@ Banks = tuple[Tensor, int]
 WORD_BITS = 64
 """The widest stream word: what both HeteroCL's constants and a DMA port carry."""
 
+CONSTANT_BITS = 32
+"""Of a Python integer in HeteroCL."""
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -157,8 +160,10 @@ def lane(word: Any, index: Any, bits: int, signed: bool, bipolar: bool = False) 
     shifted = word >> (index * bits)
     if bipolar:
         return hcl.select((shifted & 1) > 0, 1, -1)
-    if not signed:
+    if not signed and bits < CONSTANT_BITS:
         return hcl.cast(hcl.UInt(bits + 1), shifted & ((1 << bits) - 1))
+    if not signed:  # a mask of more bits is no constant of HeteroCL: a register drops what is above the lane
+        return hcl.cast(hcl.UInt(bits + 1), hcl.scalar(shifted, "lone", dtype=hcl.UInt(bits)).v)
     if bits == 1:
         return hcl.select((shifted & 1) > 0, -1, 0)
     if bits == word.dtype.bits:
