@@ -171,6 +171,14 @@ def lane(word: Any, index: Any, bits: int, signed: bool, bipolar: bool = False) 
     return hcl.cast(hcl.Int(bits), shifted)
 
 
+def low_word(word: Any, wire: Wire) -> Any:
+    """The low bits of a word, as a word of a narrower wire.
+
+    One bit is masked: HeteroCL's C++ of a program without streams calls it bool, which is set by any other than zero.
+    """
+    return hcl.cast(word_type(wire), word & 1 if wire.word_bits == 1 else word)
+
+
 def in_lane(value: Any, index: Any, bits: int, word: Any) -> Any:
     """``value`` moved to lane ``index`` of a word of type ``word``, all other bits zero.
 
