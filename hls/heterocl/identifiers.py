@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from typing import Literal
 
 from .errors import APIError
@@ -62,6 +61,8 @@ class UniqueNames:
         self._taken: dict[tuple[Kind, str], int] = {}
         self.memories: set[str] = set()
         self.loops: dict[Kind, set[str]] = {"loop": set(), "axis": set()}
+        self.stages: list[set[str]] = [set()]  # what each calls something, and what stands before it
+        self._printed = Counter[str]()
 
     def get(self, name: str, kind: Kind) -> str:
         """`name`, or `name_0`, `name_1`, ... where it is taken."""
@@ -75,7 +76,7 @@ class UniqueNames:
         if unique in self.memories:
             raise APIError(f"HeteroCL calls {name} {unique}, which something else is called: name it otherwise")
         self.memories.add(unique)
-        return unique
+        return self._print(unique)
 
     def loop(self, name: str, kind: Kind) -> str:
         """The loop's name. Raises APIError where another has it: HeteroCL finds loops by their names."""
@@ -85,12 +86,22 @@ class UniqueNames:
         if unique in self.loops[kind]:
             raise APIError(f"HeteroCL calls loop {name} {unique}, which another is called: name it otherwise")
         self.loops[kind].add(unique)
-        return unique
+        return self._print(unique)
 
-    def check(self, constants: Iterable[str]) -> None:
-        """Raises APIError where names meet in the printed code."""
-        printed = Counter([*self.memories, *self.loops["loop"], *self.loops["axis"], *constants])
-        for name, count in printed.items():
-            for number in range(1, count):  # a loop and a memory called alike are told apart by a number
-                if f"{name}{number}" in printed:
-                    raise APIError(f"HeteroCL's C++ has {name}{number} twice, one is called {name}: name it otherwise")
+    def constant(self, name: str) -> None:
+        """A constant has a name of its own, which the code has too."""
+        self._print(self.get(name, "tensor"))
+
+    def _print(self, name: str) -> str:
+        self._printed[name] += 1
+        self.stages[-1].add(name)
+        return name
+
+    def check(self) -> None:
+        """Raises APIError where names meet in the code of a stage, because a loop and a memory are called alike
+        somewhere and are told apart by a number."""
+        for names in self.stages:
+            for name in names:
+                for number in range(1, self._printed[name]):
+                    if (other := f"{name}{number}") in names:
+                        raise APIError(f"HeteroCL's C++ has {other} twice, one is called {name}: name it otherwise")

@@ -10,7 +10,7 @@ from typing import Any
 from xdsl.dialects.affine import StoreOp as AffineStoreOp
 from xdsl.dialects.builtin import AffineMapAttr, MemRefType, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.dialects.memref import GetGlobalOp, GlobalOp
+from xdsl.dialects.memref import GetGlobalOp
 from xdsl.dialects.memref import StoreOp as MemrefStoreOp
 from xdsl.ir import Block, SSAValue
 from xdsl.rewriter import Rewriter
@@ -75,8 +75,7 @@ class Tracer(ExpressionBuilder):
         outputs = result if isinstance(result, tuple | list) else [] if result is None else [result]
         for tensor in outputs:
             self._return(tensor)
-        constants = [op.sym_name.data for op in self.module.body.block.ops if isinstance(op, GlobalOp)]
-        self.heterocl.check(constants)
+        self.heterocl.check()
         for name in self._scalars & self.stages.keys():
             raise APIError(f"scalar {name} hides the stage of that name in HeteroCL: call one of them otherwise")
         block = self.function.body.block
@@ -132,7 +131,7 @@ class Tracer(ExpressionBuilder):
         return tensor
 
     def constant(self, tensor: Tensor, values: Sequence[int]) -> Tensor:
-        self.heterocl.get(tensor.name, "tensor")
+        self.heterocl.constant(tensor.name)
         tensor.name = tensor.stage_name = self.unique(tensor.name)
         global_op = rom(tensor.name, tensor.dtype, tensor.shape, values)
         self.module.body.block.insert_op_before(global_op, self.function)
@@ -188,6 +187,7 @@ class Tracer(ExpressionBuilder):
             yield
         finally:
             self.stage = None
+            self.heterocl.stages.append(set())
 
     @contextmanager
     def nest(self, axes: Sequence[ex.LoopVar]) -> Iterator[None]:

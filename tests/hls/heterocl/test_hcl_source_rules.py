@@ -100,6 +100,13 @@ def test_names_that_meet_in_the_printed_code() -> None:
         _stage(body)
     _stage(_scalars("s", "s1"))
 
+    def apart(a: Any) -> None:
+        for tag, body in (("t", _loops("s")), ("u", _scalars("s")), ("v", _scalars("s1"))):  # a function each
+            with hcl.for_(0, N, tag=tag, name="i") as i:
+                body(a, i)
+
+    hcl.create_schedule([hcl.placeholder((N,), "A", hcl.Int(8))], apart)
+
 
 @pytest.mark.parametrize("value", [1 << 31, (1 << 32) - 1, 1 << 32, -(1 << 31) - 1])
 def test_constants_of_more_than_32_bits(value: int) -> None:
