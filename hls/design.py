@@ -118,23 +118,29 @@ columns window raster pixels out in load store port fork tap deal dealt memory f
 """What the builder and the generators append to a tensor's name, after an underscore."""
 
 
-LOCAL = """
-std hls top begin best carry chosen column done drop field first fresh full held kept lane late level low narrow out
-part plane quotient reached rest row sum tap total value wide window word
+REGISTERS = """
+a above acc across agree b below bent best bit both c carry clipped done entered fed first fresh full gated held inside
+known lane leaving left lone low merged n narrow none old out p part pixel plane products q reached rest right row s
+same scaled sum total v valid value weight weights word wx wy x
 """
-"""What generators call their registers: HeteroCL hides a stage of that name."""
+"""What generators call their registers, without the numbers of those that there are several of."""
 
-NUMBERED = re.compile(r"(c|fed|full|inside|n|row|sum|word)\d+(_\d+)?")
-"""Likewise, where there are several."""
+_REGISTER = re.compile(rf"({'|'.join(REGISTERS.split())})(\d+(x\d+)?)?(_\d+)?")
+
+
+def is_register(name: str) -> bool:
+    """Whether a register may be called so, by generators or HeteroCL's numbering: it would hide a stage"""
+    return _REGISTER.fullmatch(name) is not None
 
 
 def identifiers(region: Graph) -> dict[str, str]:
     """A C identifier for every tensor of a region but its constants; none equals another, the region's name, or what
     is generated from another."""
     chosen: dict[str, str] = {}
-    taken = [*LOCAL.split(), _identifier(region.name)]
+    taken = ["std", "hls", "top", _identifier(region.name)]
     for tensor in (*region.inputs, *(node.name for node in region.nodes)):
         text = _identifier(tensor)
+        text = f"t_{text}" if is_register(text) and tensor not in region.inputs else text  # a stage is called so
         attempts = (text, *(f"t{i}_{text}" for i in range(1, len(taken) + 2)))
         chosen[tensor] = next(a for a in attempts if not any(_clash(a, t) or _clash(t, a) for t in taken))
         taken.append(chosen[tensor])
@@ -149,7 +155,7 @@ def _clash(name: str, other: str) -> bool:
 
 def _identifier(name: str) -> str:
     text = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return text if is_name(text) and text[:1].isalpha() and not NUMBERED.fullmatch(text) else f"t_{text}"
+    return text if is_name(text) and text[:1].isalpha() else f"t_{text}"
 
 
 def _renamed(region: Graph, names: Mapping[str, str]) -> Graph:

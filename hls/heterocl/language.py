@@ -119,7 +119,7 @@ def compute(
     tensor = Tensor(name or "compute", tuple(shape), _dtype(dtype))
     with tracer.open_stage(tensor.name, tensor):
         axes = _axes(fcompute, tensor.shape)
-        tracer.alloc(tensor)
+        tracer.alloc(tensor, "tensor")
         with tracer.nest(axes):
             result = fcompute(*axes)
             if result is None:

@@ -14,7 +14,7 @@ from hcl_mlir.dialects import hcl as hcl_d
 from hcl_mlir.ir import InsertionPoint, IntegerAttr, IntegerType, UnitAttr
 from heterocl.ast import ast
 from heterocl.ast.ir_builder import IRBuilder
-from heterocl.context import UniqueName
+from heterocl.context import UniqueName, get_context, get_location
 
 from .errors import ScheduleError
 
@@ -42,19 +42,20 @@ class DataflowRegions(hcl.Primitive):  # type: ignore[misc]
 
     @staticmethod
     def apply(sch: Any, links: Sequence[tuple[Any, Any, int]], groups: Sequence[Sequence[Any]]) -> None:
-        builder = IRBuilder(sch._ast)
-        end = InsertionPoint.at_block_terminator(sch.top_func.entry_block)
-        i32 = IntegerType.get_signless(32)
-        sch._ast.top_func.ir_op.attributes["dataflow"] = UnitAttr.get()
-        for tensor, stage, depth in links:
-            op = ast.InterKernelToOp(tensor, stage.stage_handle, depth, ast.Location("dataflow_regions", 0))
-            sch.ast.top_func.body.append(op)
-            if tensor.result is None:
-                tensor.result = tensor.prev_result
-            builder.build_visitor(op.stage, end)
-            op.ir_op = hcl_d.InterKernelToOp(
-                tensor.result, op.stage.result, fifo_depth=IntegerAttr.get(i32, depth), ip=end
-            )
+        with get_context(), get_location():  # as HeteroCL's own primitives do; what is made below needs both
+            builder = IRBuilder(sch._ast)
+            end = InsertionPoint.at_block_terminator(sch.top_func.entry_block)
+            i32 = IntegerType.get_signless(32)
+            sch._ast.top_func.ir_op.attributes["dataflow"] = UnitAttr.get()
+            for tensor, stage, depth in links:
+                op = ast.InterKernelToOp(tensor, stage.stage_handle, depth, ast.Location("dataflow_regions", 0))
+                sch.ast.top_func.body.append(op)
+                if tensor.result is None:
+                    tensor.result = tensor.prev_result
+                builder.build_visitor(op.stage, end)
+                op.ir_op = hcl_d.InterKernelToOp(
+                    tensor.result, op.stage.result, fifo_depth=IntegerAttr.get(i32, depth), ip=end
+                )
         for group in groups:
             sch.outline(list(group))
 

@@ -19,11 +19,11 @@ from . import dialect as ir
 from . import expr as ex
 from .builder import ExpressionBuilder
 from .errors import APIError
-from .identifiers import check_name
+from .identifiers import Kind, UniqueNames, check_name
 from .passes.common import set_type
 from .rom import rom
 from .tensor import Loop, Stage, Tensor
-from .types import DType, UInt
+from .types import DType, Int, UInt
 
 _ACTIVE: ContextVar[Tracer | None] = ContextVar("hls.heterocl.trace", default=None)
 
@@ -54,10 +54,12 @@ class Tracer(ExpressionBuilder):
         super().__init__(self.function.body.block)
         self.stage: Stage | None = None
         self.names: set[str] = set()
-        self._loop_names: dict[str, int] = {}
+        self.heterocl = UniqueNames()
+        self._scalars: set[str] = set()
         for tensor, argument in zip(inputs, self.blocks[0].args, strict=True):
             tensor.value = argument
             argument.name_hint = self.unique(tensor.name)
+            self.heterocl.get(tensor.name, "tensor")
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -73,6 +75,9 @@ class Tracer(ExpressionBuilder):
         outputs = result if isinstance(result, tuple | list) else [] if result is None else [result]
         for tensor in outputs:
             self._return(tensor)
+        self.heterocl.check()
+        for name in self._scalars & self.stages.keys():
+            raise APIError(f"scalar {name} hides the stage of that name in HeteroCL: call one of them otherwise")
         block = self.function.body.block
         block.add_op(ReturnOp())
         set_type(self.function)
@@ -102,16 +107,6 @@ class Tracer(ExpressionBuilder):
         self.names.add(candidate)
         return candidate
 
-    def _unique_loop(self, name: str) -> str:
-        """HeteroCL's own rule for loops: `name`, `name_0`, `name_1`, ..."""
-        check_name(name, "a loop")
-        count = self._loop_names.get(name, 0)
-        self._loop_names[name] = count + 1
-        if not count:
-            return name
-        self._loop_names.setdefault(f"{name}_{count - 1}", 1)
-        return f"{name}_{count - 1}"
-
     @contextmanager
     def _inside(self, block: Block) -> Iterator[None]:
         self.blocks.append(block)
@@ -127,7 +122,8 @@ class Tracer(ExpressionBuilder):
 
     # -- memories -----------------------------------------------------------------------------------------------
 
-    def alloc(self, tensor: Tensor) -> Tensor:
+    def alloc(self, tensor: Tensor, kind: Kind = "scalar") -> Tensor:
+        self.heterocl.memory(tensor.name, kind)
         tensor.name = tensor.stage_name = self.unique(tensor.name)
         op = ir.AllocOp(tensor.name, tensor.dtype, tensor.shape)
         self.emit(op)
@@ -135,6 +131,7 @@ class Tracer(ExpressionBuilder):
         return tensor
 
     def constant(self, tensor: Tensor, values: Sequence[int]) -> Tensor:
+        self.heterocl.constant(tensor.name)
         tensor.name = tensor.stage_name = self.unique(tensor.name)
         global_op = rom(tensor.name, tensor.dtype, tensor.shape, values)
         self.module.body.block.insert_op_before(global_op, self.function)
@@ -146,7 +143,10 @@ class Tracer(ExpressionBuilder):
 
     def scalar(self, tensor: Tensor, init: Any) -> Tensor:
         self.require_stage(f"scalar {tensor.name}")
-        check_name(tensor.name, "a scalar")
+        self._scalars.add(self.heterocl.memory(check_name(tensor.name, "a scalar"), "scalar"))
+        return self._register(tensor, init)
+
+    def _register(self, tensor: Tensor, init: Any) -> Tensor:
         value = self.convert(self._store_value(init, tensor.dtype), tensor.dtype)
         op = ir.ScalarOp(tensor.name, value)
         self.emit(op)
@@ -169,7 +169,7 @@ class Tracer(ExpressionBuilder):
         self.count_statement(tensor)
 
     def _store_value(self, value: Any, dtype: DType) -> ex.Expr:
-        if isinstance(value, int) and not isinstance(value, bool) and value in dtype:
+        if isinstance(value, int) and not isinstance(value, bool) and value in dtype and value in Int(32):
             return ex.Const(value, dtype)
         return ex.as_expr(value)
 
@@ -187,6 +187,7 @@ class Tracer(ExpressionBuilder):
             yield
         finally:
             self.stage = None
+            self.heterocl.stages.append(set())
 
     @contextmanager
     def nest(self, axes: Sequence[ex.LoopVar]) -> Iterator[None]:
@@ -209,7 +210,8 @@ class Tracer(ExpressionBuilder):
             stage.root = op
         elif len(self.blocks) == 1:
             raise APIError(f"stage {stage.stage_name} has two outermost loops")
-        name = self._unique_loop(variable.name) if variable.counted else variable.name
+        unique = self.heterocl.loop(check_name(variable.name, "a loop"), "loop" if variable.counted else "axis")
+        name = unique if variable.counted else variable.name
         stage.loops.append(Loop(name, op, stage.stage_name, self._obstacle(variable, stage)))
         self._variables[id(variable)] = (variable, op.variable)
         with self._inside(op.body.block):
@@ -243,8 +245,8 @@ class Tracer(ExpressionBuilder):
 
     def build_reduce(self, expr: ex.Reduce) -> SSAValue:
         self.require_stage(f"the sum {expr.name}")
-        total = Tensor(self.unique(expr.name), (1,), expr.dtype)
-        self.scalar(total, 0)
+        self.heterocl.memory(check_name(expr.name, "a sum"), "op")
+        total = self._register(Tensor(self.unique(expr.name), (1,), expr.dtype), 0)
         with self.nest(expr.axes):
             total.v = expr.term + total.v
         return self.value(total.v)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from .errors import APIError, DTypeError
 
+MOST_BITS = 2047
+"""Of a type in HeteroCL."""
+
 
 @dataclass(frozen=True)
 class DType:
@@ -23,6 +26,8 @@ class DType:
     def __post_init__(self) -> None:
         if not isinstance(self.bits, int) or self.bits < 1:
             raise DTypeError(f"the width of an integer type is a positive int, not {self.bits!r}")
+        if self.bits > MOST_BITS:
+            raise DTypeError(f"HeteroCL's types have at most {MOST_BITS} bits, not {self.bits}")
 
     @property
     def signed(self) -> bool:
@@ -73,15 +78,14 @@ def integer(signed: bool, bits: int) -> DType:
 
 
 def constant_type(value: int) -> DType:
-    """Type of a Python integer: `Int(32)`, beyond 2^32 `Int(64)`.
+    """Type of a Python integer: `Int(32)`.
 
     Raises:
-        APIError: v0.5 would silently wrap the value.
+        APIError: a value that this type does not hold, and which would wrap silently. From 2^32 - 1 on HeteroCL's
+            sources differ: `Int(64)`, or later a signed type of `value.bit_length()` bits, which makes it negative.
     """
     if value in Int(32):
         return Int(32)
-    if 0xFFFFFFFF <= value <= Int(64).hi:
-        return Int(64)
     raise APIError(f"the constant {value} wraps in HeteroCL: put it into a const_tensor, or build it from shifts")
 
 

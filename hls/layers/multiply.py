@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hls.layers.stage import Banks, Tensor
+from hls.layers.stage import CONSTANT_BITS, Banks, Tensor
 from hls.packing.ranges import Range, signed_bits
 from ir.target import Resources
 from ir.types import Ints
@@ -21,8 +21,6 @@ from ir.types import Ints
 Roms = Sequence[Any]
 Sums = list[list[Any]]
 """[output channel of a product][row sum]: HeteroCL scalars."""
-CONSTANT_BITS = 32
-"""Of a Python integer in HeteroCL."""
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class PackedMultiply(Multiply):
 
     def row(self, roms: Roms, place: tuple[Any, ...], operands: Any, start: Any, lanes: int, bits: int) -> Sums:
         sums = [
-            [hcl.scalar(0, f"sum{c}_{m}", dtype=signed_type(bits)) for m in range(self.sums)]
+            [hcl.scalar(0, f"sum{c}x{m}", dtype=signed_type(bits)) for m in range(self.sums)]
             for c in range(self.channels)
         ]
         rom, begun, low = roms

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import lcm
 
 from hls.heterocl import alloc, hcl
-from hls.layers.stage import Banks, Stage, Tensor, Wire, in_lane, nest, up, word_type
+from hls.layers.stage import Banks, Stage, Tensor, Wire, in_lane, low_word, nest, up, word_type
 from hls.resources.model import mux
 from ir.target import Resources
 
@@ -33,7 +33,7 @@ class Split(Shifting):
             with hcl.if_(k == 0):
                 rest[0] = sources[0][y, col, g]
             v = hcl.scalar(rest[0], "v", dtype=word_type(source))
-            targets[0][y, col, g * ratio + k] = hcl.cast(word_type(target), v.v)
+            targets[0][y, col, g * ratio + k] = low_word(v.v, target)
             rest[0] = v.v >> target.word_bits
         return ()
 
@@ -95,7 +95,7 @@ class Narrow(Shifting):
             old = hcl.scalar(0, "old", dtype=wide)
             with hcl.if_(k > 0):
                 old.v = rest[0]
-            v = hcl.scalar(hcl.cast(narrow, old.v), "v", dtype=narrow)
+            v = hcl.scalar(low_word(old.v, target), "v", dtype=narrow)
             left = hcl.scalar(old.v >> target.word_bits, "left", dtype=wide)
             for word in range(read):
                 first, inside = divmod(word * source.lanes, target.lanes)  # the target's word it begins in, and where

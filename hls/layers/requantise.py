@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hls.heterocl import hcl
-from hls.layers.stage import Banks, Stage, Tensor, in_lane, lane, raster, signed_type, word_type
+from hls.layers.stage import CONSTANT_BITS, Banks, Stage, Tensor, in_lane, lane, raster, signed_type, word_type
 from hls.packing import Geometry, signed_bits
 from hls.resources.model import adder, binary_search, clip, multiply_dsp, rom, times, total
 from ir.target import Resources
@@ -70,27 +70,35 @@ class ScaleShift(Requantise):
     def add_bits(self) -> int:
         return signed_bits(int(self.add.min()), int(self.add.max()))
 
+    @property
+    def end_bits(self) -> int:
+        return signed_bits(self.lo, self.hi)
+
     def constants(self, name: str, groups: int) -> tuple[Tensor, ...]:
-        return (
+        made = (
             hcl.const_tensor(self.mul.reshape(groups, -1), f"{name}_mul", signed_type(self.mul_bits)),
             hcl.const_tensor(self.add.reshape(groups, -1), f"{name}_add", signed_type(self.add_bits)),
         )
+        if self.end_bits <= CONSTANT_BITS:
+            return made
+        return (*made, hcl.const_tensor([self.lo, self.hi], f"{name}_ends", signed_type(self.end_bits)))
 
     def apply(self, value: Any, g: Any, c: Any, roms: Sequence[Tensor]) -> Any:
-        mul, add = roms
+        mul, add, *ends = roms
+        lo, hi = (ends[0][0], ends[0][1]) if ends else (self.lo, self.hi)
         wide = value.v * mul[g, c] + add[g, c]
         if wide.dtype.bits <= self.shift:  # HeteroCL's right shift is undefined from the width on
             wide = hcl.cast(hcl.Int(self.shift + 1), wide)
         scaled = hcl.scalar(wide >> self.shift, "scaled", dtype=signed_type(self.scaled_bits))
-        low = hcl.scalar(hcl.select(scaled.v < self.lo, self.lo, scaled.v), "low", dtype=signed_type(self.scaled_bits))
-        return hcl.select(low.v > self.hi, self.hi, low.v)
+        low = hcl.scalar(hcl.select(scaled.v < lo, lo, scaled.v), "low", dtype=signed_type(self.scaled_bits))
+        return hcl.select(low.v > hi, hi, low.v)
 
     def resources(self, accumulator_bits: int, groups: int) -> Resources:
         rounding = Resources() if self.dsp.multipliers[0].addend else adder(self.scaled_bits + self.shift)
         return total(
             multiply_dsp(accumulator_bits, self.mul_bits, self.dsp),
             rounding,
-            clip(self.scaled_bits, signed_bits(self.lo, self.hi)),
+            clip(self.scaled_bits, self.end_bits),
             rom(groups, self.mul_bits + self.add_bits),
         )
 

@@ -22,6 +22,9 @@ Banks = tuple[Tensor, int]
 WORD_BITS = 64
 """The widest stream word: what both HeteroCL's constants and a DMA port carry."""
 
+CONSTANT_BITS = 32
+"""Of a Python integer in HeteroCL."""
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -157,13 +160,23 @@ def lane(word: Any, index: Any, bits: int, signed: bool, bipolar: bool = False) 
     shifted = word >> (index * bits)
     if bipolar:
         return hcl.select((shifted & 1) > 0, 1, -1)
-    if not signed:
+    if not signed and bits < CONSTANT_BITS:
         return hcl.cast(hcl.UInt(bits + 1), shifted & ((1 << bits) - 1))
+    if not signed:  # a mask of more bits is no constant of HeteroCL: a register drops what is above the lane
+        return hcl.cast(hcl.UInt(bits + 1), hcl.scalar(shifted, "lone", dtype=hcl.UInt(bits)).v)
     if bits == 1:
         return hcl.select((shifted & 1) > 0, -1, 0)
     if bits == word.dtype.bits:
         return hcl.scalar(shifted, "lone", dtype=hcl.Int(bits)).v
     return hcl.cast(hcl.Int(bits), shifted)
+
+
+def low_word(word: Any, wire: Wire) -> Any:
+    """The low bits of a word, as a word of a narrower wire.
+
+    One bit is masked: HeteroCL's C++ of a program without streams calls it bool, which is set by any other than zero.
+    """
+    return hcl.cast(word_type(wire), word & 1 if wire.word_bits == 1 else word)
 
 
 def in_lane(value: Any, index: Any, bits: int, word: Any) -> Any:

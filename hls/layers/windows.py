@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hls.heterocl import alloc, hcl, note
-from hls.layers.stage import Banks, Stage, Tensor, nest, up, word_type
+from hls.layers.stage import Banks, Stage, Tensor, low_word, nest, up, word_type
 from ir.target import Resources
 
 
@@ -177,7 +177,7 @@ class Pixels(Stage):
                 word.v = rest[g]
             rest[g] = word.v >> target.word_bits
             with hcl.if_(n * j + i < target.columns):
-                targets[0][y, n * j + i, g] = hcl.cast(word_type(target), word.v)
+                targets[0][y, n * j + i, g] = low_word(word.v, target)
         return ()
 
     @property

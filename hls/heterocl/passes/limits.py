@@ -50,6 +50,7 @@ def _check_stage(stage: ir.ForOp, group: int, roms: dict[str, int]) -> None:
                 f"outlined stage {name} reads {name_of(op.memref)} at an index that depends on data, which HeteroCL "
                 "computes outside of the loops: index memories by loop variables; only constants may be read by data"
             )
+    _check_lone(stage, name)
     for memory in _memories(stage):
         if isinstance(owner := memory.owner, GetGlobalOp):
             constant = owner.name_.root_reference.data
@@ -61,6 +62,22 @@ def _check_stage(stage: ir.ForOp, group: int, roms: dict[str, int]) -> None:
             )
         elif not isinstance(owner, ir.ScalarOp):
             _check_target(memory, stage, group)
+
+
+def _check_lone(stage: ir.ForOp, name: str) -> None:
+    """HeteroCL's `getOutputMemRefs` looks for a stage's own memories only once it has found two."""
+    read = {op.operands[0] for op in stage.walk() if isinstance(op, _LOADS)}
+    read = {memory for memory in read if not isinstance(memory.owner, GetGlobalOp)}
+    stored = next((_target(op) for op in stage.walk() if isinstance(op, (*_STORES, ir.ScalarOp))), None)
+    if len(read) == 1 and stored in read:
+        raise StageError(
+            f"outlined stage {name} reads no memory but {name_of(stored)}, which it stores to first: HeteroCL then "
+            "takes it for an argument; read another one, a source say"
+        )
+
+
+def _target(op: Operation) -> SSAValue:
+    return op.memory if isinstance(op, ir.ScalarOp) else op.operands[0 if isinstance(op, ir.WriteOp) else 1]
 
 
 def _check_target(memory: SSAValue, stage: ir.ForOp, group: int) -> None:

@@ -1,13 +1,16 @@
 """The adapter of the real HeteroCL, against a stand-in with the parts of v0.5's interface that it uses.
 
 The stand-in follows v0.5's sources: `ast.ForOp` has name, low, high, step and body; a stage has an attribute per nested
-`for_`, under its unique name; `UniqueName` counts scalars and tensors apart; `outline` takes lists.
+`for_`, under its unique name; `UniqueName` counts scalars and tensors apart; `outline` takes lists; primitives make
+their operations `with get_context(), get_location()` (primitives/partition.py).
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -52,16 +55,29 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Any:
         return SimpleNamespace(shape=shape, name=unique, dtype=dtype, result="memref")
 
     made: list[Any] = []
+    open_now: list[str] = []
+
+    @contextmanager
+    def opened(name: str) -> Iterator[None]:
+        open_now.append(name)
+        yield
+        open_now.remove(name)
+
+    def inside(value: Any) -> Any:
+        """What MLIR's bindings make only within a context."""
+        assert "context" in open_now, "An MLIR function requires a Context but none was provided"
+        return value
 
     def link(tensor: Any, stage: Any, fifo_depth: int, ip: Any) -> Any:
+        assert open_now == ["context", "location"]
         made.append((tensor, stage, fifo_depth))
         return made[-1]
 
     mlir = {
         "InsertionPoint": SimpleNamespace(at_block_terminator=lambda block: f"end of {block}"),
         "IntegerAttr": SimpleNamespace(get=lambda kind, value: value),
-        "IntegerType": SimpleNamespace(get_signless=lambda bits: bits),
-        "UnitAttr": SimpleNamespace(get=lambda: "unit"),
+        "IntegerType": SimpleNamespace(get_signless=inside),
+        "UnitAttr": SimpleNamespace(get=lambda: inside("unit")),
     }
 
     class IRBuilder:
@@ -75,7 +91,11 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Any:
         "heterocl": {"placeholder": placeholder, "register_primitive": register, "Primitive": object},
         "heterocl.ast": {"ast": ast},
         "heterocl.ast.ir_builder": {"IRBuilder": IRBuilder},
-        "heterocl.context": {"UniqueName": UniqueName},
+        "heterocl.context": {
+            "UniqueName": UniqueName,
+            "get_context": lambda: opened("context"),
+            "get_location": lambda: opened("location"),
+        },
         "hcl_mlir": {},
         "hcl_mlir.dialects": {"hcl": SimpleNamespace(InterKernelToOp=link)},
         "hcl_mlir.ir": mlir,

@@ -10,11 +10,14 @@ from design_runs import DSP, assert_equal, folded, native, random_inputs, refere
 from layer_graphs import Sketch, activations
 
 from hls.csim import CSimulation
-from hls.design import identifiers
+from hls.design import build_design, identifiers
 from hls.engine import DataflowEngine
+from hls.layers.convolution import Convolution
 from hls.layers.movement import Fork, Store
+from hls.layers.packed import PackedMultiply
 from hls.layers.regroup import Narrow, Widen
 from hls.layers.requantise import RequantiseStage
+from hls.nodes.conv_layer import Layer
 from ir.executor import execute
 from ir.graph import Graph
 from ir.target import Cpu, Fabric, Resources, SharedMemory, Target
@@ -247,6 +250,43 @@ def test_identifiers_are_distinct_c_names() -> None:
     assert all(name.isidentifier() and name.isascii() for name in names.values())
     assert names["layers.0"] == "layers_0"
     assert names["int"] != "int" and names["region"] != "region"
+
+
+def test_no_stage_is_called_like_a_register() -> None:
+    """HeteroCL hides the stage then; an input, which gives its name to no stage, keeps it."""
+    s = sketch(v=activations((4, 6, 6), 4))
+    for name, source in (
+        ("old", "v"),
+        ("lane_0", "old"),
+        ("row12", "lane_0"),
+        ("sum0x1_2", "row12"),
+        ("rows", "row12"),
+    ):
+        s.conv(name, source, 4)
+    names = identifiers(s.graph("region", "rows"))
+    assert names == {
+        "v": "v", "old": "t_old", "lane_0": "t_lane_0", "row12": "t_row12", "sum0x1_2": "t_sum0x1_2", "rows": "rows",
+    }  # fmt: skip
+
+
+def test_packed_products_beside_those_in_luts() -> None:
+    """Registers of one layer are not called as HeteroCL numbers those of the others."""
+    s = sketch(x=activations((4, 6, 6), 4))
+    last, packed = "x", {}
+    for number in range(4):
+        name = f"conv{number}"
+        last = s.scale(f"act{number}", s.conv(name, last, 4))
+        packed[name] = number % 2 == 0
+    graph = s.graph("region", last)
+    choices = {}
+    for name, dense in packed.items():
+        foldings = Layer(graph.view(name), DSP).shape.foldings()
+        choices[name] = next(f.configuration for f in foldings if bool(f.channels) == dense)
+    design = build_design(graph, choices, DSP)
+    kinds = [isinstance(stage.multiply, PackedMultiply) for stage in design.stages if isinstance(stage, Convolution)]
+    assert kinds == [True, False, True, False]
+    inputs = random_inputs(graph, np.random.default_rng(0))
+    assert_equal(simulated(graph, design)(inputs), reference(graph, inputs))
 
 
 def test_what_leaves_the_region_holds_nothing_back() -> None:

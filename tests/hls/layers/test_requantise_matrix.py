@@ -138,6 +138,35 @@ def mapped(op: MultiplyShift, mul: list[int], add: list[int], bits: int = 9) -> 
     return sketch.graph("region", "map").verify()
 
 
+def beyond_32_bits(bits: int, lo: int, hi: int) -> Graph:
+    sketch = Sketch({"x": activations((3, 2, 3), bits)}, np.random.default_rng(bits))
+    mul = np.array([9, -9, 1 << 20]) if bits < 36 else np.array([2, -3, 1])
+    sketch.add("map", MultiplyShift(2, lo, hi), "x", mul=mul, add=np.array([2, 7, -9]))
+    return sketch.graph("region", "map").verify()
+
+
+def wide_frames(graph: Graph) -> list[dict[str, Array]]:
+    x, rng = graph.inputs["x"], np.random.default_rng(1)
+    return [{"x": np.full(x.shape, end)} for end in (x.lo, x.hi)] + [
+        {"x": rng.integers(x.lo, x.hi, x.shape, endpoint=True)}
+    ]
+
+
+@pytest.mark.parametrize("ends", [(0, (1 << 31) - 1), (0, (1 << 32) - 1), (-(1 << 33), 1 << 33)])
+@pytest.mark.parametrize("bits", [31, 32, 33, 40])
+def test_lanes_and_ends_beyond_the_constants_of_heterocl(bits: int, ends: tuple[int, int]) -> None:
+    """Its constants have 32 bits: masks of such lanes, and such ends, are kept in registers and memories."""
+    graph = beyond_32_bits(bits, *ends)
+    run = simulated(graph, build_design(graph, {}, DSP), GARBAGE)
+    for inputs in wide_frames(graph):
+        assert_equal(run(inputs), reference(graph, inputs))
+
+
+def test_wide_lanes_under_ap_int() -> None:
+    graph = beyond_32_bits(33, 0, (1 << 32) - 1)
+    check_ap_int(graph, wide_frames(graph))
+
+
 @pytest.mark.parametrize(
     ("count", "falling", "levels"), [(1, 0, 1), (2, 1, 2), (3, 0, 2), (4, 1, 3), (15, 0, 4), (16, 1, 5), (255, 0, 8)]
 )
