@@ -4,6 +4,12 @@
 // cycles: a step's reads happen, all at once, when it enters, and its writes when it leaves. `enter_lag_` and
 // `leave_lag_` say by how much the front and the back are behind those of a stage that never waits; they only grow.
 // Every stream has one writer and one reader, so the order in which stages get their turn changes no time.
+//
+// A frame is run to its end before the next one begins, in this order of work though not in time: a step waits for
+// steps of its own frame and of those before only. What one frame leaves for the next is then a list of times: those of
+// the stages, and those at which places are free again. Later frames are maxima of sums of these times with constants.
+// So if no time of the list is more than `pace` cycles after the same one a frame before, none ever is again; if all are
+// by more, no frame ever is in time; and if all are by the same number, all frames are as this one.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +25,8 @@ using i64 = std::int64_t;
 struct Run {
     i64 processes, streams, frames, latency;
     i64 count;                             // whether to count the words that streams hold
-    i64 pace, settled;                     // cycles from a deadline to the next frame's; frames that only deadlines bind
+    i64 pace, settled;                     // cycles between frames, or 0: any; frames that only deadlines bind
+    i64 steady;                            // whether to stop when all frames are as the last two, besides at `pace`
     const i64 *first_step;                 // of each process, and the number of all steps
     const i64 *cycle;                      // of each step
     const i32 *first_event;                // of each step, and the number of all events
@@ -31,7 +38,11 @@ struct Run {
     i64 *start, *end, *starved, *blocked;  // of each process and frame
     i64 *entered, *left;                   // of each step: when it did so in the last frame; or none
     i64 *waits;                            // of each process: the streams it waits to write and to read; 0 = none
+    i64 *done;                             // how many frames there were until what follows was known
 };
+
+// The times that a frame leaves for the next, in a fixed order; empty where places were not used yet.
+using Times = std::vector<i64>;
 
 // The words numbered from 0 on; times lie at (number & mask).
 struct Stream {
@@ -44,6 +55,11 @@ struct Stream {
     i64 &writable_at(i64 number) { return writable[number & mask]; }
     // When the place is free that the next word takes.
     i64 free_at() { return written < depth ? 0 : writable_at(written - depth); }
+
+    bool leave_behind(Times &times) {
+        for (i64 place = 1; place <= depth && depth <= taken; ++place) times.push_back(writable_at(taken - place));
+        return depth <= taken;
+    }
 
     // Of writes and reads whose times are known, one of the two is always the next.
     void count() {
@@ -71,12 +87,24 @@ class Stage {
           streams_(streams.data()),
           first_(run.first_step[number]),
           steps_(run.first_step[number + 1] - first_),
-          total_(steps_ * run.frames),
           period_(run.period[number]),
           results_(number * run.frames),
           window_(static_cast<std::size_t>(run.latency + 2)) {}
 
-    bool finished() const { return back_.count == total_; }
+    void begin_frame() { limit_ += steps_; }
+
+    bool finished() const { return back_.count == limit_; }
+
+    void leave_behind(Times &times) {
+        if (!steps_) return;
+        times.push_back(front_.offset + enter_lag_);
+        times.push_back(back_.offset + leave_lag_);
+        std::size_t slot = oldest_;
+        for (i64 step = retired_; step < back_.count; ++step) {
+            const Step &late = next(slot);
+            times.push_back(late.due + late.leave_lag);
+        }
+    }
 
     // Goes on as far as the streams allow; whether it went on at all.
     bool advance() {
@@ -84,7 +112,7 @@ class Stage {
         for (bool moved = true; moved;) {
             moved = false;
             while (back_.count < front_.count && leave()) moved = true;
-            while (front_.count < total_ && enter()) moved = true;
+            while (front_.count < limit_ && enter()) moved = true;
         }
         return before != front_.count + back_.count;
     }
@@ -97,7 +125,7 @@ class Stage {
     }
 
     i64 waits_to_read() const {
-        if (front_.count == total_ || !has_room()) return 0;
+        if (front_.count == limit_ || !has_room()) return 0;
         for (const i32 *e = events(front_); e < events_end(front_) && *e < 0; ++e)
             if (const Stream &s = stream(*e); s.written == s.taken) return -*e;
         return 0;
@@ -190,7 +218,7 @@ class Stage {
 
     const Run &r_;
     Stream *streams_;
-    i64 first_, steps_, total_, period_, results_, enter_lag_ = 0, leave_lag_ = 0, retired_ = 0;
+    i64 first_, steps_, period_, results_, limit_ = 0, enter_lag_ = 0, leave_lag_ = 0, retired_ = 0;
     Cursor front_, back_;
     std::vector<Step> window_;  // the steps between front and back, and those that left less than a latency ago
     std::size_t newest_ = 0, leaving_ = 0, oldest_ = 0;
@@ -215,6 +243,49 @@ std::size_t grow(std::vector<Stream> &streams, const std::vector<Stage> &stages,
     return found;
 }
 
+// Runs a frame; whether to its end.
+bool run_frame(std::vector<Stream> &streams, std::vector<Stage> &stages, const std::vector<std::size_t> &reader,
+               const std::vector<std::vector<std::size_t>> &neighbours) {
+    std::vector<char> due(stages.size(), 1);
+    for (Stage &stage : stages) stage.begin_frame();
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (std::size_t p = 0; p < stages.size(); ++p) {
+            if (!due[p]) continue;
+            due[p] = 0;
+            if (!stages[p].advance()) continue;
+            moved = true;
+            for (const std::size_t other : neighbours[p]) due[other] = 1;
+        }
+        if (moved) continue;
+        if (const std::size_t freed = grow(streams, stages, reader); freed != nobody) {
+            due[freed] = 1;
+            moved = true;
+        }
+    }
+    return std::all_of(stages.begin(), stages.end(), [](const Stage &stage) { return stage.finished(); });
+}
+
+Times left_behind(std::vector<Stream> &streams, std::vector<Stage> &stages) {
+    Times times;
+    for (Stage &stage : stages) stage.leave_behind(times);
+    for (Stream &stream : streams)
+        if (!stream.leave_behind(times)) return {};
+    return times;
+}
+
+// Whether two frames decide about all later ones.
+bool is_known(const Run &r, const Times &before, const Times &after) {
+    if (after.empty()) return false;
+    i64 least = after[0] - before[0], most = least;
+    for (std::size_t i = 1; i < after.size(); ++i) {
+        least = std::min(least, after[i] - before[i]);
+        most = std::max(most, after[i] - before[i]);
+    }
+    if (r.pace && (most <= r.pace || (least > r.pace && !r.deadline))) return true;  // what is late may grow yet
+    return r.steady && least == most;
+}
+
 i64 power_of_two(i64 least) {
     i64 found = 1;
     while (found < least) found *= 2;
@@ -223,7 +294,7 @@ i64 power_of_two(i64 least) {
 
 }  // namespace
 
-// Runs all frames: 0, or 1 where the network stops for good.
+// Runs all frames, or fewer: 0, or 1 where the network stops for good, 2 where those left are known to be alike.
 extern "C" int run_network(const Run *run) {
     const Run &r = *run;
     const auto count = static_cast<std::size_t>(r.processes);
@@ -253,22 +324,16 @@ extern "C" int run_network(const Run *run) {
             neighbours[writer[s]].push_back(reader[s]);
             neighbours[reader[s]].push_back(writer[s]);
         }
-    std::vector<char> due(count, 1);
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (std::size_t p = 0; p < count; ++p) {
-            if (!due[p]) continue;
-            due[p] = 0;
-            if (!stages[p].advance()) continue;
-            moved = true;
-            for (const std::size_t other : neighbours[p]) due[other] = 1;
-        }
-        if (!moved)
-            if (const std::size_t freed = grow(streams, stages, reader); freed != nobody) moved = due[freed] = 1;
+    bool finished = true, known = false;
+    Times before, after;
+    for (*r.done = 0; finished && !known && *r.done < r.frames; ++*r.done) {
+        finished = run_frame(streams, stages, reader, neighbours);
+        if (!finished || !(r.pace || r.steady)) continue;
+        std::swap(before, after);
+        after = left_behind(streams, stages);
+        known = after.size() == before.size() && is_known(r, before, after);
     }
-    bool finished = true;
     for (std::size_t p = 0; p < stages.size(); ++p) {
-        finished = finished && stages[p].finished();
         r.waits[2 * p] = stages[p].waits_to_write();
         r.waits[2 * p + 1] = stages[p].waits_to_read();
     }
@@ -276,5 +341,5 @@ extern "C" int run_network(const Run *run) {
         r.depth[s] = streams[s].depth;
         r.peak[s] = streams[s].peak;
     }
-    return finished ? 0 : 1;
+    return !finished ? 1 : known ? 2 : 0;
 }

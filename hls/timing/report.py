@@ -11,8 +11,8 @@ from hls.timing.depths import check, stopped
 from hls.timing.network import Network
 from hls.timing.run import LATENCY, Outcome, Runner
 
-FRAMES = 4, 16
-"""Frames in a row that are tried first, and the most until all stages go at one pace."""
+FRAMES = 16
+"""Frames in a row at most until all are alike."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,10 @@ def interval_of(outcome: Outcome) -> int:
 def steady(
     runner: Runner, depths: Mapping[str, int] | None = None, count: bool = False, steps: bool = False
 ) -> Outcome:
-    """Run frames in a row until all stages go at one pace, because streams have filled up as far as they will; or they
+    """Run frames in a row until all that follow are alike, because streams have filled up as far as they will; or they
     stop; or no more frames are tried."""
-    frames, most = FRAMES
-    while True:
-        outcome = runner.run(frames, depths, count=count, steps=steps)
-        intervals = np.diff(outcome.end, axis=1)[:, -2:]
-        if not outcome.finished or frames >= most or (intervals == intervals[:1, :1]).all():
-            return outcome
-        frames *= 2
+    outcome = runner.run(FRAMES, depths, steps=steps, steady=True)
+    if not count or not outcome.finished:
+        return outcome
+    # another frame, whose words meet those of the last one in the streams
+    return runner.run(outcome.end.shape[1] + 1, depths, count=True, steps=steps)

@@ -36,6 +36,8 @@ class Outcome:
     """What a run leaves: times are cycles from the start of the first frame; arrays are (processes, frames)."""
 
     finished: bool
+    known: bool
+    """Whether all later frames follow from those run."""
     depths: Mapping[str, int]
     start: Numbers
     end: Numbers
@@ -53,11 +55,10 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Deadlines:
-    """When each step of a network, process by process, leaves in the first frame at the latest, and ``pace`` cycles
-    later in each next one. From frame ``settled`` on it also leaves within ``pace`` cycles of the frame before."""
+    """When each step of a network, process by process, leaves in the first frame at the latest, and the pace later in
+    each next one. From frame ``settled`` on it also leaves within the pace of the frame before."""
 
     steps: Numbers
-    pace: int
     settled: int
 
 
@@ -76,8 +77,13 @@ class Runner:
         deadlines: Deadlines | None = None,
         count: bool = False,
         steps: bool = False,
+        pace: int | None = None,
+        steady: bool = False,
     ) -> Outcome:
         """Run some frames in a row, each stage beginning the next one when it is done with one.
+
+        Fewer than ``frames`` where all later ones follow from those run (`network.cpp` says how that is known): with a
+        ``pace``, where they are known to keep it, or to miss it; ``steady``, where they are as the last one.
 
         ``depths``: other ones than the network's, for some streams. Those in ``most`` get another place, up to so many,
         whenever nothing goes on because they are full, and where a step would miss its deadline because of that; the
@@ -101,17 +107,19 @@ class Runner:
             arrays |= {"entered": entered, "left": left}
         if deadlines:
             arrays["deadline"] = deadlines.steps
-        pace, settled = (deadlines.pace, deadlines.settled) if deadlines else (0, 0)
+        done = np.zeros(1, np.int64)
+        arrays["done"] = done
         facts = _Run(
-            size, len(names), frames, self.latency or 0, count, pace, settled,
+            size, len(names), frames, self.latency or 0, count, pace or 0, deadlines.settled if deadlines else 0, steady,
             **{name: array.ctypes.data for name, array in arrays.items()},
         )  # fmt: skip
-        stopped = _library().run_network(ctypes.byref(facts))
+        ended = _library().run_network(ctypes.byref(facts))
         to_write, to_read = ([names[s - 1] if s else None for s in column] for column in waits.T.tolist())
         return Outcome(
-            finished=not stopped,
+            finished=ended != 1,
+            known=ended == 2,
             depths=chosen | {name: d for name, d in zip(names, depth.tolist(), strict=True) if d > chosen[name]},
-            **results,
+            **{name: of_frames[:, : done[0]] for name, of_frames in results.items()},
             to_write=tuple(to_write),
             to_read=tuple(to_read),
             peaks=dict(zip(names, peak.tolist(), strict=True)) if count else {},
@@ -166,11 +174,12 @@ def _starts(counts: Sequence[int] | Numbers) -> Numbers:
 
 class _Run(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("processes", "streams", "frames", "latency", "count", "pace", "settled")),
+        *((name, ctypes.c_int64) for name in ("processes", "streams", "frames", "latency", "count", "pace", "settled",
+                                               "steady")),
         *(
             (name, ctypes.c_void_p)
             for name in ("first_step", "cycle", "first_event", "events", "period", "deadline", "most", "depth", "peak",
-                         "start", "end", "starved", "blocked", "entered", "left", "waits")
+                         "start", "end", "starved", "blocked", "entered", "left", "waits", "done")
         ),
     )  # fmt: skip
 
