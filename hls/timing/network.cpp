@@ -28,7 +28,7 @@ struct Run {
     i64 pace, settled;                     // cycles between frames, or 0: any; frames that only deadlines bind
     i64 steady;                            // whether to stop when all frames are as the last two, besides at `pace`
     const i64 *first_step;                 // of each process, and the number of all steps
-    const i64 *cycle;                      // of each step
+    const i32 *cycle;                      // of each step
     const i32 *first_event;                // of each step, and the number of all events
     const i32 *events;                     // of each step first its reads: -s reads, +s writes stream s; s from 1
     const i64 *period;                     // of each process: cycles per frame
@@ -36,7 +36,7 @@ struct Run {
     const i64 *most;                       // of each stream: the depth up to which it grows
     i64 *depth, *peak;                     // of each stream
     i64 *start, *end, *starved, *blocked;  // of each process and frame
-    i64 *entered, *left;                   // of each step: when it did so in the last frame; or none
+    i64 *entered, *left;                   // of each step: when it did so in the last frame; or none, of one or both
     i64 *waits;                            // of each process: the streams it waits to write and to read; 0 = none
     i64 *done;                             // how many frames there were until what follows was known
 };
@@ -109,12 +109,19 @@ class Stage {
     // Goes on as far as the streams allow; whether it went on at all.
     bool advance() {
         const i64 before = front_.count + back_.count;
-        for (bool moved = true; moved;) {
-            moved = false;
-            while (back_.count < front_.count && leave()) moved = true;
-            while (front_.count < limit_ && enter()) moved = true;
+        full_ = empty_ = 0;
+        for (i64 last = before - 1; last != front_.count + back_.count;) {
+            last = front_.count + back_.count;
+            while (!full_ && back_.count < front_.count && leave()) {}
+            while (!empty_ && front_.count < limit_ && enter()) {}
         }
         return before != front_.count + back_.count;
+    }
+
+    // Whether it can go on since the stream, on which it stopped, was read or written.
+    bool goes_on(i32 number) const {
+        if (number == full_) return !stream(number).full();
+        return number == empty_ && stream(number).written > stream(number).taken;
     }
 
     i64 waits_to_write() const {
@@ -160,7 +167,10 @@ class Stage {
         const i32 *e = first;
         for (; e < end && *e < 0; ++e) {
             Stream &s = stream(*e);
-            if (s.written == s.taken) return false;
+            if (s.written == s.taken) {
+                empty_ = -*e;
+                return false;
+            }
             ready = std::max(ready, s.readable_at(s.taken));
         }
         i64 lag = enter_lag_;
@@ -185,7 +195,10 @@ class Stage {
         const i32 *const first = events(back_), *const end = events_end(back_);
         const i32 *e = end;
         while (e > first && e[-1] > 0)
-            if (stream(*--e).full()) return false;
+            if (stream(*--e).full()) {
+                full_ = *e;
+                return false;
+            }
         Step &step = window_[leaving_];
         i64 lag = std::max(leave_lag_, step.enter_lag + r_.latency);
         if (r_.deadline) grow(e, end, std::max(step.due + lag, deadline()));
@@ -220,6 +233,7 @@ class Stage {
     Stream *streams_;
     i64 first_, steps_, period_, results_, limit_ = 0, enter_lag_ = 0, leave_lag_ = 0, retired_ = 0;
     Cursor front_, back_;
+    i32 full_ = 0, empty_ = 0;  // the streams that it stopped at
     std::vector<Step> window_;  // the steps between front and back, and those that left less than a latency ago
     std::size_t newest_ = 0, leaving_ = 0, oldest_ = 0;
 };
@@ -243,25 +257,50 @@ std::size_t grow(std::vector<Stream> &streams, const std::vector<Stage> &stages,
     return found;
 }
 
+// A stage at the other end of a stream.
+struct Neighbour {
+    std::size_t stage;
+    i32 stream;
+};
+
+// Stages that may go on, taken in turn.
+class Turns {
+   public:
+    explicit Turns(std::size_t count) : words_((count + 63) / 64) {}
+
+    void add(std::size_t stage) { words_[stage / 64] |= std::uint64_t{1} << stage % 64; }
+
+    // The next one, from the first again behind the last; nobody where there is none.
+    std::size_t take() {
+        for (std::size_t tried = 0; tried <= words_.size(); ++tried, at_ = at_ + 1 == words_.size() ? 0 : at_ + 1)
+            if (std::uint64_t &word = words_[at_]) {
+                const auto bit = static_cast<std::size_t>(__builtin_ctzll(word));
+                word &= word - 1;
+                return at_ * 64 + bit;
+            }
+        return nobody;
+    }
+
+   private:
+    std::vector<std::uint64_t> words_;
+    std::size_t at_ = 0;
+};
+
 // Runs a frame; whether to its end.
 bool run_frame(std::vector<Stream> &streams, std::vector<Stage> &stages, const std::vector<std::size_t> &reader,
-               const std::vector<std::vector<std::size_t>> &neighbours) {
-    std::vector<char> due(stages.size(), 1);
-    for (Stage &stage : stages) stage.begin_frame();
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (std::size_t p = 0; p < stages.size(); ++p) {
-            if (!due[p]) continue;
-            due[p] = 0;
-            if (!stages[p].advance()) continue;
-            moved = true;
-            for (const std::size_t other : neighbours[p]) due[other] = 1;
-        }
-        if (moved) continue;
-        if (const std::size_t freed = grow(streams, stages, reader); freed != nobody) {
-            due[freed] = 1;
-            moved = true;
-        }
+               const std::vector<std::vector<Neighbour>> &neighbours) {
+    Turns turns(stages.size());
+    for (std::size_t p = 0; p < stages.size(); ++p) {
+        stages[p].begin_frame();
+        turns.add(p);
+    }
+    for (;;) {
+        std::size_t next = turns.take();
+        if (next == nobody) next = grow(streams, stages, reader);
+        if (next == nobody) break;
+        if (!stages[next].advance()) continue;
+        for (const Neighbour &other : neighbours[next])
+            if (stages[other.stage].goes_on(other.stream)) turns.add(other.stage);
     }
     return std::all_of(stages.begin(), stages.end(), [](const Stage &stage) { return stage.finished(); });
 }
@@ -318,20 +357,21 @@ extern "C" int run_network(const Run *run) {
         for (i32 e = r.first_event[r.first_step[p]]; e < r.first_event[r.first_step[p + 1]]; ++e)
             (r.events[e] < 0 ? reader : writer)[static_cast<std::size_t>(std::abs(r.events[e]) - 1)] = p;
     }
-    std::vector<std::vector<std::size_t>> neighbours(count);  // who may go on once a stage has
+    std::vector<std::vector<Neighbour>> neighbours(count);  // who may go on once a stage has
     for (std::size_t s = 0; s < streams.size(); ++s)
         if (writer[s] != nobody && reader[s] != nobody) {
-            neighbours[writer[s]].push_back(reader[s]);
-            neighbours[reader[s]].push_back(writer[s]);
+            neighbours[writer[s]].push_back({reader[s], static_cast<i32>(s + 1)});
+            neighbours[reader[s]].push_back({writer[s], static_cast<i32>(s + 1)});
         }
-    bool finished = true, known = false;
+    bool finished = true;
+    i64 known = 0;  // frames since all later ones are known: the words of one more meet its own in the streams
     Times before, after;
-    for (*r.done = 0; finished && !known && *r.done < r.frames; ++*r.done) {
+    for (*r.done = 0; finished && known <= r.count && *r.done < r.frames; ++*r.done) {
         finished = run_frame(streams, stages, reader, neighbours);
         if (!finished || !(r.pace || r.steady)) continue;
         std::swap(before, after);
         after = left_behind(streams, stages);
-        known = after.size() == before.size() && is_known(r, before, after);
+        if (after.size() == before.size() && is_known(r, before, after)) ++known;
     }
     for (std::size_t p = 0; p < stages.size(); ++p) {
         r.waits[2 * p] = stages[p].waits_to_write();

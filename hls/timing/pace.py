@@ -52,9 +52,9 @@ def paced_depths(
     network = runner.network
     most = {name: words if ceiling is None else min(words, ceiling) for name, words in network.tokens.items()}
     roomy = {name: max(depth, most[name]) for name, depth in least.items()}
-    first = paced_run(runner, roomy, max(process.period for process in network.processes))
+    first = paced_run(runner, roomy, max(process.period for process in network.processes), "left")
     best = interval_of(first)
-    earliest = first.left - (first.end.shape[1] - 1) * best
+    earliest = first.steps - (first.end.shape[1] - 1) * best
     for slack in slacks:
         pace = int(best * (1 + slack))
         latest = latest_times(runner, roomy, pace)

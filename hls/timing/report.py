@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Literal
 
 from hls.timing.depths import check, stopped
 from hls.timing.network import Network
@@ -127,12 +126,11 @@ def interval_of(outcome: Outcome) -> int:
 
 
 def steady(
-    runner: Runner, depths: Mapping[str, int] | None = None, count: bool = False, steps: bool = False
+    runner: Runner,
+    depths: Mapping[str, int] | None = None,
+    count: bool = False,
+    steps: Literal["entered", "left", None] = None,
 ) -> Outcome:
     """Run frames in a row until all that follow are alike, because streams have filled up as far as they will; or they
     stop; or no more frames are tried."""
-    outcome = runner.run(FRAMES, depths, steps=steps, steady=True)
-    if not count or not outcome.finished:
-        return outcome
-    # another frame, whose words meet those of the last one in the streams
-    return runner.run(outcome.end.shape[1] + 1, depths, count=True, steps=steps)
+    return runner.run(FRAMES, depths, count=count, steps=steps, steady=True)
