@@ -305,8 +305,9 @@ bool run_frame(std::vector<Stream> &streams, std::vector<Stage> &stages, const s
     return std::all_of(stages.begin(), stages.end(), [](const Stage &stage) { return stage.finished(); });
 }
 
-Times left_behind(std::vector<Stream> &streams, std::vector<Stage> &stages) {
+Times left_behind(std::vector<Stream> &streams, std::vector<Stage> &stages, std::size_t expected) {
     Times times;
+    times.reserve(expected);
     for (Stage &stage : stages) stage.leave_behind(times);
     for (Stream &stream : streams)
         if (!stream.leave_behind(times)) return {};
@@ -370,7 +371,7 @@ extern "C" int run_network(const Run *run) {
         finished = run_frame(streams, stages, reader, neighbours);
         if (!finished || !(r.pace || r.steady)) continue;
         std::swap(before, after);
-        after = left_behind(streams, stages);
+        after = left_behind(streams, stages, before.size());
         if (after.size() == before.size() && is_known(r, before, after)) ++known;
     }
     for (std::size_t p = 0; p < stages.size(); ++p) {

@@ -28,7 +28,7 @@ GROWTH_FRAMES, TRIAL_FRAMES = 12, 3
 """Frames in a row in which streams grow at most, their last interval being believed where frames before do not prove
 it; in which the pace of fewer places has to be proven."""
 
-SEARCH_EVENTS = 70_000_000
+SEARCH_EVENTS = 72_000_000
 """Words written and read in a frame, all streams tried together, before the search for less ends: some ten seconds."""
 
 Depths = dict[str, int]

@@ -139,7 +139,7 @@ class Runner:
             at: Numbers
             size: Numbers
             if self.latency is None:
-                at, size = np.arange(len(happens)), np.ones(len(happens), np.int32)
+                at, size = np.arange(len(happens), dtype=np.int32), np.ones(len(happens), np.int32)
                 periods.append(len(happens))
             else:
                 due: Numbers = np.asarray(process.cycles, np.int32)
