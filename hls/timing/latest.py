@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from hls.timing.network import Numbers, Process
-from hls.timing.report import interval_of, steady
+from hls.timing.report import FRAMES, interval_of, steady
 from hls.timing.run import Outcome, Runner
 
 
@@ -30,11 +30,11 @@ def latest_times(runner: Runner, depths: Mapping[str, int], pace: int) -> Number
 
 
 def paced_run(runner: Runner, depths: Mapping[str, int], pace: int, steps: Literal["entered", "left"]) -> Outcome:
-    """A steady run in which the stages that read no stream spread a frame over ``pace`` cycles, if that slows no other
-    stage down."""
+    """A run, until it is known to keep the pace, in which the stages that read no stream spread a frame over ``pace``
+    cycles, if that slows no other stage down; else a steady one."""
     processes = tuple(_spread(process, pace) for process in runner.network.processes)
     even = replace(runner, network=replace(runner.network, processes=processes))
-    outcome = steady(even, depths, steps=steps)
+    outcome = even.run(FRAMES, depths, steps=steps, pace=pace)
     return outcome if interval_of(outcome) <= pace else steady(runner, depths, steps=steps)
 
 
