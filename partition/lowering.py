@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ir.engine import Artifact, DraftingEngine, Engine
 from ir.graph import Graph
@@ -26,7 +26,6 @@ def settled(
     Lowering is by far the dearest step: what engines see too large before it is not lowered."""
     progress(f"asking {len(engines)} engines about {len(graph.nodes)} nodes")
     offers, cuts, over = ask(graph, engines, target), list[Cut](), ""
-    known: list[_Lowered] = []
     for _ in range(ATTEMPTS):
         progress(f"partitioning again: {over}" if over else "partitioning")
         problem = pose(graph, engines, target, cuts, offers)
@@ -39,13 +38,8 @@ def settled(
             continue
         artifacts = {}
         for region in plan.regions:
-            left = _left(plan, region, target)
-            lowered = next((found for found in known if found.serves(region, left)), None)
-            if lowered is None:
-                progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
-                lowered = _Lowered(region, left, region.engine.lower(region.graph, region.choices, left))
-                known.append(lowered)
-            artifacts[region.name] = lowered.artifact
+            progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
+            artifacts[region.name] = region.engine.lower(region.graph, region.choices, _left(plan, region, target))
         made = {name: artifact.resources for name, artifact in artifacts.items()}
         much = _over(made, target)
         if not much:
@@ -53,25 +47,6 @@ def settled(
         over = f"lowered, the plan takes {much}"
         cuts += [_cut(region, made[region.name]) for region in plan.regions if region.engine.side == "device"]
     raise PlanError(f"{graph.name}: {ATTEMPTS} plans were over the board's budget ({over})")
-
-
-@dataclass(frozen=True)
-class _Lowered:
-    """A region that was lowered with what was left of a board."""
-
-    region: Region
-    left: Target
-    artifact: Artifact
-
-    def serves(self, region: Region, left: Target) -> bool:
-        """Whether lowering that region with that much left would give the same: it is this one, and for what was left
-        it gave nothing up of its pace, and fits."""
-        same = self.region.name == region.name and self.region.engine is region.engine
-        if not same or self.region.choices != region.choices:
-            return False
-        pace = max(choice.cycles for choice in region.choices.values())
-        room = left.fabric.budget if left.fabric else Resources()
-        return self.left == left or (0 < self.artifact.interval <= pace and not self.artifact.resources.exceeds(room))
 
 
 def _drafted(region: Region, target: Target) -> Resources:

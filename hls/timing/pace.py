@@ -54,7 +54,8 @@ def paced_depths(
     roomy = {name: max(depth, most[name]) for name, depth in least.items()}
     first = paced_run(runner, roomy, max(process.period for process in network.processes), "left")
     best = interval_of(first)
-    earliest = first.steps - (first.end.shape[1] - 1) * best
+    earliest = first.steps
+    earliest -= (first.end.shape[1] - 1) * best
     for slack in slacks:
         pace = int(best * (1 + slack))
         latest = latest_times(runner, roomy, pace)
