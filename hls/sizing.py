@@ -75,7 +75,7 @@ def with_sized_streams(
     bits = {wire.name: wire.word_bits for stage in design.stages for wire in stage.targets}
     searches = {} if searches is None else searches
     search = searches.setdefault(_question(runner, bits), Search())
-    least = search.least = search.least or _least(runner)
+    least = search.least = search.least or _least(replace(runner))  # which keeps what it ran to itself
     limit = inf if bram18 is None or _bram18(design, least) > bram18 else bram18
     depths = next((d for d in _choices(runner, search, bits) if _bram18(design, d) <= limit), least)
     for stream in (op for op in module.walk() if isinstance(op, StreamOp)):

@@ -8,13 +8,15 @@
 // A frame is run to its end before the next one begins, in this order of work though not in time: a step waits for
 // steps of its own frame and of those before only. What one frame leaves for the next is then a list of times: those of
 // the stages, and those at which places are free again. Later frames are maxima of sums of these times with constants.
-// So if no time of the list is more than `pace` cycles after the same one a frame before, none ever is again; if all are
-// by more, no frame ever is in time; and if all are by the same number, all frames are as this one.
+// So if no time of the list is more than `pace` cycles after the same one a frame before, none ever is again; if all
+// are by more, no frame ever is in time; and if all are by the same number, all frames are as this one.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -41,8 +43,40 @@ struct Run {
     i64 *done;                             // how many frames there were until what follows was known
 };
 
-// The times that a frame leaves for the next, in a fixed order; empty where places were not used yet.
-using Times = std::vector<i64>;
+// The times that a frame leaves for the next, put down in a fixed order, and by how much they are after those of the
+// frame before. Where places were not used yet, or there are more of them, frames do not compare.
+class Cut {
+   public:
+    i64 least = 0, most = 0;
+    bool compares = false;
+
+    void begin() {
+        compares = !times_.empty();
+        least = std::numeric_limits<i64>::max();
+        most = std::numeric_limits<i64>::min();
+        at_ = 0;
+    }
+
+    void put(i64 time) {
+        if (at_ == times_.size()) {
+            times_.push_back(time);
+            compares = false;
+        }
+        const i64 later = time - times_[at_];
+        least = std::min(least, later);
+        most = std::max(most, later);
+        times_[at_++] = time;
+    }
+
+    void end() {
+        compares = compares && at_ == times_.size() && at_;
+        times_.resize(at_);
+    }
+
+   private:
+    std::vector<i64> times_;
+    std::size_t at_ = 0;
+};
 
 // The words numbered from 0 on; times lie at (number & mask).
 struct Stream {
@@ -56,9 +90,9 @@ struct Stream {
     // When the place is free that the next word takes.
     i64 free_at() { return written < depth ? 0 : writable_at(written - depth); }
 
-    bool leave_behind(Times &times) {
-        for (i64 place = 1; place <= depth && depth <= taken; ++place) times.push_back(writable_at(taken - place));
-        return depth <= taken;
+    void leave_behind(Cut &cut) {
+        if (depth > taken) cut.compares = false;
+        for (i64 place = 1; place <= std::min(depth, taken); ++place) cut.put(writable_at(taken - place));
     }
 
     // Of writes and reads whose times are known, one of the two is always the next.
@@ -95,14 +129,14 @@ class Stage {
 
     bool finished() const { return back_.count == limit_; }
 
-    void leave_behind(Times &times) {
+    void leave_behind(Cut &cut) {
         if (!steps_) return;
-        times.push_back(front_.offset + enter_lag_);
-        times.push_back(back_.offset + leave_lag_);
+        cut.put(front_.offset + enter_lag_);
+        cut.put(back_.offset + leave_lag_);
         std::size_t slot = oldest_;
         for (i64 step = retired_; step < back_.count; ++step) {
             const Step &late = next(slot);
-            times.push_back(late.due + late.leave_lag);
+            cut.put(late.due + late.leave_lag);
         }
     }
 
@@ -257,11 +291,7 @@ std::size_t grow(std::vector<Stream> &streams, const std::vector<Stage> &stages,
     return found;
 }
 
-// A stage at the other end of a stream.
-struct Neighbour {
-    std::size_t stage;
-    i32 stream;
-};
+using Neighbour = std::pair<std::size_t, i32>;  // a stage, and the stream that leads to it
 
 // Stages that may go on, taken in turn.
 class Turns {
@@ -290,40 +320,25 @@ class Turns {
 bool run_frame(std::vector<Stream> &streams, std::vector<Stage> &stages, const std::vector<std::size_t> &reader,
                const std::vector<std::vector<Neighbour>> &neighbours) {
     Turns turns(stages.size());
-    for (std::size_t p = 0; p < stages.size(); ++p) {
-        stages[p].begin_frame();
-        turns.add(p);
-    }
-    for (;;) {
-        std::size_t next = turns.take();
-        if (next == nobody) next = grow(streams, stages, reader);
-        if (next == nobody) break;
+    for (std::size_t p = 0; p < stages.size(); ++p) turns.add(p);
+    for (Stage &stage : stages) stage.begin_frame();
+    for (std::size_t next; (next = turns.take()) != nobody || (next = grow(streams, stages, reader)) != nobody;) {
         if (!stages[next].advance()) continue;
-        for (const Neighbour &other : neighbours[next])
-            if (stages[other.stage].goes_on(other.stream)) turns.add(other.stage);
+        for (const auto &[other, stream] : neighbours[next])
+            if (stages[other].goes_on(stream)) turns.add(other);
     }
     return std::all_of(stages.begin(), stages.end(), [](const Stage &stage) { return stage.finished(); });
 }
 
-Times left_behind(std::vector<Stream> &streams, std::vector<Stage> &stages, std::size_t expected) {
-    Times times;
-    times.reserve(expected);
-    for (Stage &stage : stages) stage.leave_behind(times);
-    for (Stream &stream : streams)
-        if (!stream.leave_behind(times)) return {};
-    return times;
-}
-
-// Whether two frames decide about all later ones.
-bool is_known(const Run &r, const Times &before, const Times &after) {
-    if (after.empty()) return false;
-    i64 least = after[0] - before[0], most = least;
-    for (std::size_t i = 1; i < after.size(); ++i) {
-        least = std::min(least, after[i] - before[i]);
-        most = std::max(most, after[i] - before[i]);
-    }
-    if (r.pace && (most <= r.pace || (least > r.pace && !r.deadline))) return true;  // what is late may grow yet
-    return r.steady && least == most;
+// Whether a frame and the one before decide about all later ones.
+bool is_known(const Run &r, std::vector<Stream> &streams, std::vector<Stage> &stages, Cut &cut) {
+    cut.begin();
+    for (Stage &stage : stages) stage.leave_behind(cut);
+    for (Stream &stream : streams) stream.leave_behind(cut);
+    cut.end();
+    const bool kept = r.pace && cut.most <= r.pace;
+    const bool missed = r.pace && cut.least > r.pace && !r.deadline;  // what is late may grow yet
+    return cut.compares && (kept || missed || (r.steady && cut.least == cut.most));
 }
 
 i64 power_of_two(i64 least) {
@@ -366,13 +381,10 @@ extern "C" int run_network(const Run *run) {
         }
     bool finished = true;
     i64 known = 0;  // frames since all later ones are known: the words of one more meet its own in the streams
-    Times before, after;
+    Cut cut;
     for (*r.done = 0; finished && known <= r.count && *r.done < r.frames; ++*r.done) {
         finished = run_frame(streams, stages, reader, neighbours);
-        if (!finished || !(r.pace || r.steady)) continue;
-        std::swap(before, after);
-        after = left_behind(streams, stages, before.size());
-        if (after.size() == before.size() && is_known(r, before, after)) ++known;
+        if (finished && (r.pace || r.steady) && is_known(r, streams, stages, cut)) ++known;
     }
     for (std::size_t p = 0; p < stages.size(); ++p) {
         r.waits[2 * p] = stages[p].waits_to_write();
