@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from hls.packing import GEOMETRIES, Geometry
 from hls.program import Design
 from hls.program import Port as DesignPort
 from hls.resources.model import PORT, fifo
-from hls.sizing import with_sized_streams
+from hls.sizing import Searches, with_sized_streams
 from hls.spread import spread_cycles
 from hls.streams import stream_blocks
 from hls.vendor.project import accelerator_of, project_files, system_files
@@ -29,10 +29,12 @@ from ir.target import Resources, Target
 
 @dataclass(frozen=True)
 class DataflowEngine:
-    """One stage per layer, connected by streams, all running at once."""
+    """One stage per layer, connected by streams, all running at once. ``searches``: for the depths of streams, in
+    regions lowered before."""
 
     name: str = "FPGA"
     side: Literal["device", "cpu"] = "device"
+    searches: Searches = field(default_factory=dict, repr=False, compare=False)
 
     def clock_mhz(self, target: Target) -> float:
         return target.fabric.clock_mhz if target.fabric else 0.0
@@ -114,7 +116,7 @@ class DataflowEngine:
         assert target.fabric is not None
         built = build_design(region, configurations, _geometry(target))
         around = self._around(built, target)
-        sized = with_sized_streams(built, target.fabric.budget.bram18 - around.bram18)
+        sized = with_sized_streams(built, target.fabric.budget.bram18 - around.bram18, searches=self.searches)
         design = sized.design
         folder = f"regions/{region.name}"
         files = accelerator_files(design, sized.module, folder, _geometry(target))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from math import inf
 
+import numpy as np
 from xdsl.dialects.builtin import IntAttr, ModuleOp
 
 from hls.heterocl.dialect import StreamOp
@@ -13,17 +15,18 @@ from hls.heterocl.lower import lower
 from hls.layers.stage import Wire
 from hls.program import Design, schedule
 from hls.timing import LATENCY, Timing, needed_depths, network_of, paced_depths
+from hls.timing.pace import Depths
 from hls.timing.report import timing_of
 from hls.timing.run import Runner
 
 SHALLOW = 2
 """The depth of a stream that only couples two stages."""
 
-SLACKS = (0.0, 0.02, 0.1, 0.25)
-"""Shares of the pace that are given up for fewer block RAMs, one after the other."""
-
 SHIFT_REGISTER, BLOCK = 32, 512
 """Words up to which a stream is a shift register, and words of a block RAM at its widest."""
+
+CHOICES = ((0.0, None), (0.02, None), (0.1, None), (0.25, None), (0.0, SHIFT_REGISTER))
+"""What is given up for fewer block RAMs, one after the other: a share of the pace; room for more words than so many."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,27 @@ class Sized:
         return self.timing.lost
 
 
-def with_sized_streams(design: Design, bram18: int | None = None, latency: int = LATENCY) -> Sized:
+@dataclass
+class Search:
+    """What was found for a network so far: the least depths, those of `CHOICES`, and its time with depths."""
+
+    least: Depths = field(default_factory=dict)
+    chosen: list[Depths] = field(default_factory=list)
+    timings: dict[tuple[int, ...], Timing] = field(default_factory=dict)
+
+
+Searches = dict[bytes, Search]
+"""By all that the answers follow from. Designs that differ in what their stages take only are one network."""
+
+
+def with_sized_streams(
+    design: Design, bram18: int | None = None, latency: int = LATENCY, searches: Searches | None = None
+) -> Sized:
     """The design with the least depths, rounded up to what their memories hold, at which no stream slows it down.
 
     Where that takes more than ``bram18`` block RAMs, streams are shift registers, as deep as makes a difference, or, in
-    the end, just so deep that the design does not stop. A design too large even then is not made slower.
+    the end, just so deep that the design does not stop. A design too large even then is not made slower. ``searches``:
+    earlier ones, which are added to.
 
     Raises:
         DeadlockError: no depths help.
@@ -54,18 +73,36 @@ def with_sized_streams(design: Design, bram18: int | None = None, latency: int =
     network = network_of(module)
     runner = Runner(network.with_depths(dict.fromkeys(network.streams, SHALLOW)), latency)
     bits = {wire.name: wire.word_bits for stage in design.stages for wire in stage.targets}
-    least = _least(runner)
+    searches = {} if searches is None else searches
+    search = searches.setdefault(_question(runner, bits), Search())
+    least = search.least = search.least or _least(replace(runner))  # which keeps what it ran to itself
     limit = inf if bram18 is None or _bram18(design, least) > bram18 else bram18
-    depths = next((d for d in _choices(runner, least, bits) if _bram18(design, d) <= limit), least)
+    depths = next((d for d in _choices(runner, search, bits) if _bram18(design, d) <= limit), least)
     for stream in (op for op in module.walk() if isinstance(op, StreamOp)):
         stream.properties["depth"] = IntAttr(int(depths[stream.label.data]))
-    return Sized(with_depths(design, depths), timing_of(runner, depths), module)
+    timed = tuple(depths[name] for name in network.streams)
+    if timed not in search.timings:
+        search.timings[timed] = timing_of(runner, depths)
+    return Sized(with_depths(design, depths), search.timings[timed], module)
 
 
-def _choices(runner: Runner, least: Mapping[str, int], bits: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """Depths that take ever fewer block RAMs, each searched for when it is asked for."""
-    yield from paced_depths(runner, least, memory_words, bits, SLACKS)
-    yield from paced_depths(runner, least, memory_words, bits, ceiling=SHIFT_REGISTER)
+def _question(runner: Runner, bits: Mapping[str, int]) -> bytes:
+    """A digest of what depths are searched for."""
+    network = runner.network
+    digest = sha256(repr((runner.latency, [(name, bits[name]) for name in network.streams])).encode())
+    for process in network.processes:
+        digest.update(f"{process.name} {process.period} {len(process.events)} ".encode())
+        for numbers in (process.events, process.cycles):
+            digest.update(np.ascontiguousarray(numbers, np.int32).data)
+    return digest.digest()
+
+
+def _choices(runner: Runner, search: Search, bits: Mapping[str, int]) -> Iterator[Depths]:
+    """Depths that take ever fewer block RAMs, each searched for when it is first asked for."""
+    for number, (slack, ceiling) in enumerate(CHOICES):
+        if number == len(search.chosen):
+            search.chosen += paced_depths(runner, search.least, memory_words, bits, (slack,), ceiling)
+        yield search.chosen[number]
 
 
 def _bram18(design: Design, depths: Mapping[str, int]) -> int:

@@ -144,7 +144,7 @@ class _Solver:
             regions, proven = search.within(wanted, found.regions, tried)
             if not proven:
                 return found, rounds, tried - 1, least
-            known = 0 if regions is not None else wanted + 1
+            known = least if regions is not None else wanted + 1
             better = search.fastest([found.regions if regions is None else regions], tried, known)
             assert better is not None, "a seed is a placement"
             if search.ticks(better.regions) < search.ticks(found.regions):

@@ -208,11 +208,26 @@ def reach(op: Operation, indices: Sequence[SSAValue]) -> Reach:
 
 @dataclass(frozen=True)
 class Visits:
-    """Every point of a `Reach` at which the operation is executed, in order."""
+    """Every point of a `Reach` at which the operation is executed, in order.
+
+    ``point``: the values of each loop's variable along an axis of its own, so that what depends on few loops is
+    computed for these alone. ``shape``: of all of them together. ``mask``: where guards on several loops hold; None:
+    everywhere.
+    """
 
     reach: Reach
     point: Point
-    count: int
+    shape: tuple[int, ...]
+    mask: npt.NDArray[np.bool_] | None
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape) if self.mask is None else int(np.count_nonzero(self.mask))
+
+    def each(self, values: Array) -> Array:
+        """(count,): values computed from the point, at each visit."""
+        spread = np.broadcast_to(values, self.shape)
+        return spread.reshape(-1) if self.mask is None else spread[self.mask]
 
 
 def visits(within: Reach) -> Visits:
@@ -222,27 +237,55 @@ def visits(within: Reach) -> Visits:
         StageError: the domain has more than `LIMIT` points.
     """
     domains = [within.domains[loop.variable] for loop in within.loops]
-    size = math.prod(len(domain) for domain in domains)
+    shape = tuple(len(domain) for domain in domains)
+    size = math.prod(shape)
     if size > LIMIT:
         raise StageError(f"the order of an access over {size} iterations is not checked; the limit is {LIMIT}")
-    grids = np.meshgrid(*domains, indexing="ij") if domains else []
-    point: Point = {loop.variable: grid.reshape(-1) for loop, grid in zip(within.loops, grids, strict=True)}
-    if within.joint:
-        mask = np.ones(size, dtype=bool)
-        for guard in within.joint:
-            mask &= np.broadcast_to(evaluate(guard.condition, point), mask.shape).astype(bool) == guard.holds
-        point = {variable: values[mask] for variable, values in point.items()}
-        size = int(mask.sum())
-    return Visits(within, point, size)
+    grids = np.ix_(*domains)
+    point: Point = {loop.variable: grid for loop, grid in zip(within.loops, grids, strict=True)}
+    mask = np.ones(shape, dtype=bool) if within.joint else None
+    for guard in within.joint:
+        mask &= evaluate(guard.condition, point).astype(bool) == guard.holds
+    return Visits(within, point, shape, mask)
 
 
-def subscripts(op: Access, point: Point, count: int) -> list[Array] | None:
-    """Index along each dimension at every point; None where an index depends on data."""
-    operands = list(op.indices)
+def execution_order(found: Sequence[tuple[Operation, Visits]]) -> Any:
+    """What puts the visits of operations of one stage, one operation's behind another's, in the order of execution."""
+    if len(found) == 1:
+        return slice(None)
+    loops = [_context(op)[0] for op, _ in found]
+    paths = [[position(above) for above in (*around, op)] for around, (op, _) in zip(loops, found, strict=True)]
+    keys: list[Array] = [np.zeros((), np.int64) for _ in found]
+    size = 1
+    for level in range(max(map(len, paths), default=0)):
+        ranks = [_rank(path, paths, level) for path in paths]
+        here: list[Array] = [np.zeros((), np.int64) for _ in found]
+        for i, (around, (_, visited)) in enumerate(zip(loops, found, strict=True)):
+            if level < len(around):
+                here[i] = visited.point.get(around[level].variable, np.array(around[level].lower.data))
+        low, high = min(int(v.min(initial=0)) for v in here), max(int(v.max(initial=0)) for v in here)
+        places, span = max(ranks) + 1, high - low + 1
+        size *= places * span
+        keys = [(key * places + rank) * span + v - low for key, rank, v in zip(keys, ranks, here, strict=True)]
+    assert size < 1 << 63, "an order of as many steps is not a number of 64 bits"
+    columns = [visited.each(key) for key, (_, visited) in zip(keys, found, strict=True)]
+    return np.argsort(np.concatenate(columns), kind="stable") if columns else slice(None)
+
+
+def _rank(path: Sequence[tuple[int, ...]], paths: Sequence[Sequence[tuple[int, ...]]], level: int) -> int:
+    """Which of those in the same place above it comes how many others after."""
+    if level >= len(path):
+        return 0
+    return sorted({p[level] for p in paths if len(p) > level and p[:level] == path[:level]}).index(path[level])
+
+
+def subscripts(op: Access, found: Visits) -> list[Array] | None:
+    """Index along each dimension at every visit; None where an index depends on data."""
+    operands, point = list(op.indices), found.point
     if variables_of(operands) is None:
         return None
     if isinstance(op, AffineLoadOp | AffineStoreOp):
         columns = [_linear(op.map.data, d, operands, point) for d in range(len(op.map.data.results))]
     else:
         columns = [evaluate(index, point) for index in operands]
-    return [np.broadcast_to(np.asarray(column), (count,)) for column in columns]
+    return [found.each(column) for column in columns]

@@ -35,9 +35,9 @@ class Clock:
         """Cycles per frame."""
         return self._length(function.body.block)
 
-    def due(self, op: Operation, point: Point, count: int) -> Array:
-        """The cycle of ``op`` at each of ``count`` points, from the start of the frame."""
-        total: Array = np.zeros(count, np.int64)
+    def due(self, op: Operation, point: Point) -> Array:
+        """The cycle of ``op``, from the start of the frame; values of loops may lie along axes of their own."""
+        total: Array = np.zeros((), np.int64)
         for loop in loops_around(op):
             number = (point[loop.variable] - loop.lower.data) // loop.step.data // _copies(loop)
             total = total + self._before(loop) + self._pace(loop) * number

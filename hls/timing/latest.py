@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from hls.timing.network import Numbers, Process
-from hls.timing.report import interval_of, steady
+from hls.timing.report import FRAMES, interval_of, steady
 from hls.timing.run import Outcome, Runner
 
 
@@ -24,20 +25,21 @@ def latest_times(runner: Runner, depths: Mapping[str, int], pace: int) -> Number
     """
     processes = tuple(_backwards(process) for process in runner.network.processes)
     backwards = replace(runner, network=replace(runner.network, processes=processes))
-    return np.concatenate([-times[::-1] for times in runner.processes(paced_run(backwards, depths, pace).entered)])
+    entered = paced_run(backwards, depths, pace, "entered").steps
+    return np.concatenate([-times[::-1] for times in runner.processes(entered)])
 
 
-def paced_run(runner: Runner, depths: Mapping[str, int], pace: int) -> Outcome:
-    """A steady run in which the stages that read no stream spread a frame over ``pace`` cycles, if that slows no other
-    stage down."""
+def paced_run(runner: Runner, depths: Mapping[str, int], pace: int, steps: Literal["entered", "left"]) -> Outcome:
+    """A run, until it is known to keep the pace, in which the stages that read no stream spread a frame over ``pace``
+    cycles, if that slows no other stage down; else a steady one."""
     processes = tuple(_spread(process, pace) for process in runner.network.processes)
     even = replace(runner, network=replace(runner.network, processes=processes))
-    outcome = steady(even, depths, steps=True)
-    return outcome if interval_of(outcome) <= pace else steady(runner, depths, steps=True)
+    outcome = even.run(FRAMES, depths, steps=steps, pace=pace)
+    return outcome if interval_of(outcome) <= pace else steady(runner, depths, steps=steps)
 
 
 def _backwards(process: Process) -> Process:
-    events, cycles = np.asarray(process.events), np.asarray(process.cycles, np.int64)
+    events, cycles = np.asarray(process.events, np.int32), np.asarray(process.cycles, np.int32)
     return replace(process, events=-events[::-1], cycles=process.period - 1 - cycles[::-1])
 
 

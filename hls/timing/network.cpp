@@ -4,11 +4,19 @@
 // cycles: a step's reads happen, all at once, when it enters, and its writes when it leaves. `enter_lag_` and
 // `leave_lag_` say by how much the front and the back are behind those of a stage that never waits; they only grow.
 // Every stream has one writer and one reader, so the order in which stages get their turn changes no time.
+//
+// A frame is run to its end before the next one begins, in this order of work though not in time: a step waits for
+// steps of its own frame and of those before only. What one frame leaves for the next is then a list of times: those of
+// the stages, and those at which places are free again. Later frames are maxima of sums of these times with constants.
+// So if no time of the list is more than `pace` cycles after the same one a frame before, none ever is again; if all
+// are by more, no frame ever is in time; and if all are by the same number, all frames are as this one.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -19,9 +27,10 @@ using i64 = std::int64_t;
 struct Run {
     i64 processes, streams, frames, latency;
     i64 count;                             // whether to count the words that streams hold
-    i64 pace, settled;                     // cycles from a deadline to the next frame's; frames that only deadlines bind
+    i64 pace, settled;                     // cycles between frames, or 0: any; frames that only deadlines bind
+    i64 steady;                            // whether to stop when all frames are as the last two, besides at `pace`
     const i64 *first_step;                 // of each process, and the number of all steps
-    const i64 *cycle;                      // of each step
+    const i32 *cycle;                      // of each step
     const i32 *first_event;                // of each step, and the number of all events
     const i32 *events;                     // of each step first its reads: -s reads, +s writes stream s; s from 1
     const i64 *period;                     // of each process: cycles per frame
@@ -29,8 +38,44 @@ struct Run {
     const i64 *most;                       // of each stream: the depth up to which it grows
     i64 *depth, *peak;                     // of each stream
     i64 *start, *end, *starved, *blocked;  // of each process and frame
-    i64 *entered, *left;                   // of each step: when it did so in the last frame; or none
+    i64 *entered, *left;                   // of each step: when it did so in the last frame; or none, of one or both
     i64 *waits;                            // of each process: the streams it waits to write and to read; 0 = none
+    i64 *done;                             // how many frames there were until what follows was known
+};
+
+// The times that a frame leaves for the next, put down in a fixed order, and by how much they are after those of the
+// frame before. Where places were not used yet, or there are more of them, frames do not compare.
+class Cut {
+   public:
+    i64 least = 0, most = 0;
+    bool compares = false;
+
+    void begin() {
+        compares = !times_.empty();
+        least = std::numeric_limits<i64>::max();
+        most = std::numeric_limits<i64>::min();
+        at_ = 0;
+    }
+
+    void put(i64 time) {
+        if (at_ == times_.size()) {
+            times_.push_back(time);
+            compares = false;
+        }
+        const i64 later = time - times_[at_];
+        least = std::min(least, later);
+        most = std::max(most, later);
+        times_[at_++] = time;
+    }
+
+    void end() {
+        compares = compares && at_ == times_.size() && at_;
+        times_.resize(at_);
+    }
+
+   private:
+    std::vector<i64> times_;
+    std::size_t at_ = 0;
 };
 
 // The words numbered from 0 on; times lie at (number & mask).
@@ -44,6 +89,11 @@ struct Stream {
     i64 &writable_at(i64 number) { return writable[number & mask]; }
     // When the place is free that the next word takes.
     i64 free_at() { return written < depth ? 0 : writable_at(written - depth); }
+
+    void leave_behind(Cut &cut) {
+        if (depth > taken) cut.compares = false;
+        for (i64 place = 1; place <= std::min(depth, taken); ++place) cut.put(writable_at(taken - place));
+    }
 
     // Of writes and reads whose times are known, one of the two is always the next.
     void count() {
@@ -71,22 +121,41 @@ class Stage {
           streams_(streams.data()),
           first_(run.first_step[number]),
           steps_(run.first_step[number + 1] - first_),
-          total_(steps_ * run.frames),
           period_(run.period[number]),
           results_(number * run.frames),
           window_(static_cast<std::size_t>(run.latency + 2)) {}
 
-    bool finished() const { return back_.count == total_; }
+    void begin_frame() { limit_ += steps_; }
+
+    bool finished() const { return back_.count == limit_; }
+
+    void leave_behind(Cut &cut) {
+        if (!steps_) return;
+        cut.put(front_.offset + enter_lag_);
+        cut.put(back_.offset + leave_lag_);
+        std::size_t slot = oldest_;
+        for (i64 step = retired_; step < back_.count; ++step) {
+            const Step &late = next(slot);
+            cut.put(late.due + late.leave_lag);
+        }
+    }
 
     // Goes on as far as the streams allow; whether it went on at all.
     bool advance() {
         const i64 before = front_.count + back_.count;
-        for (bool moved = true; moved;) {
-            moved = false;
-            while (back_.count < front_.count && leave()) moved = true;
-            while (front_.count < total_ && enter()) moved = true;
+        full_ = empty_ = 0;
+        for (i64 last = before - 1; last != front_.count + back_.count;) {
+            last = front_.count + back_.count;
+            while (!full_ && back_.count < front_.count && leave()) {}
+            while (!empty_ && front_.count < limit_ && enter()) {}
         }
         return before != front_.count + back_.count;
+    }
+
+    // Whether it can go on since the stream, on which it stopped, was read or written.
+    bool goes_on(i32 number) const {
+        if (number == full_) return !stream(number).full();
+        return number == empty_ && stream(number).written > stream(number).taken;
     }
 
     i64 waits_to_write() const {
@@ -97,7 +166,7 @@ class Stage {
     }
 
     i64 waits_to_read() const {
-        if (front_.count == total_ || !has_room()) return 0;
+        if (front_.count == limit_ || !has_room()) return 0;
         for (const i32 *e = events(front_); e < events_end(front_) && *e < 0; ++e)
             if (const Stream &s = stream(*e); s.written == s.taken) return -*e;
         return 0;
@@ -132,7 +201,10 @@ class Stage {
         const i32 *e = first;
         for (; e < end && *e < 0; ++e) {
             Stream &s = stream(*e);
-            if (s.written == s.taken) return false;
+            if (s.written == s.taken) {
+                empty_ = -*e;
+                return false;
+            }
             ready = std::max(ready, s.readable_at(s.taken));
         }
         i64 lag = enter_lag_;
@@ -157,7 +229,10 @@ class Stage {
         const i32 *const first = events(back_), *const end = events_end(back_);
         const i32 *e = end;
         while (e > first && e[-1] > 0)
-            if (stream(*--e).full()) return false;
+            if (stream(*--e).full()) {
+                full_ = *e;
+                return false;
+            }
         Step &step = window_[leaving_];
         i64 lag = std::max(leave_lag_, step.enter_lag + r_.latency);
         if (r_.deadline) grow(e, end, std::max(step.due + lag, deadline()));
@@ -190,8 +265,9 @@ class Stage {
 
     const Run &r_;
     Stream *streams_;
-    i64 first_, steps_, total_, period_, results_, enter_lag_ = 0, leave_lag_ = 0, retired_ = 0;
+    i64 first_, steps_, period_, results_, limit_ = 0, enter_lag_ = 0, leave_lag_ = 0, retired_ = 0;
     Cursor front_, back_;
+    i32 full_ = 0, empty_ = 0;  // the streams that it stopped at
     std::vector<Step> window_;  // the steps between front and back, and those that left less than a latency ago
     std::size_t newest_ = 0, leaving_ = 0, oldest_ = 0;
 };
@@ -215,6 +291,56 @@ std::size_t grow(std::vector<Stream> &streams, const std::vector<Stage> &stages,
     return found;
 }
 
+using Neighbour = std::pair<std::size_t, i32>;  // a stage, and the stream that leads to it
+
+// Stages that may go on, taken in turn.
+class Turns {
+   public:
+    explicit Turns(std::size_t count) : words_((count + 63) / 64) {}
+
+    void add(std::size_t stage) { words_[stage / 64] |= std::uint64_t{1} << stage % 64; }
+
+    // The next one, from the first again behind the last; nobody where there is none.
+    std::size_t take() {
+        for (std::size_t tried = 0; tried <= words_.size(); ++tried, at_ = at_ + 1 == words_.size() ? 0 : at_ + 1)
+            if (std::uint64_t &word = words_[at_]) {
+                const auto bit = static_cast<std::size_t>(__builtin_ctzll(word));
+                word &= word - 1;
+                return at_ * 64 + bit;
+            }
+        return nobody;
+    }
+
+   private:
+    std::vector<std::uint64_t> words_;
+    std::size_t at_ = 0;
+};
+
+// Runs a frame; whether to its end.
+bool run_frame(std::vector<Stream> &streams, std::vector<Stage> &stages, const std::vector<std::size_t> &reader,
+               const std::vector<std::vector<Neighbour>> &neighbours) {
+    Turns turns(stages.size());
+    for (std::size_t p = 0; p < stages.size(); ++p) turns.add(p);
+    for (Stage &stage : stages) stage.begin_frame();
+    for (std::size_t next; (next = turns.take()) != nobody || (next = grow(streams, stages, reader)) != nobody;) {
+        if (!stages[next].advance()) continue;
+        for (const auto &[other, stream] : neighbours[next])
+            if (stages[other].goes_on(stream)) turns.add(other);
+    }
+    return std::all_of(stages.begin(), stages.end(), [](const Stage &stage) { return stage.finished(); });
+}
+
+// Whether a frame and the one before decide about all later ones.
+bool is_known(const Run &r, std::vector<Stream> &streams, std::vector<Stage> &stages, Cut &cut) {
+    cut.begin();
+    for (Stage &stage : stages) stage.leave_behind(cut);
+    for (Stream &stream : streams) stream.leave_behind(cut);
+    cut.end();
+    const bool kept = r.pace && cut.most <= r.pace;
+    const bool missed = r.pace && cut.least > r.pace && !r.deadline;  // what is late may grow yet
+    return cut.compares && (kept || missed || (r.steady && cut.least == cut.most));
+}
+
 i64 power_of_two(i64 least) {
     i64 found = 1;
     while (found < least) found *= 2;
@@ -223,7 +349,7 @@ i64 power_of_two(i64 least) {
 
 }  // namespace
 
-// Runs all frames: 0, or 1 where the network stops for good.
+// Runs all frames, or fewer: 0, or 1 where the network stops for good, 2 where those left are known to be alike.
 extern "C" int run_network(const Run *run) {
     const Run &r = *run;
     const auto count = static_cast<std::size_t>(r.processes);
@@ -247,28 +373,20 @@ extern "C" int run_network(const Run *run) {
         for (i32 e = r.first_event[r.first_step[p]]; e < r.first_event[r.first_step[p + 1]]; ++e)
             (r.events[e] < 0 ? reader : writer)[static_cast<std::size_t>(std::abs(r.events[e]) - 1)] = p;
     }
-    std::vector<std::vector<std::size_t>> neighbours(count);  // who may go on once a stage has
+    std::vector<std::vector<Neighbour>> neighbours(count);  // who may go on once a stage has
     for (std::size_t s = 0; s < streams.size(); ++s)
         if (writer[s] != nobody && reader[s] != nobody) {
-            neighbours[writer[s]].push_back(reader[s]);
-            neighbours[reader[s]].push_back(writer[s]);
+            neighbours[writer[s]].push_back({reader[s], static_cast<i32>(s + 1)});
+            neighbours[reader[s]].push_back({writer[s], static_cast<i32>(s + 1)});
         }
-    std::vector<char> due(count, 1);
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (std::size_t p = 0; p < count; ++p) {
-            if (!due[p]) continue;
-            due[p] = 0;
-            if (!stages[p].advance()) continue;
-            moved = true;
-            for (const std::size_t other : neighbours[p]) due[other] = 1;
-        }
-        if (!moved)
-            if (const std::size_t freed = grow(streams, stages, reader); freed != nobody) moved = due[freed] = 1;
-    }
     bool finished = true;
+    i64 known = 0;  // frames since all later ones are known: the words of one more meet its own in the streams
+    Cut cut;
+    for (*r.done = 0; finished && known <= r.count && *r.done < r.frames; ++*r.done) {
+        finished = run_frame(streams, stages, reader, neighbours);
+        if (finished && (r.pace || r.steady) && is_known(r, streams, stages, cut)) ++known;
+    }
     for (std::size_t p = 0; p < stages.size(); ++p) {
-        finished = finished && stages[p].finished();
         r.waits[2 * p] = stages[p].waits_to_write();
         r.waits[2 * p + 1] = stages[p].waits_to_read();
     }
@@ -276,5 +394,5 @@ extern "C" int run_network(const Run *run) {
         r.depth[s] = streams[s].depth;
         r.peak[s] = streams[s].peak;
     }
-    return finished ? 0 : 1;
+    return !finished ? 1 : known ? 2 : 0;
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,12 @@ from xdsl.dialects.func import CallOp, FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from hls.heterocl import dialect as ir
-from hls.heterocl.accesses import Visits, reach, visits
+from hls.heterocl.accesses import Visits, execution_order, reach, visits
 from hls.heterocl.errors import StageError
 from hls.heterocl.passes.common import functions, name_of, top
 from hls.timing.clock import Clock, loops_around
 
-Numbers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class Network:
         tokens = dict.fromkeys(self.streams, 0)
         last = len(self.streams)
         for process in self.processes:
-            counts = np.bincount(np.asarray(process.events, np.int64) + last, minlength=2 * last + 1)
+            counts = np.bincount(np.asarray(process.events, np.int32) + last, minlength=2 * last + 1)
             for event in (np.flatnonzero(counts) - last).tolist():
                 ends[self.streams[abs(event) - 1]][event < 0] = process.name
                 if event > 0:
@@ -96,47 +97,39 @@ def stage_cycles(function: FuncOp, gap: int = 0) -> int:
 
 
 def _process(stage: FuncOp, streams: Mapping[SSAValue, int], clock: Clock) -> Process:
-    places = {op: i for i, op in enumerate(stage.walk())}
-    keys, tokens, cycles = [], [], []
+    found, tokens, cycles = list[tuple[Operation, Visits]](), list[Numbers](), list[Numbers]()
     for op in stage.walk():
         if isinstance(op, ir.ReadOp | ir.WriteOp) and op.stream in streams:
-            loops = loops_around(op)
-            within = reach(op, [loop.variable for loop in loops])
+            within = reach(op, [loop.variable for loop in loops_around(op)])
             if not within.decided:
                 verb = "writes" if isinstance(op, ir.WriteOp) else "reads"
                 raise StageError(
                     f"stage {stage.sym_name.data} {verb} stream {name_of(op.stream)} under a condition on data: "
                     "when it does so is not known; guard it with loop variables"
                 )
-            found = visits(within)
-            keys.append(_order(op, loops, places, found))
-            tokens.append(np.full(found.count, streams[op.stream] * (1 if isinstance(op, ir.WriteOp) else -1)))
-            cycles.append(clock.due(op, found.point, found.count))
-    depth = max((len(key) for key in keys), default=0)
-    padded = [np.pad(key, ((0, depth - len(key)), (0, 0))) for key in keys]
-    order = np.lexsort(np.concatenate(padded, axis=1)[::-1]) if keys else np.zeros(0, np.int64)
-    events = np.concatenate([*tokens, np.zeros(0, np.int64)])[order]
-    due = np.concatenate([*cycles, np.zeros(0, np.int64)])[order]
+            met = visits(within)
+            found.append((op, met))
+            cycles.append(met.each(clock.due(op, met.point)).astype(np.int32))
+            tokens.append(np.full(met.count, streams[op.stream] * (1 if isinstance(op, ir.WriteOp) else -1), np.int32))
+    period = clock.cycles(stage)
+    if period >= 1 << 30:  # cycles are numbers of 32 bits, also of a run that is a quarter slower
+        raise StageError(f"stage {stage.sym_name.data} takes {period} cycles a frame; the limit is 2^30")
+    order = execution_order(found)
+    events = np.concatenate([*tokens, np.zeros(0, np.int32)])[order]
+    due = np.concatenate([*cycles, np.zeros(0, np.int32)])[order]
     _check_ports(stage, events, due, streams)
-    return Process(stage.sym_name.data, events, due, clock.cycles(stage))
-
-
-def _order(op: Operation, loops: Sequence[ir.ForOp], places: Mapping[Operation, int], found: Visits) -> Numbers:
-    """(levels, executions): the place in the program and the iteration at each level of nesting, outermost first."""
-    rows: list[Numbers] = []
-    for loop in loops:
-        rows += [np.full(found.count, places[loop]), found.point[loop.variable]]
-    return np.array([*rows, np.full(found.count, places[op])], np.int64)
+    return Process(stage.sym_name.data, events, due, period)
 
 
 def _check_ports(stage: FuncOp, events: Numbers, due: Numbers, streams: Mapping[SSAValue, int]) -> None:
     """A stream has one port a side: one access a cycle."""
     labels = {number: name_of(value) for value, number in streams.items()}
-    for event in np.unique(events):
-        _, counts = np.unique(due[events == event], return_counts=True)
-        if counts.max() > 1:
+    for event in [side * number for number in labels for side in (1, -1)]:
+        cycles = due[events == event]
+        if np.any(cycles[1:] == cycles[:-1]):
+            _, counts = np.unique(cycles, return_counts=True)
             verb = "writes" if event > 0 else "reads"
             raise StageError(
-                f"stage {stage.sym_name.data} {verb} stream {labels[abs(int(event))]} {counts.max()} times in one "
+                f"stage {stage.sym_name.data} {verb} stream {labels[abs(event)]} {counts.max()} times in one "
                 "iteration of its pipelined loop; a stream takes one access a cycle: pipeline the loop over the words"
             )

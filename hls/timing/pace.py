@@ -24,11 +24,12 @@ from hls.timing.network import Numbers
 from hls.timing.report import interval_of
 from hls.timing.run import Deadlines, Runner
 
-GROWTH_FRAMES, TRIAL_FRAMES, PROOF_FRAMES = 4, 3, 12
-"""Frames in a row in which streams grow; after which an interval is believed in the search, and of what was found."""
+GROWTH_FRAMES, TRIAL_FRAMES = 12, 3
+"""Frames in a row in which streams grow at most, their last interval being believed where frames before do not prove
+it; in which the pace of fewer places has to be proven."""
 
-SEARCH_EVENTS = 500_000_000
-"""Words written and read in trials before the search for less ends: some ten seconds."""
+SEARCH_EVENTS = 72_000_000
+"""Words written and read in a frame, all streams tried together, before the search for less ends: some ten seconds."""
 
 Depths = dict[str, int]
 
@@ -51,9 +52,10 @@ def paced_depths(
     network = runner.network
     most = {name: words if ceiling is None else min(words, ceiling) for name, words in network.tokens.items()}
     roomy = {name: max(depth, most[name]) for name, depth in least.items()}
-    first = paced_run(runner, roomy, max(process.period for process in network.processes))
+    first = paced_run(runner, roomy, max(process.period for process in network.processes), "left")
     best = interval_of(first)
-    earliest = first.left - (first.end.shape[1] - 1) * best
+    earliest = first.steps
+    earliest -= (first.end.shape[1] - 1) * best
     for slack in slacks:
         pace = int(best * (1 + slack))
         latest = latest_times(runner, roomy, pace)
@@ -74,19 +76,18 @@ class _Search:
     def depths(self) -> Depths:
         for settled in (2, 1):  # 1: bound by the frame before from the second frame on, which takes more places
             grown = self.grown(self.least, self.roomy, settled)
-            if grown is not None and self.keeps(grown, PROOF_FRAMES):
-                found = self.less(grown)
-                return found if found == grown or self.keeps(found, PROOF_FRAMES) else grown
+            if grown is not None:
+                return self.less(grown)
         return self.roomy
 
-    def keeps(self, depths: Depths, frames: int) -> bool:
-        outcome = self.runner.run(frames, depths)
-        return outcome.finished and interval_of(outcome) <= self.pace
+    def keeps(self, depths: Depths) -> bool:
+        outcome = self.runner.run(TRIAL_FRAMES, depths, pace=self.pace)
+        return outcome.known and interval_of(outcome) <= self.pace
 
     def grown(self, depths: Mapping[str, int], most: Mapping[str, int], settled: int = 2) -> Depths | None:
         """The depths, those of streams in ``most`` raised until all steps are in time; None: that is not enough."""
-        deadlines = Deadlines(self.latest, self.pace, settled)
-        outcome = self.runner.run(GROWTH_FRAMES, depths, most, deadlines)
+        deadlines = Deadlines(self.latest, settled)
+        outcome = self.runner.run(GROWTH_FRAMES, depths, most, deadlines, pace=self.pace)
         if not outcome.finished or interval_of(outcome) > self.pace:
             return None
         return {name: self.memory(name, outcome.depths[name]) if name in most else d for name, d in depths.items()}
@@ -102,14 +103,14 @@ class _Search:
             if depth > self.least[name]:
                 bundles.setdefault(network.ends[name], []).append(name)
         frame = sum(len(process.events) for process in network.processes)
-        trials = SEARCH_EVENTS // max(frame * (GROWTH_FRAMES + TRIAL_FRAMES), 1)
+        trials = SEARCH_EVENTS // max(frame, 1)
         dearest = sorted(bundles.values(), key=lambda bundle: -sum(self.cost[name] * depths[name] for name in bundle))
         for bundle in dearest[:trials]:
-            if not self.keeps(smaller := self.smaller(depths, bundle), TRIAL_FRAMES):
+            if not self.keeps(smaller := self.smaller(depths, bundle)):
                 continue
             empty = {**depths, **{name: self.least[name] for name in bundle}}
             depths = self.grown(empty, {name: smaller[name] for name in bundle}) or smaller
-            while (smaller := self.smaller(depths, bundle)) != depths and self.keeps(smaller, TRIAL_FRAMES):
+            while (smaller := self.smaller(depths, bundle)) != depths and self.keeps(smaller):
                 depths = smaller
         return depths
 

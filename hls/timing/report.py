@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Literal
 
 from hls.timing.depths import check, stopped
 from hls.timing.network import Network
 from hls.timing.run import LATENCY, Outcome, Runner
 
-FRAMES = 4, 16
-"""Frames in a row that are tried first, and the most until all stages go at one pace."""
+FRAMES = 16
+"""Frames in a row at most until all are alike."""
 
 
 @dataclass(frozen=True)
@@ -127,14 +126,11 @@ def interval_of(outcome: Outcome) -> int:
 
 
 def steady(
-    runner: Runner, depths: Mapping[str, int] | None = None, count: bool = False, steps: bool = False
+    runner: Runner,
+    depths: Mapping[str, int] | None = None,
+    count: bool = False,
+    steps: Literal["entered", "left", None] = None,
 ) -> Outcome:
-    """Run frames in a row until all stages go at one pace, because streams have filled up as far as they will; or they
+    """Run frames in a row until all that follow are alike, because streams have filled up as far as they will; or they
     stop; or no more frames are tried."""
-    frames, most = FRAMES
-    while True:
-        outcome = runner.run(frames, depths, count=count, steps=steps)
-        intervals = np.diff(outcome.end, axis=1)[:, -2:]
-        if not outcome.finished or frames >= most or (intervals == intervals[:1, :1]).all():
-            return outcome
-        frames *= 2
+    return runner.run(FRAMES, depths, count=count, steps=steps, steady=True)

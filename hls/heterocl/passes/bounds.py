@@ -43,7 +43,7 @@ def _check(op: LoadOp | StoreOp, ranges: Ranges) -> None:
     if _inside(op, shape, [(int(lo), int(hi)) for lo, hi in ends]):
         return
     found = visits(within)
-    columns = subscripts(op, found.point, found.count)
+    columns = subscripts(op, found)
     assert columns is not None
     for dim, (column, extent) in enumerate(zip(columns, shape, strict=True)):
         outside = np.flatnonzero((column < 0) | (column >= extent))
@@ -57,7 +57,7 @@ def _inside(op: LoadOp | StoreOp, shape: tuple[int, ...], variables: list[Range]
 
 
 def _fail(op: LoadOp | StoreOp, dim: int, index: int, extent: int, found: Visits, at: int) -> None:
-    where = ", ".join(f"{loop.label.data} = {found.point[loop.variable][at]}" for loop in found.reach.loops)
+    where = ", ".join(f"{loop.label.data} = {found.each(found.point[loop.variable])[at]}" for loop in found.reach.loops)
     verb = "stores to" if isinstance(op, StoreOp) else "reads"
     arms = isinstance(op, LoadOp) and _in_select(op)
     hint = "select reads both alternatives: guard the read with if_" if arms else "guard it with if_"

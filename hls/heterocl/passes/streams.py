@@ -9,12 +9,12 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import MemRefType, ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from .. import dialect as ir
-from ..accesses import WRITES, Access, accesses, reach, subscripts, visits
+from ..accesses import WRITES, Access, accesses, execution_order, reach, subscripts, visits
 from ..errors import StageError
 from .common import name_of, root, set_type, stage_of, top
 
@@ -104,7 +104,7 @@ def _check_raster(memory: SSAValue, ends: Sequence[Access]) -> None:
     shape = memory.type.get_shape()
     verb = "writes" if isinstance(ends[0], WRITES) else "reads"
     where = f"stage {stage_of(ends[0])} {verb} stream {name_of(memory)}"
-    keys, order = [], []
+    met, order = [], []
     for op in ends:
         within = reach(op, list(op.indices))
         if not within.decided:
@@ -115,20 +115,13 @@ def _check_raster(memory: SSAValue, ends: Sequence[Access]) -> None:
                 f"{where} again in each iteration of {names}: touch each element once, under an if_ on the loop"
             )
         found = visits(within)
-        columns = subscripts(op, found.point, found.count)
+        columns = subscripts(op, found)
         if columns is None:
             raise StageError(f"{where} at an index that depends on data")
         flat = np.ravel_multi_index(tuple(columns), shape, mode="wrap") if found.count else np.zeros(0, np.int64)
-        keys.append(_schedule(op, found.point, found.count))
+        met.append((op, found))
         order.append(flat)
-    sequence = np.concatenate(order)
-    if len(ends) > 1:
-        depth = max(len(key) for key in keys)
-        columns_by_depth = [
-            np.concatenate([key[d] if d < len(key) else np.zeros(len(key[0]), np.int64) for key in keys])
-            for d in range(depth)
-        ]
-        sequence = sequence[np.lexsort(columns_by_depth[::-1])]
+    sequence = np.concatenate(order)[execution_order(met)]
     expected = np.arange(int(np.prod(shape)))
     if sequence.shape != expected.shape:
         raise StageError(f"{where} {sequence.size} times a frame; it has {expected.size} elements")
@@ -137,24 +130,6 @@ def _check_raster(memory: SSAValue, ends: Sequence[Access]) -> None:
         at, got = int(wrong[0]), tuple(int(i) for i in np.unravel_index(sequence[wrong[0]], shape))
         want = tuple(int(i) for i in np.unravel_index(at, shape))
         raise StageError(f"{where} out of raster order: access number {at} is to {got}, not to {want}")
-
-
-def _schedule(op: Operation, point: dict[SSAValue, np.ndarray], count: int) -> list[np.ndarray]:
-    """Execution time of each visit: position and loop variable at each level, outermost first."""
-    levels: list[np.ndarray] = []
-    current: Operation | None = op
-    while current is not None and not isinstance(current, FuncOp):
-        assert current.parent is not None
-        place = np.full(count, current.parent.get_operation_index(current), np.int64)
-        parent = current.parent_op()
-        loop = isinstance(parent, ir.ForOp) and parent.variable in point
-        level = [point[parent.variable]] if loop and isinstance(parent, ir.ForOp) else []
-        if isinstance(parent, ir.IfOp):
-            branch = current.parent is parent.else_body.block
-            level.append(np.full(count, int(branch), np.int64))
-        levels.extend([place, *level])
-        current = parent
-    return levels[::-1]
 
 
 def mark_dataflow(function: FuncOp) -> None:

@@ -154,3 +154,44 @@ def test_a_network_that_stops_is_refused() -> None:
         both = Process("join", (-2, -2, -1, -1), (0, 1, 2, 3), 4)
         measure(Network(("a", "b"), (wide, both), {"a": 1, "b": 1}))
     assert measure(Network(("a", "b"), (fork, join), {"a": 1, "b": 1})).interval > 2
+
+
+def test_what_two_frames_prove_holds_cycle_by_cycle() -> None:
+    """Where a run ends early because a pace is known to be kept or missed, or all frames to be alike, so it is in the
+    frames that follow in the other model."""
+    early = {"kept": 0, "missed": 0, "steady": 0}
+    for seed in range(200):
+        network, latency = random_network(seed), 1 + seed % 5
+        expected = simulate_cycles(network, latency, 20)
+        if expected is None:
+            continue
+        intervals, runner = np.diff(expected, axis=1), Runner(network, latency)
+        for pace in (int(intervals.max()), int(intervals[:, -1].max()), int(intervals[:, -1].max()) - 1):
+            outcome = runner.run(10, pace=pace)
+            if outcome.known:
+                run = outcome.end.shape[1]
+                assert outcome.end.tolist() == [row[:run] for row in expected], seed
+                late = intervals[:, run - 2 :].max(axis=0) > pace
+                assert late.all() or not late.any(), (seed, pace)
+                early["missed" if late.all() else "kept"] += 1
+        outcome = runner.run(10, steady=True)
+        if outcome.known:
+            after = intervals[:, outcome.end.shape[1] - 2 :]
+            assert (after == after[0, 0]).all(), seed
+            early["steady"] += 1
+    assert min(early.values()) > 20, early
+
+
+def test_stages_counted_until_they_are_alike() -> None:
+    """Peaks and waits of a run that ends early are those of a long one."""
+    found = 0
+    for seed in range(200):
+        runner = Runner(random_network(seed), 3)
+        short = runner.run(12, count=True, steady=True)
+        if short.known and short.end.shape[1] < 12:
+            long = runner.run(24, count=True)
+            assert short.peaks == long.peaks, seed
+            assert short.starved[:, -1].tolist() == long.starved[:, -1].tolist(), seed
+            assert short.blocked[:, -1].tolist() == long.blocked[:, -1].tolist(), seed
+            found += 1
+    assert found > 20

@@ -19,7 +19,7 @@ from hls.design import build_design
 from hls.heterocl.lower import lower
 from hls.nodes.conv_shape import Folding
 from hls.program import Design, schedule
-from hls.sizing import SHALLOW, Sized, memory_words, with_depths, with_sized_streams
+from hls.sizing import SHALLOW, Search, Sized, memory_words, with_depths, with_sized_streams
 from hls.timing import DeadlockError, Network, Process, Runner, measure, needed_depths, network_of, paced_depths
 from hls.timing.latest import latest_times
 from ir.executor import execute
@@ -160,3 +160,18 @@ def test_a_search_that_ends_early_keeps_the_pace(monkeypatch: pytest.MonkeyPatch
 def test_the_assumed_latency_is_the_callers(latency: int) -> None:
     _, design, _ = bypass()
     assert with_sized_streams(design, latency=latency).lost == 0
+
+
+def test_a_network_is_searched_once() -> None:
+    """Designs that differ in the memory of their board alone share what was found; others do not."""
+    _, design, _ = bypass()
+    searches: dict[bytes, Search] = {}
+    most = bram18(sized().design)
+    for budget in (None, most - 1, most):
+        shared, alone = with_sized_streams(design, budget, searches=searches), sized(budget)
+        assert depths_of(shared.design) == depths_of(alone.design)
+        assert shared.timing == alone.timing
+    (search,) = searches.values()
+    assert len(search.chosen) > 1
+    with_sized_streams(design, latency=30, searches=searches)
+    assert len(searches) == 2
