@@ -337,9 +337,9 @@ NETWORKS: dict[str, tuple[Writer, str]] = {
     "matmul of a vector": (behind("MatMul", np.ones(4, np.float32)), "(MatMul): weights of shape (4,)"),
     "divided by 0": (behind("Div", np.float32(0)), "(Div): divides by 0"),
     "times nan": (behind("Mul", np.float32(np.nan)), "(Mul): the constant holds values that are not finite"),
-    "times a picture": (
-        behind("Mul", np.random.default_rng(0).normal(0, 1, (1, 4, 4, 4)).astype(np.float32)),
-        "(Mul): constants vary along the axes [1, 2, 3], one is supported"),
+    "times another picture": (
+        behind("Mul", np.random.default_rng(0).normal(0, 1, (1, 4, 3, 4)).astype(np.float32)),
+        "(Mul): a constant of shape (1, 4, 3, 4) does not broadcast to (1, 4, 4, 4)"),
     "thresholds fall": (
         behind("MultiThreshold", np.array([[3.0, 2.0]], np.float32), domain=QONNX),
         "(MultiThreshold): thresholds have to rise"),
