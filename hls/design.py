@@ -129,7 +129,7 @@ _REGISTER = re.compile(rf"({'|'.join(REGISTERS.split())})(\d+(x\d+)?)?(_\d+)?")
 
 
 def is_register(name: str) -> bool:
-    """Whether a register may be called so, by generators or HeteroCL's numbering: it would hide a stage"""
+    """Whether a register may be called so, by generators or HeteroCL's numbering: it would hide a stage."""
     return _REGISTER.fullmatch(name) is not None
 
 

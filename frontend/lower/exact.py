@@ -28,6 +28,8 @@ Reached = Callable[[Ints, Ints], Array]
 """Whether integers (C, n) reach n of the levels."""
 FEW = 32
 """Levels by which most shifts are found too small."""
+MANY, STRIDE = 1 << 10, 64
+"""Of more levels than `MANY` every `STRIDE`-th is searched for first; those tell where the others are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +140,6 @@ def _bisected(reached: Reached, count: int, lowest: Ints, highest: Ints) -> Ints
             )
     _narrow(reached, below, above, every)
     return above
-
-
-MANY, STRIDE = 1 << 10, 64
 
 
 def _narrow(reached: Reached, below: Ints, above: Ints, columns: Array) -> None:

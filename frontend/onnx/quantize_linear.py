@@ -15,6 +15,9 @@ from frontend.onnx.scales import keep, need_scales, quantised, scale_of
 from ir.ops import Affine, Quantize
 from ir.types import Array, DType
 
+LARGEST = 1 << 16
+"""Beyond what a QuantizeLinear makes."""
+
 
 def _linear_operands(b: Builder, node: OnnxNode) -> tuple[Array, Array]:
     """(scale, zero point) of QuantizeLinear and DequantizeLinear, with the tensor's axes where they vary."""
@@ -99,10 +102,6 @@ def clip(b: Builder, node: OnnxNode, lowest: float, highest: float) -> None:
         step = b.constants[made.inputs[1]]
         b.define(node, Value(b.emit(node, op, made.inputs[0], constants={"scale": step}), x.shape, x.axes))
     b.grids[node.outputs[0]] = (scale, z)
-
-
-LARGEST = 1 << 16
-"""Beyond what a QuantizeLinear makes."""
 
 
 def _regridded(b: Builder, node: OnnxNode, scale: Array, zero: Array) -> None:
