@@ -78,7 +78,8 @@ def test_a_network_of_the_users_own(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "3 frames: no difference between" in said and "portable C in place of the accelerator" in said
     # The strided convolution stays on the CPU; the branch beside it does not have to.
     regions = {r.name: {s.name for s in r.stages} for r in load_package(package).manifest.regions}
-    assert {"first_0", "second_0", "beside_0"} <= regions["fpga0"]
+    # (HeteroCL may call a register first_0, so that stage is called otherwise.)
+    assert {"t_first_0", "second_0", "beside_0"} <= regions["fpga0"]
     assert hetero_run([str(package), *map(str, frames), "--json"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["detections"][0]["label"] for each in found] == ["thing"] * 3
