@@ -176,8 +176,14 @@ def is_kernel(source: Path) -> bool:
 
 
 def link_riscv(objects: Sequence[Path], output: Path) -> Path:
-    """A static riscv64 Linux executable, linked against the plain target whatever the objects use."""
-    run([*riscv_compiler(), "-target", LINK_TARGET, "-O3", "-static", *objects, "-lm", "-o", output], what="linking")
+    """A static riscv64 Linux executable, linked against the plain target whatever the objects use.
+
+    It is linked in the objects' folder: the compiler, where it lies below the folder it works in, does not know the C
+    library again that it built for another.
+    """
+    command = [*riscv_compiler(), "-target", LINK_TARGET, "-O3", "-static"]
+    files = [path.absolute() for path in objects]
+    run([*command, *files, "-lm", "-o", output.absolute()], what="linking", folder=files[0].parent)
     return output
 
 

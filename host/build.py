@@ -4,7 +4,7 @@ The flow passes ``Toolchain(...).build`` to `host.package.write_package`; what i
 
     make -j2 native riscv CC=gcc CXX=g++ CC_RISCV="python -m ziglang cc" \
         RISCV_CFLAGS="-target riscv64-linux-musl -g0 -mcpu=baseline_rv64+v" \
-        RISCV_LDFLAGS="-target riscv64-linux-musl -static"
+        RISCV_LDFLAGS="-target riscv64-linux-musl -O3 -static"
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from host.errors import BuildError
 from host.manifest import Manifest, Program
 from ir.target import HostArch
 
-# What compiles for a board's instruction set; all are linked for the plain target, whose C library is built once. That
-# compiler writes debug information unless told not to, with the folder's name in it.
+# What compiles for a board's instruction set. That compiler writes debug information unless told not to, with the
+# folder's name in it. All are linked for the plain target: its C library is built by the setup, which takes a minute,
+# and once more for a link with other options.
 ZIG_FLAGS: Mapping[str, str] = {
     "rv64gc": "-target riscv64-linux-musl -g0 -mcpu=baseline_rv64",
     "rv64gcv": "-target riscv64-linux-musl -g0 -mcpu=baseline_rv64+v",
     "rv64gcv_zvbb": "-target riscv64-linux-musl -g0 -mcpu=baseline_rv64+v+zvbb",
 }
-ZIG_LINK = "-target riscv64-linux-musl -static"
+ZIG_LINK = "-target riscv64-linux-musl -O3 -static"
 
 # A board's own C library is used, of 2018 or later: Python there loads it too.
 ZIG_ARM: Mapping[HostArch, str] = {
