@@ -117,7 +117,7 @@ def check(
             raise CheckError(found)
     used: list[float] = []
     names = ["reference executor", *(["the expected outputs"] if expected else [])]
-    with closing(_executors(compiled, built)) as executors:
+    with closing(_executors(compiled, built, progress)) as executors:
         for executor, run in executors:
             progress(f"running {executor}")
             for (path, frame), reference in zip(frames, references, strict=True):
@@ -181,7 +181,7 @@ PLACES: Mapping[str, Where] = {
 }
 
 
-def _executors(compiled: Compiled, built: Package) -> Generator[tuple[str, Run], None, None]:
+def _executors(compiled: Compiled, built: Package, progress: Progress) -> Generator[tuple[str, Run], None, None]:
     """What can run here: the package on both places, and the Vitis C++ of every device region under ap_int."""
     for name, place in PLACES.items():
         if (place == "qemu" and compiled.target.cpu.isa == "rv32im") or (place == "cpu" and not compiled.failover):
@@ -190,6 +190,7 @@ def _executors(compiled: Compiled, built: Package) -> Generator[tuple[str, Run],
             yield name, lambda frame, reference, session=session: session.run(frame)  # type: ignore[misc]
     for region in compiled.plan.regions:
         if region.engine.side == "device":
+            progress(f"compiling the Vitis C++ of {region.name}")
             with CSimulation(compiled.artifacts[region.name], region.graph) as simulation:
                 yield (
                     f"Vitis C++ of {region.name} under ap_int",

@@ -1,4 +1,4 @@
-"""The C library that the setup builds is the one that packages' programs are linked with: building one takes a minute."""
+"""The C library that the setup builds, in a minute, is the one that packages are linked with."""
 
 from __future__ import annotations
 
