@@ -1,8 +1,7 @@
 """Cycles of the RISC-V kernels and of other compilers: python -m benchmarks.riscv [--machine NAME] [--json]
 
 This project's kernels are whole layers with requantisation (float32: bias and ReLU), the peers' (benchmarks/peers) are
-the sums only. The peers'
-wheels may be in another interpreter: --peers PYTHON.
+the sums only. The peers' wheels may be in another interpreter: --peers PYTHON.
 
 Each layer at VLEN 128, 256 and 512 on a machine model (`generic`: datapath of 128 bits), counted under the meter, per
 multiply-accumulate; `x` compares cycles with this project's own int8 kernel (32-bit sums) at the same VLEN, cache

@@ -13,7 +13,7 @@ from ir.engine import Artifact
 from ir.graph import Graph
 from ir.types import Array
 
-FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label")
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label")
 
 
 class CSimulationError(RuntimeError):
