@@ -73,8 +73,9 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
 
     ``arch`` is a name of the zoo or ``file.py:factory``; without it the keys and shapes of the state dict are compared
     with the zoo, and exactly one network has to match. A family of the zoo makes integers of it at once. An archive
-    brings its own graph; its records come from the zoo's network of the same keys and shapes. ``inputs`` say what
-    integers an ONNX file's inputs are (`InputType.parse`). Raises ModelError.
+    brings its own graph; its records come from the zoo's network of the same keys and shapes, and where there is none
+    it is one of plain tensors. ``inputs`` say what integers an ONNX file's inputs are (`InputType.parse`). Raises
+    ModelError.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise ModelError(f"{path}: is no regular file")
@@ -93,6 +94,8 @@ def load_model(path: Path, arch: str | None = None, inputs: Sequence[str] = ()) 
         constants = {k: v for k, v in program.constants.items() if isinstance(v, torch.Tensor)}
         check_tensors(path, {**constants, **state})
         _require_finite(path, state)
+        if arch is None and not _matches(candidates(state), state):
+            return _of_tensors(program, "network", "torch.export archive of no known network: its input is a tensor")
         entry = _entry(path, arch, state)
         origin = f"torch.export archive with the tensors of '{entry.name}'"
     else:
@@ -125,9 +128,15 @@ def load_module(
     entry = ZooEntry(name, lambda: module, shape, picture, head, "a live module")
     if made := _of_brevitas(module, entry):
         return made
-    program = _exported(entry, module.eval())
-    graph = import_program(program, name, picture)
-    return Model(graph, picture, head, "live module", {} if picture else shapes_of(program, graph))
+    program, origin = _exported(entry, module.eval()), "live module"
+    if picture is None:
+        return replace(_of_tensors(program, name, origin), head=head)
+    return Model(import_program(program, name, picture), picture, head, origin)
+
+
+def _of_tensors(program: ExportedProgram, name: str, origin: str) -> Model:
+    graph = import_program(program, name, None)
+    return Model(graph, None, None, origin, shapes_of(program, graph))
 
 
 def _of_factory(text: str, arch: str | None) -> Model:
@@ -232,9 +241,13 @@ def _entry(path: Path, arch: str | None, state: StateDict) -> ZooEntry:
     return entry
 
 
+def _matches(known: Sequence[ZooEntry], state: StateDict) -> list[ZooEntry]:
+    return [entry for entry in known if entry.may_fit(state) and not _differences(entry.shapes(), state)]
+
+
 def _recognise(path: Path, state: StateDict) -> ZooEntry:
     known = candidates(state)
-    matches = [entry for entry in known if entry.may_fit(state) and not _differences(entry.shapes(), state)]
+    matches = _matches(known, state)
     if len(matches) == 1:
         return matches[0]
     if matches:

@@ -18,6 +18,10 @@ from partition.solution import best
 ATTEMPTS = 10
 """Plans that are looked at closely, drawn up or lowered, at most."""
 
+PATIENCE = 4
+"""Plans after which others are looked for in a smaller budget, by what they were over it: what takes more than was
+estimated is in all of them, not in these regions alone."""
+
 
 def settled(
     graph: Graph, engines: Sequence[Engine], target: Target, progress: Callable[[str], None]
@@ -25,27 +29,24 @@ def settled(
     """The plan and its regions' artifacts by name. PlanError where no plan was found that keeps the budget lowered.
     Lowering is by far the dearest step: what engines see too large before it is not lowered."""
     progress(f"asking {len(engines)} engines about {len(graph.nodes)} nodes")
-    offers, cuts, over = ask(graph, engines, target), list[Cut](), ""
-    for _ in range(ATTEMPTS):
+    offers, cuts, spared, over = ask(graph, engines, target), list[Cut](), Resources(), ""
+    for attempt in range(ATTEMPTS):
         progress(f"partitioning again: {over}" if over else "partitioning")
-        problem = pose(graph, engines, target, cuts, offers)
+        problem = pose(graph, engines, _without(target, spared), cuts, offers)
         solution = best(problem)
         plan = agreed(plan_of(problem, solution), graph, target)
-        made = {r.name: _drafted(r, target) for r in plan.regions}
-        if much := _over(made, target):
-            over = f"drawn up, the plan takes {much}"
-            cuts += [_cut(region, made[region.name]) for region in plan.regions if region.engine.side == "device"]
-            continue
-        artifacts = {}
-        for region in plan.regions:
-            progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
-            artifacts[region.name] = region.engine.lower(region.graph, region.choices, _left(plan, region, target))
-        made = {name: artifact.resources for name, artifact in artifacts.items()}
-        much = _over(made, target)
-        if not much:
-            return replace(plan, explanation=explained(problem, solution)), artifacts
-        over = f"lowered, the plan takes {much}"
+        made, artifacts = {r.name: _drafted(r, target) for r in plan.regions}, {}
+        if not (much := _over(made, target)):
+            for region in plan.regions:
+                progress(f"generating {region.name} ({region.engine.name}, {len(region.graph.nodes)} nodes)")
+                artifacts[region.name] = region.engine.lower(region.graph, region.choices, _left(plan, region, target))
+            made = {name: artifact.resources for name, artifact in artifacts.items()}
+            if not (much := _over(made, target)):
+                return replace(plan, explanation=explained(problem, solution)), artifacts
+        over = f"{'lowered' if artifacts else 'drawn up'}, the plan takes {much}"
         cuts += [_cut(region, made[region.name]) for region in plan.regions if region.engine.side == "device"]
+        if attempt >= PATIENCE:
+            spared += _positive(sum(made.values(), Resources()) - _budget(target))
     raise PlanError(f"{graph.name}: {ATTEMPTS} plans were over the board's budget ({over})")
 
 
@@ -58,19 +59,30 @@ def _drafted(region: Region, target: Target) -> Resources:
 
 def _over(made: Mapping[str, Resources], target: Target) -> str:
     """What regions take more of than there is; empty where they fit."""
-    used, budget = sum(made.values(), Resources()), target.fabric.budget if target.fabric else Resources()
+    used, budget = sum(made.values(), Resources()), _budget(target)
     return ", ".join(f"{getattr(used, k)} {k.upper()} of {getattr(budget, k)}" for k in used.exceeds(budget))
+
+
+def _budget(target: Target) -> Resources:
+    return target.fabric.budget if target.fabric else Resources()
+
+
+def _without(target: Target, taken: Resources) -> Target:
+    """The board with less of its fabric."""
+    fabric = target.fabric and replace(target.fabric, budget=target.fabric.budget - taken)
+    return replace(target, fabric=fabric)
+
+
+def _positive(resources: Resources) -> Resources:
+    return Resources(**{kind: max(count, 0) for kind, count in vars(resources).items()})
 
 
 def _left(plan: Plan, region: Region, target: Target) -> Target:
     """The board without what the other regions take."""
     if target.fabric is None or region.engine.side != "device":
         return target
-    others = sum((r.resources for r in plan.regions if r is not region), Resources())
-    return replace(target, fabric=replace(target.fabric, budget=target.fabric.budget - others))
+    return _without(target, sum((r.resources for r in plan.regions if r is not region), Resources()))
 
 
 def _cut(region: Region, made: Resources) -> Cut:
-    more = made - region.resources
-    extra = {kind: max(value, 0) for kind, value in vars(more).items()}
-    return Cut(region.engine.name, frozenset(region.graph.by_name), Resources(**extra))
+    return Cut(region.engine.name, frozenset(region.graph.by_name), _positive(made - region.resources))

@@ -62,9 +62,13 @@ def frames_of(graph: Graph, seed: int = 0) -> list[dict[str, Array]]:
     return frames
 
 
+ALL = -1
+
+
 @dataclass(frozen=True)
 class Difference:
-    """An executor that did not give the reference's integers for the network of that number, or failed."""
+    """An executor that did not give the reference's integers for the network of that number, or failed; ``ALL``: it
+    failed on them together, and on none alone."""
 
     number: int
     executor: str
@@ -88,7 +92,7 @@ def differences(graphs: Sequence[Graph], executor: Executor, folder: Path) -> li
         found = []
         for number, each in enumerate(graphs):
             found += [replace(d, number=number) for d in differences([each], executor, folder / f"{number}")]
-        return found or [Difference(0, executor.__name__, f"only together: {type(error).__name__}: {error}")]
+        return found or [Difference(ALL, executor.__name__, f"only together: {type(error).__name__}: {error}")]
     found = []
     for name, frames in results.items():
         for number, (got, want) in enumerate(zip(frames, wanted, strict=True)):

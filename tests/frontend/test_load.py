@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from onnx_build import run
 from user_networks import FILE
 from zoo_models import NETWORKS, archive, checkpoint
 
@@ -15,6 +16,8 @@ from frontend.checkpoint import load_state_dict
 from frontend.errors import ModelError
 from frontend.load import load_model
 from frontend.lower.freeze import freeze
+from frontend.onnx.importer import Imported
+from frontend.quantisers import QuantActivation, QuantConv2d
 from frontend.zoo import ENTRIES
 from ir.executor import execute
 from ir.ops import Conv2d
@@ -102,6 +105,22 @@ def test_an_open_batch_is_one(user: tuple[ModuleType, Path, Path], tmp_path: Pat
         results.append(execute(graph, {"input": x})[graph.outputs[0]])
     assert np.array_equal(*results)
     assert len(np.unique(results[0])) > 2
+
+
+def test_an_archive_of_a_network_that_nobody_knows(tmp_path: Path) -> None:
+    """It is one of plain tensors, in its own shapes, and computes what its module does."""
+    torch.manual_seed(1)
+    conv = QuantConv2d(3, 4, 3, bits=4)
+    net = torch.nn.Sequential(QuantActivation(6), conv, torch.nn.BatchNorm2d(4), QuantActivation(4), torch.nn.Flatten())
+    model = load_model(exported(net, tmp_path / "own.pt2", 1))
+    assert (model.picture, model.head) == (None, None)
+    assert list(model.shapes.values()) == [(1, 3, 12, 16), (1, 560)]
+    x = torch.arange(576, dtype=torch.float64).reshape(1, 3, 12, 16) / 575
+    with torch.no_grad():
+        expected = net.double().eval()(x).numpy()
+    assert len(np.unique(expected)) > 4
+    got = run(Imported(model.graph, model.shapes, ""), model.frozen(), x.numpy())
+    assert np.allclose(got.reshape(expected.shape), expected, rtol=0, atol=1e-12)
 
 
 def test_other_open_axes_are_refused(tmp_path: Path) -> None:

@@ -87,6 +87,25 @@ def test_what_grows_too_much_goes_to_the_cpu() -> None:
     assert sum((a.resources for a in artifacts.values()), Resources()).lut <= 24
 
 
+@dataclass(frozen=True)
+class Short(FakeEngine):
+    """Lowered, any region takes 1 LUT more than its candidates say."""
+
+    def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
+        return Artifact({}, (), (), (), resources=sum((c.resources for c in choices.values()), Resources(lut=1)))
+
+
+def test_what_is_always_missing_is_spared() -> None:
+    """Two of 22 like nodes fit the estimated budget, one of them the real one. There are more pairs that have shown
+    nothing yet than plans that are looked at."""
+    names = [node.name for node in chain(22).nodes]
+    device = Short("dev", "device", {name: [Candidate(10, Resources(lut=8))] for name in names})
+    host = Host("cpu", "cpu", {name: [Candidate(5000)] for name in names})
+    plan, artifacts = settled(chain(22), (device, host), target(Resources(lut=16)), lambda what: None)
+    assert artifacts["fpga0"].resources.lut == 9
+    assert sum(d.engine == "dev" for d in plan.decisions) == 1
+
+
 def test_what_fits_nowhere_is_an_error() -> None:
     """The node is taken by the accelerator alone, whose estimate fits and whose region does not."""
     device = Growing("dev", "device", {"a": [Candidate(10, Resources(lut=8))], "b": [Candidate(10, Resources(lut=8))]})
