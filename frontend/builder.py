@@ -23,11 +23,12 @@ INPUT = "input"
 @dataclass(frozen=True)
 class View:
     """A value whose shape the graph has not (`frontend.torch_views`): the elements of ``tensor``, read in the shape
-    ``split``, of which axis ``order[i]`` is this one's axis i."""
+    ``split``, of which axis ``order[i]`` is this one's axis i. ``own``: that is the shape of the tensor itself."""
 
     tensor: str
     split: tuple[int, ...]
     order: tuple[int, ...]
+    own: bool = False
 
 
 Imported = tuple[Op, tuple[str, ...]] | str | View
@@ -35,10 +36,13 @@ Imported = tuple[Op, tuple[str, ...]] | str | View
 VIEWING = {
     "aten.clone.default", "aten.contiguous.default", "aten.flatten.using_ints", "aten.permute.default",
     "aten.reshape.default", "aten.squeeze.default", "aten.squeeze.dim", "aten.squeeze.dims", "aten.transpose.int",
-    "aten.unsqueeze.default", "aten.view.default",
+    "aten.unsqueeze.default", "aten.view.default", "aten.add.Tensor", "aten.div.Tensor", "aten.layer_norm.default",
+    "aten.linear.default", "aten.mul.Tensor", "aten.sub.Tensor",
 }  # fmt: skip
-"""Operators that read views."""
-POINTWISE = {f"aten.{name}.default" for name in ("hardsigmoid", "hardswish", "relu", "sigmoid", "silu", "tanh")}
+"""Operators that read views, or some of them."""
+POINTWISE = {
+    f"aten.{name}.default" for name in ("elu", "gelu", "hardsigmoid", "hardswish", "relu", "sigmoid", "silu", "tanh")
+}
 """Functions of each element, which may read views."""
 
 
@@ -118,9 +122,8 @@ class Builder:
         imported = importer(self, node)
         del self.names[viewed]
         assert isinstance(imported, tuple)
-        made = Node(self.unique(module_of(node) or node.name), *imported)
-        self.nodes.append(made)
-        self.views[node] = replace(view, tensor=made.name)
+        op, operands = imported
+        self.views[node] = replace(view, tensor=self.made(node, op, *operands))
 
     def unique(self, wish: str) -> str:
         """A C identifier that no tensor bears yet."""
@@ -132,6 +135,12 @@ class Builder:
     def step(self, node: FxNode, step: str, op: Op, *operands: str) -> str:
         """The tensor of an operator on the way to the recorded one."""
         name = self.unique(f"{node.name}.{step}")
+        self.nodes.append(Node(name, op, operands))
+        return name
+
+    def made(self, node: FxNode, op: Op, *operands: str) -> str:
+        """The recorded tensor, where that is not left to `add_call`: it is called like its module."""
+        name = self.unique(module_of(node) or node.name)
         self.nodes.append(Node(name, op, operands))
         return name
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from torch.fx import Node as FxNode
 
-from frontend import torch_views
+from frontend import channels_last, torch_views
 from frontend.builder import Builder, Imported, Importer, arguments, pair, shape_of
+from frontend.norms import NORM_IMPORTERS
 from frontend.real_importers import REAL_IMPORTERS, cut
 from ir.ops import (
     Add,
@@ -85,6 +86,8 @@ def _softmax(b: Builder, node: FxNode) -> Imported:
 def _add(b: Builder, node: FxNode) -> Imported:
     _two(b, node)
     if not _is_constant(b, node.args[0]) and not _is_constant(b, node.args[1]):
+        if channels_last.is_viewed(b, *node.args):
+            return channels_last.joined(b, node, Add())
         _need_one_shape(b, node)
         return Add(), (b.tensor(node, 0), b.tensor(node, 1))
     x, number = _with_constant(b, node)
@@ -93,22 +96,24 @@ def _add(b: Builder, node: FxNode) -> Imported:
 
 def _subtract(b: Builder, node: FxNode) -> Imported:
     _two(b, node)
-    return _affine(b, node, b.tensor(node, 0), np.ones(()), -b.constant(node, node.args[1], "what is subtracted"))
+    return _affine(b, node, node.args[0], np.ones(()), -b.constant(node, node.args[1], "what is subtracted"))
 
 
 def _multiply(b: Builder, node: FxNode) -> Imported:
     if not _is_constant(b, node.args[0]) and not _is_constant(b, node.args[1]):
+        if channels_last.is_viewed(b, *node.args):
+            return channels_last.joined(b, node, Multiply())
         x, y = sorted((node.args[0], node.args[1]), key=lambda arg: -int(np.prod(shape_of(arg))))
         return Multiply(), (b.names[x], b.names[y])  # type: ignore[index]
-    x_, number = _with_constant(b, node)
-    return _affine(b, node, x_, number, np.zeros(()))
+    whole, number = _with_constant(b, node)
+    return _affine(b, node, whole, number, np.zeros(()))
 
 
 def _divide(b: Builder, node: FxNode) -> Imported:
     _two(b, node)
     divisor = b.constant(node, node.args[1], "the divisor").astype(np.float64)
     b.require(node, np.count_nonzero(divisor) == divisor.size, "divides by zero")
-    return _affine(b, node, b.tensor(node, 0), 1 / divisor, np.zeros(()))
+    return _affine(b, node, node.args[0], 1 / divisor, np.zeros(()))
 
 
 def _two(b: Builder, node: FxNode) -> None:
@@ -117,16 +122,16 @@ def _two(b: Builder, node: FxNode) -> None:
 
 
 def _is_constant(b: Builder, argument: object) -> bool:
-    return not isinstance(argument, FxNode) or b.names[argument] in b.constants
+    return not isinstance(argument, FxNode) or b.names.get(argument) in b.constants
 
 
-def _with_constant(b: Builder, node: FxNode) -> tuple[str, Array]:
+def _with_constant(b: Builder, node: FxNode) -> tuple[object, Array]:
     """The tensor and the number of a commutative operator, whichever comes first."""
     first, second = node.args[:2]
     if _is_constant(b, first):
         first, second = second, first
     b.require(node, not _is_constant(b, first), "computes on constants alone")
-    return b.names[first], b.constant(node, second, "an operand")  # type: ignore[index]
+    return first, b.constant(node, second, "an operand")
 
 
 def _need_one_shape(b: Builder, node: FxNode) -> None:
@@ -134,7 +139,9 @@ def _need_one_shape(b: Builder, node: FxNode) -> None:
     b.require(node, x == y, f"adds tensors of shapes {x} and {y} (allowed: one shape)")
 
 
-def _affine(b: Builder, node: FxNode, x: str, scale: Array, offset: Array) -> Imported:
+def _affine(b: Builder, node: FxNode, x: object, scale: Array, offset: Array) -> Imported:
+    if channels_last.is_viewed(b, x):
+        return channels_last.affine(b, node, x, scale, offset)
     channels = shape_of(node)[1]
     both = []
     for value in (scale, offset):
@@ -142,7 +149,7 @@ def _affine(b: Builder, node: FxNode, x: str, scale: Array, offset: Array) -> Im
         b.require(node, numbers.ndim == 0 or numbers.shape == (channels,), f"constant of shape {value.shape}: "
                   f"one number or one per channel ({channels}) is supported")  # fmt: skip
         both.append(np.array(np.broadcast_to(numbers, channels)))
-    return Affine(), (x, *b.constants_of(node.name, scale=both[0], offset=both[1]))
+    return Affine(), (b.names[x], *b.constants_of(node.name, scale=both[0], offset=both[1]))  # type: ignore[index]
 
 
 def _average_pool(b: Builder, node: FxNode) -> Imported:
@@ -170,8 +177,12 @@ def _mean(b: Builder, node: FxNode) -> Imported:
 def _linear(b: Builder, node: FxNode) -> Imported:
     x, weights, bias = arguments(node, None, None, None)
     if isinstance(weights, FxNode) and b.names[weights] in {n.name for n in b.nodes}:  # quantised, a 1x1 kernel already
-        return _dense(b, node, b.names[x], b.names[weights], bias)
-    return _dense(b, node, b.names[x], b.constant(node, weights, "the weight"), bias)
+        matrix: Array | str = b.names[weights]
+    else:
+        matrix = b.constant(node, weights, "the weight")
+    if channels_last.is_viewed(b, x):
+        return channels_last.linear(b, node, matrix, bias)
+    return _dense(b, node, b.names[x], matrix, bias)
 
 
 def _addmm(b: Builder, node: FxNode) -> Imported:
@@ -277,6 +288,7 @@ FLOAT_IMPORTERS: Mapping[str, Importer] = {
     "aten.reshape.default": torch_views.reshaped,
     "aten.sigmoid.default": _sigmoid,
     "aten.slice.Tensor": _slice,
+    **NORM_IMPORTERS,
     **REAL_IMPORTERS,
     "aten.softmax.int": _softmax,
     "aten.squeeze.default": torch_views.reshaped,

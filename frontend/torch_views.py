@@ -5,6 +5,8 @@ A view is a tensor of the graph, the shape that its elements are read in, and an
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from torch.fx import Node as FxNode
 
@@ -17,7 +19,7 @@ def view_of(b: Builder, argument: object) -> View:
     """The operand as a view."""
     assert isinstance(argument, FxNode)
     shape = shape_of(argument)
-    return b.views.get(argument) or View(b.names[argument], shape, tuple(range(len(shape))))
+    return b.views.get(argument) or View(b.names[argument], shape, tuple(range(len(shape))), own=True)
 
 
 def reshaped(b: Builder, node: FxNode) -> Imported | View:
@@ -50,18 +52,24 @@ def folded(b: Builder, node: FxNode, view: View) -> str:
     return tensor
 
 
-def permuted(b: Builder, node: FxNode) -> View:
+def permuted(b: Builder, node: FxNode) -> str | View:
     view = view_of(b, node.args[0])
     order = [int(n) % len(view.order) for n in node.args[1]]  # type: ignore[union-attr, arg-type]
-    return View(view.tensor, view.split, tuple(view.order[axis] for axis in order))
+    return _in_order(view, tuple(view.order[axis] for axis in order))
 
 
-def transposed(b: Builder, node: FxNode) -> View:
+def _in_order(view: View, order: tuple[int, ...]) -> str | View:
+    """The tensor itself where its axes are back where they were."""
+    back = view.own and order == tuple(range(len(order))) and len(order) in (2, 4)
+    return view.tensor if back else replace(view, order=order)
+
+
+def transposed(b: Builder, node: FxNode) -> str | View:
     view = view_of(b, node.args[0])
     order = list(view.order)
     first, second = (int(n) % len(order) for n in arguments(node, None, 0, 1)[1:3])
     order[first], order[second] = order[second], order[first]
-    return View(view.tensor, view.split, tuple(order))
+    return _in_order(view, tuple(order))
 
 
 def same(b: Builder, node: FxNode) -> str | View:

@@ -4,7 +4,7 @@
  *
  * Registers: mr * LMUL + LMUL of weights <= 32. A product costs the same beats at every LMUL, so the smallest that
  * holds all channels wastes none on empty lanes; with LMUL 4, seven pixels use all 32 registers and a vector works for
- * so long that the loads of scalars hide behind it.
+ * so long that the loads of scalars hide behind it. One pixel, as of a fully connected layer, needs LMUL 8 for that.
  */
 #include "hck_f32.h"
 
@@ -30,13 +30,21 @@
 #define NO_8
 #include "hck_f32_conv_rvv_all.inc"
 #undef LMUL
+#define LMUL m8
+#define MR 1
+#define EACH EACH_1
+#include "hck_f32_conv_rvv.inc"
+#undef MR
+#undef EACH
+#undef LMUL
 
 typedef void (*tile_fn)(const hck_f32_block *b, const float *w, size_t channel, size_t lanes, size_t vl, float *y);
 
 enum { OF_1, OF_2, OF_4, OF_7, OF_8 };
 
-static size_t most_lanes(const hck_f32_conv *c) { /* of a vector: eight pixels, which two pooling windows have */
-    return c->pool == 2 ? __riscv_vsetvlmax_e32m2() : __riscv_vsetvlmax_e32m4();
+static size_t most_lanes(const hck_f32_conv *c, int of) { /* of a vector; two pooling windows have eight pixels */
+    if (of == OF_8 || c->pool == 2) return __riscv_vsetvlmax_e32m2();
+    return of == OF_1 ? __riscv_vsetvlmax_e32m8() : __riscv_vsetvlmax_e32m4();
 }
 
 size_t hck_f32_block_pixels(const hck_f32_conv *c, size_t left) {
@@ -47,16 +55,17 @@ size_t hck_f32_block_pixels(const hck_f32_conv *c, size_t left) {
 }
 
 void hck_f32_tile(const hck_f32_block *b, const float *weights, size_t channel, size_t lanes, float *y) {
-    static const tile_fn tiles[3][5] = {
+    static const tile_fn tiles[4][5] = {
         {tile_m1_1, tile_m1_2, tile_m1_4, tile_m1_7, tile_m1_8},
         {tile_m2_1, tile_m2_2, tile_m2_4, tile_m2_7, tile_m2_8},
         {tile_m4_1, tile_m4_2, tile_m4_4, tile_m4_7, NULL},
+        {tile_m8_1, NULL, NULL, NULL, NULL},
     };
-    const size_t one = __riscv_vsetvlmax_e32m1(), most = most_lanes(b->c);
     const int of = b->mr == 8 ? OF_8 : b->mr == 7 ? OF_7 : b->mr == 4 ? OF_4 : b->mr == 2 ? OF_2 : OF_1;
+    const size_t one = __riscv_vsetvlmax_e32m1(), most = most_lanes(b->c, of);
     for (size_t k = 0, vl; k < lanes; k += vl) {
-        vl = HCK_MIN(lanes - k, of == OF_8 ? HCK_MIN(most, 2 * one) : most);
-        tiles[vl <= one ? 0 : vl <= 2 * one ? 1 : 2][of](b, weights + k, channel + k, lanes, vl, y);
+        vl = HCK_MIN(lanes - k, most);
+        tiles[vl <= one ? 0 : vl <= 2 * one ? 1 : vl <= 4 * one ? 2 : 3][of](b, weights + k, channel + k, lanes, vl, y);
     }
 }
 

@@ -21,6 +21,7 @@
 HCK_F32_ENDED(m1)
 HCK_F32_ENDED(m2)
 HCK_F32_ENDED(m4)
+HCK_F32_ENDED(m8)
 
 #endif
 #endif

@@ -11,7 +11,7 @@ from frontend.onnx.model import OnnxNode
 from frontend.onnx.pairs import split
 from frontend.onnx.rule import Rule
 from frontend.onnx.shapes import positive, resize, scales_of
-from ir.ops import Affine, Arithmetic, Curve, Interpolate, Op, PRelu, Reduce, Softmax
+from ir.ops import Affine, Arithmetic, Curve, Interpolate, Op, PRelu, Reduce, Reshape, Softmax
 from ir.ops.real import POSITIONS
 from ir.types import Array
 
@@ -120,25 +120,55 @@ def _layer_norm(b: Builder, node: OnnxNode) -> None:
     b.require(node, not [o for o in node.outputs[1:] if o], "has outputs of training")
     x = b.arranged(node, x, (axes[0], *(a for a in range(rank) if a != axes[0] and x.shape[a] > 1)))
     count = x.shape[axes[0]]
-    centred = _about(b, node, x, Arithmetic("subtract"), _mean(b, node, x.tensor, count, "mean"), "centred")
-    squares = b.map(node, Curve("square"), centred, name="squares")
-    variance = _mean(b, node, squares.tensor, count, "variance", float(node.attributes.get("epsilon", 1e-5)))
-    deviation = b.emit(node, Curve("sqrt"), variance, name="deviation")
     scale = b.real(node, b.constant(node, 1), "scale").ravel()
     bias = b.real(node, b.constant(node, 2, np.zeros(count)), "bias").ravel()
     b.require(node, scale.size == bias.size == count, f"scale and bias need {count} numbers")
-    normal = _about(b, node, centred, Arithmetic("divide"), deviation, "normal")
-    b.define(node, b.map(node, Affine(), normal, scale=scale, offset=bias))
+    b.define(node, b.map(node, Affine(), _standardised(b, node, x, (0,)), scale=scale, offset=bias))
+
+
+def _group_norm(b: Builder, node: OnnxNode) -> None:
+    """Groups of channels, or each channel, by the mean and the variance of all their pixels; up to opset 20 a group has
+    one scale."""
+    x = b.value(node)
+    b.require(node, len(x.shape) in (3, 4), f"normalises shape {x.shape} (allowed: (1, C, W), (1, C, H, W))")
+    x = b.arranged(node, x, tuple(range(1, len(x.shape))))
+    channels, *extents = b.types[x.tensor].shape
+    groups = int(node.attributes.get("num_groups", channels))
+    b.require(node, groups > 0 and channels % groups == 0, f"{groups} groups do not divide {channels} channels")
+    grouped = (groups, channels // groups * extents[0], extents[1])
+    split = b.emit(node, Reshape(grouped), x.tensor, name="groups") if groups < channels else x.tensor
+    normal = _standardised(b, node, Value(split, x.shape, x.axes), (1, 2))
+    if groups < channels:
+        whole = b.emit(node, Reshape((channels, extents[0], extents[1])), normal.tensor, name="channels")
+        normal = Value(whole, x.shape, x.axes)
+    scale, bias = (b.real(node, b.constant(node, i), what).ravel() for i, what in ((1, "scale"), (2, "bias")))
+    fits = scale.size == bias.size and scale.size in (groups, channels)
+    b.require(node, fits, f"scale and bias need {channels} numbers")
+    each = channels // scale.size
+    b.define(node, b.map(node, Affine(), normal, scale=np.repeat(scale, each), offset=np.repeat(bias, each)))
+
+
+def _standardised(b: Builder, node: OnnxNode, x: Value, axes: tuple[int, ...]) -> Value:
+    """``(x - mean) / sqrt(mean((x - mean)^2) + epsilon)`` along axes of the graph's tensor."""
+    epsilon = float(node.attributes.get("epsilon", 1e-5))
+    centred = _about(b, node, x, Arithmetic("subtract"), _mean(b, node, x.tensor, axes, "mean"), "centred")
+    squares = b.map(node, Curve("square"), centred, name="squares")
+    variance = _mean(b, node, squares.tensor, axes, "variance", epsilon)
+    deviation = b.emit(node, Curve("sqrt"), variance, name="deviation")
+    return _about(b, node, centred, Arithmetic("divide"), deviation, "normal")
 
 
 def _about(b: Builder, node: OnnxNode, x: Value, op: Op, y: str, name: str) -> Value:
     return Value(b.emit(node, op, x.tensor, y, name=name), x.shape, x.axes)
 
 
-def _mean(b: Builder, node: OnnxNode, x: str, count: int, name: str, plus: float = 0.0) -> str:
-    """The mean over the channels of every pixel, and a number more."""
-    total = b.emit(node, Reduce("sum", (0,)), x, name=f"{name}_sum")
-    constants = {"scale": np.array([1 / count]), "offset": np.array([plus])}
+def _mean(b: Builder, node: OnnxNode, x: str, axes: tuple[int, ...], name: str, plus: float = 0.0) -> str:
+    """The mean along axes of the graph's tensor, and a number more."""
+    shape = b.types[x].shape
+    total = b.emit(node, Reduce("sum", axes), x, name=f"{name}_sum")
+    channels = b.types[total].shape[0]
+    count = int(np.prod([shape[axis] for axis in axes]))
+    constants = {"scale": np.full(channels, 1 / count), "offset": np.full(channels, plus)}
     return b.emit(node, Affine(), total, name=name, constants=constants)
 
 
@@ -167,6 +197,8 @@ def _resize(b: Builder, node: OnnxNode) -> None:
 RULES: Mapping[str, Rule] = {
     "Erf": curve("erf"),
     "Exp": curve("exp"),
+    "GroupNormalization": _group_norm,
+    "InstanceNormalization": _group_norm,
     "LayerNormalization": _layer_norm,
     "Log": curve("log"),
     "LogSoftmax": _log_softmax,

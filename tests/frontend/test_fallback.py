@@ -34,6 +34,12 @@ def _layer_norm(net: Network, x: str) -> str:
     return net.add("LayerNormalization", x, scale, bias, axis=-1)
 
 
+def _of_pixels(net: Network, x: str, operator: str, **attributes: int) -> str:
+    """Every channel, or every group of them, by its own pixels."""
+    scale, bias = (net.constant(np.random.default_rng(i).normal(1, 0.3, 6)) for i in range(2))
+    return net.add(operator, x, scale, bias, epsilon=1e-3, **attributes)
+
+
 def _written_out_norm(net: Network, x: str) -> str:
     """As older exporters write it."""
     centred = net.add("Sub", x, net.add("ReduceMean", x, net.constant([1], "int64")))
@@ -62,6 +68,8 @@ PARTS: dict[str, tuple[Part, str]] = {
     "Softmax along rows": (lambda net, x: net.add("Softmax", x, axis=-1), "Softmax"),
     "Div": (lambda net, x: net.add("Div", net.constant(1.0), net.add("Add", net.add("Abs", x), net.constant(0.5))), ""),
     "layer norm": (_layer_norm, "Reduce"),
+    "instance norm": (lambda net, x: _of_pixels(net, x, "InstanceNormalization"), "Reduce"),
+    "group norm": (lambda net, x: _of_pixels(net, x, "GroupNormalization", num_groups=2), "Reduce|Reshape"),
     "written out": (_written_out_norm, "Arithmetic"),
     "functions": (_gelu, "Multiply"),
     "excitation": (_excitation, "Arithmetic"),
@@ -86,7 +94,7 @@ def test_between_quantisers(name: str, tmp_path: Path) -> None:
     part, refused = PARTS[name]
     path = network(part, tmp_path)
     if refused:  # the others are functions of one value, whose results are a table
-        with pytest.raises(ModelError, match=rf"node '\w+': {refused}.*--fallback computes it in floats|--fallback"):
+        with pytest.raises(ModelError, match=rf"node '\w+': ({refused}).*--fallback computes it in floats|--fallback"):
             frozen(path, False)
     imported, made = frozen(path, True)
     assert kind_of(made.graph) == "integer"
