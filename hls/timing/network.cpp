@@ -10,100 +10,13 @@
 // the stages, and those at which places are free again. Later frames are maxima of sums of these times with constants.
 // So if no time of the list is more than `pace` cycles after the same one a frame before, none ever is again; if all
 // are by more, no frame ever is in time; and if all are by the same number, all frames are as this one.
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
+#include "stream.h"
+
 #include <cstdlib>
-#include <limits>
 #include <memory>
 #include <utility>
-#include <vector>
 
 namespace {
-
-using i32 = std::int32_t;
-using i64 = std::int64_t;
-
-struct Run {
-    i64 processes, streams, frames, latency;
-    i64 count;                             // whether to count the words that streams hold
-    i64 pace, settled;                     // cycles between frames, or 0: any; frames that only deadlines bind
-    i64 steady;                            // whether to stop when all frames are as the last two, besides at `pace`
-    const i64 *first_step;                 // of each process, and the number of all steps
-    const i32 *cycle;                      // of each step
-    const i32 *first_event;                // of each step, and the number of all events
-    const i32 *events;                     // of each step first its reads: -s reads, +s writes stream s; s from 1
-    const i64 *period;                     // of each process: cycles per frame
-    const i64 *deadline;                   // of each step: when it leaves in the first frame at the latest; or none
-    const i64 *most;                       // of each stream: the depth up to which it grows
-    i64 *depth, *peak;                     // of each stream
-    i64 *start, *end, *starved, *blocked;  // of each process and frame
-    i64 *entered, *left;                   // of each step: when it did so in the last frame; or none, of one or both
-    i64 *waits;                            // of each process: the streams it waits to write and to read; 0 = none
-    i64 *done;                             // how many frames there were until what follows was known
-};
-
-// The times that a frame leaves for the next, put down in a fixed order, and by how much they are after those of the
-// frame before. Where places were not used yet, or there are more of them, frames do not compare.
-class Cut {
-   public:
-    i64 least = 0, most = 0;
-    bool compares = false;
-
-    void begin() {
-        compares = !times_.empty();
-        least = std::numeric_limits<i64>::max();
-        most = std::numeric_limits<i64>::min();
-        at_ = 0;
-    }
-
-    void put(i64 time) {
-        if (at_ == times_.size()) {
-            times_.push_back(time);
-            compares = false;
-        }
-        const i64 later = time - times_[at_];
-        least = std::min(least, later);
-        most = std::max(most, later);
-        times_[at_++] = time;
-    }
-
-    void end() {
-        compares = compares && at_ == times_.size() && at_;
-        times_.resize(at_);
-    }
-
-   private:
-    std::vector<i64> times_;
-    std::size_t at_ = 0;
-};
-
-// The words numbered from 0 on; times lie at (number & mask).
-struct Stream {
-    i64 depth = 0, most = 0, mask = 0, written = 0, taken = 0;
-    i64 *readable = nullptr, *writable = nullptr;  // from when on a word can be read, and its place be written again
-    i64 counted = 0, gone = 0, peak = 0;           // writes and reads put in the order of their times so far
-
-    bool full() const { return written - taken >= depth; }
-    i64 &readable_at(i64 number) { return readable[number & mask]; }
-    i64 &writable_at(i64 number) { return writable[number & mask]; }
-    // When the place is free that the next word takes.
-    i64 free_at() { return written < depth ? 0 : writable_at(written - depth); }
-
-    void leave_behind(Cut &cut) {
-        if (depth > taken) cut.compares = false;
-        for (i64 place = 1; place <= std::min(depth, taken); ++place) cut.put(writable_at(taken - place));
-    }
-
-    // Of writes and reads whose times are known, one of the two is always the next.
-    void count() {
-        while (counted < written && gone < taken)
-            if (readable_at(counted) <= writable_at(gone))
-                peak = std::max(peak, ++counted - gone);
-            else
-                ++gone;
-    }
-};
 
 struct Step {
     i64 due, enter_lag, leave_lag;
@@ -274,18 +187,44 @@ class Stage {
 
 constexpr std::size_t nobody = static_cast<std::size_t>(-1);
 
-// Gives another place to a full stream that a stage waits for, best to one whose reader waits for a different stream:
-// the others fill up behind it. The stage that now goes on.
-std::size_t grow(std::vector<Stream> &streams, const std::vector<Stage> &stages, const std::vector<std::size_t> &reader) {
+using Ends = std::vector<std::size_t>;  // of each stream: the stage that writes it, or reads it
+
+// Whether the stages that a stage waits for, and those that they wait for, wait for itself in the end.
+bool waits_for_itself(std::size_t stage, const std::vector<Stage> &stages, const Ends &writer, const Ends &reader) {
+    std::vector<char> seen(stages.size(), 0);
+    std::vector<std::size_t> open{stage};
+    while (!open.empty()) {
+        const Stage &at = stages[open.back()];
+        open.pop_back();
+        const auto full = static_cast<std::size_t>(at.waits_to_write());
+        const auto empty = static_cast<std::size_t>(at.waits_to_read());
+        for (const std::size_t other : {full ? reader[full - 1] : nobody, empty ? writer[empty - 1] : nobody}) {
+            if (other == stage) return true;
+            if (other == nobody || seen[other]) continue;
+            seen[other] = 1;
+            open.push_back(other);
+        }
+    }
+    return false;
+}
+
+// Gives another place to a full stream that a stage waits for, best to one whose reader waits for a different stream
+// and in the end for this stage: others fill up behind it, or, like those of weights, hold nobody up. The stage that
+// now goes on.
+std::size_t grow(std::vector<Stream> &streams, const std::vector<Stage> &stages, const Ends &writer,
+                 const Ends &reader) {
     std::size_t found = nobody;
-    for (std::size_t writer = 0; writer < stages.size(); ++writer) {
-        const auto full = static_cast<std::size_t>(stages[writer].waits_to_write());
+    int best = -1;
+    for (std::size_t stage = 0; stage < stages.size() && best < 2; ++stage) {
+        const auto full = static_cast<std::size_t>(stages[stage].waits_to_write());
         if (!full || streams[full - 1].depth >= streams[full - 1].most) continue;
         const std::size_t other = reader[full - 1];
         const auto wanted = other == nobody ? 0 : static_cast<std::size_t>(stages[other].waits_to_read());
-        const bool cause = wanted && wanted != full;
-        if (cause || found == nobody) found = writer;
-        if (cause) break;
+        const bool crossed = wanted && wanted != full;
+        const int rank = !crossed ? 0 : waits_for_itself(stage, stages, writer, reader) ? 2 : 1;
+        if (rank <= best) continue;
+        best = rank;
+        found = stage;
     }
     if (found != nobody) ++streams[static_cast<std::size_t>(stages[found].waits_to_write()) - 1].depth;
     return found;
@@ -317,12 +256,13 @@ class Turns {
 };
 
 // Runs a frame; whether to its end.
-bool run_frame(std::vector<Stream> &streams, std::vector<Stage> &stages, const std::vector<std::size_t> &reader,
+bool run_frame(std::vector<Stream> &streams, std::vector<Stage> &stages, const Ends &writer, const Ends &reader,
                const std::vector<std::vector<Neighbour>> &neighbours) {
     Turns turns(stages.size());
     for (std::size_t p = 0; p < stages.size(); ++p) turns.add(p);
     for (Stage &stage : stages) stage.begin_frame();
-    for (std::size_t next; (next = turns.take()) != nobody || (next = grow(streams, stages, reader)) != nobody;) {
+    for (std::size_t next;
+         (next = turns.take()) != nobody || (next = grow(streams, stages, writer, reader)) != nobody;) {
         if (!stages[next].advance()) continue;
         for (const auto &[other, stream] : neighbours[next])
             if (stages[other].goes_on(stream)) turns.add(other);
@@ -383,7 +323,7 @@ extern "C" int run_network(const Run *run) {
     i64 known = 0;  // frames since all later ones are known: the words of one more meet its own in the streams
     Cut cut;
     for (*r.done = 0; finished && known <= r.count && *r.done < r.frames; ++*r.done) {
-        finished = run_frame(streams, stages, reader, neighbours);
+        finished = run_frame(streams, stages, writer, reader, neighbours);
         if (finished && (r.pace || r.steady) && is_known(r, streams, stages, cut)) ++known;
     }
     for (std::size_t p = 0; p < stages.size(); ++p) {

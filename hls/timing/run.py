@@ -190,12 +190,13 @@ class _Run(ctypes.Structure):
 @cache
 def _library() -> Any:
     """The compiled kernel, kept where Python keeps this module's compiled form."""
-    text = (Path(__file__).parent / "network.cpp").read_text()
-    made_of = "\0".join((text, *FLAGS, platform.machine(), compiler_version()))
+    text, header = ((Path(__file__).parent / name).read_text() for name in ("network.cpp", "stream.h"))
+    made_of = "\0".join((text, header, *FLAGS, platform.machine(), compiler_version()))
     kept = Path(cache_from_source(__file__)).parent / f"network-{sha256(made_of.encode()).hexdigest()[:16]}.so"
     if kept.exists():
         return ctypes.CDLL(str(kept))
     with tempfile.TemporaryDirectory(prefix="hls_timing_") as folder:
+        Path(folder, "stream.h").write_text(header)
         library = compile_library([text], Path(folder), "network", FLAGS)
         loaded = ctypes.CDLL(str(library))
         with suppress(OSError):

@@ -109,6 +109,20 @@ def test_a_ceiling_is_kept_and_used() -> None:
     assert 128 < measure(network.with_depths(depths), latency=1).interval < shallow.interval
 
 
+def test_what_holds_nobody_up_stays_shallow() -> None:
+    """The window holds eight words back, so the branch beside it has to hold them. Weights arrive early, in a frame of
+    32, and the convolution does not wait for them: places there would not help, however many."""
+    cycles = range(40)
+    steps = [((-2, -1) if c < 32 else ()) + ((4,) if c >= 8 else ()) for c in cycles]
+    feed = Process("feed", (1,) * 32, range(32), 32)
+    source = Process("source", (2, 3) * 32, [c for c in range(32) for _ in (2, 3)], 32)
+    window = Process("window", [e for step in steps for e in step], [c for c in cycles for _ in steps[c]], 40)
+    join = Process("join", (-4, -3) * 32, [c for c in range(32) for _ in (4, 3)], 32)
+    streams = ("fed", "in", "beside", "out")
+    depths = needed_depths(Network(streams, (feed, source, window, join), dict.fromkeys(streams, 1)))
+    assert depths["fed"] == depths["in"] == 1 and 8 <= depths["beside"] <= 10
+
+
 def test_what_is_given_up_is_bounded() -> None:
     burst = Process("burst", (1,) * 64, range(64), 128)
     even = Process("even", (-1,) * 64, range(0, 128, 2), 128)
