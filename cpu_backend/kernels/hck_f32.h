@@ -46,11 +46,14 @@ void hck_f32_conv2d(const hck_f32_conv *c, const float *x, float *y, size_t y_st
 /*
  * Between the files of the convolution: a block of `mr` pixels. pixels[r * mr + m] is where run r of pixel m begins;
  * each of the `runs` runs are `run` neighbouring elements from `from` on. The first `count` results are stored.
+ * `shared`: the pixels are neighbours in a row whose windows, three wide, lie in the picture: of these there is one
+ * pointer, to the first.
  */
 typedef struct {
     const hck_f32_conv *c;
     const float *const *pixels;
     size_t mr, from, runs, run, count, y_stride;
+    int shared;
 } hck_f32_block;
 
 /* The results of output channels `channel`.. (`lanes` of them, a group) of a block: to y + channel. */
@@ -61,6 +64,9 @@ void hck_f32_depthwise_tile(const hck_f32_block *b, float *y);
 
 /* Pixels of the next block where `left` are left, a multiple of pool * pool: what the tile kernels above have. */
 size_t hck_f32_block_pixels(const hck_f32_conv *c, size_t left);
+
+/* Whether the tile kernel takes `shared` blocks, for pixels that are neighbours. */
+int hck_f32_takes_shared(const hck_f32_conv *c);
 
 /* --- one or two tensors, element by element ------------------------------------------------------------------- */
 

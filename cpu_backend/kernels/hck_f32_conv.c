@@ -87,7 +87,8 @@ static void gather(hck_f32_block *b, const float *x, size_t row, size_t column, 
     const unsigned leaves = corners(c, row, column, b->count, b->mr, top, left);
     const int whole = !(leaves & 1) && c->groups == 1;
     const size_t taps = whole ? 1 : c->kernel_w, step = b->mr;
-    if (!leaves) inside(c, x, top, left, step, taps, pixels);
+    b->shared = b->shared && !leaves;
+    if (!leaves) inside(c, x, top, left, b->shared ? 1 : step, b->shared ? 1 : taps, pixels);
     for (size_t m = 0; leaves && m < step; m++)
         for (uint32_t ky = 0; ky < c->kernel_h; ky++)
             row_taps(c, x, top[m] + (int32_t)ky, left[m], taps, step, pixels + m + ky * taps * step);
@@ -99,11 +100,13 @@ static void gather(hck_f32_block *b, const float *x, size_t row, size_t column, 
 void hck_f32_conv2d(const hck_f32_conv *c, const float *x, float *y, size_t y_stride, void *scratch) {
     const size_t per = c->pool * c->pool, in = c->in_c / c->groups, out = c->out_c / c->groups;
     const size_t width = c->out_w / c->pool, total = (c->out_h / c->pool) * width;
-    hck_f32_block b = {c, NULL, 0, 0, 0, 0, 0, y_stride};
+    const int takes_shared = hck_f32_takes_shared(c);
+    hck_f32_block b = {c, NULL, 0, 0, 0, 0, 0, y_stride, 0};
     for (size_t first = 0, row = 0, column = 0; first < total; first += b.count, column += b.count) {
         b.mr = hck_f32_block_pixels(c, (total - first) * per);
         b.count = HCK_MIN(total - first, b.mr / per);
         for (; column >= width; column -= width) row++;
+        b.shared = takes_shared && column + b.mr <= width;
         gather(&b, x, row, column, (const float **)scratch);
         if (is_depthwise(c)) {
             hck_f32_depthwise_tile(&b, y + first * y_stride);
@@ -129,6 +132,11 @@ void hck_f32_conv2d(const hck_f32_conv *c, const float *x, float *y, size_t y_st
 size_t hck_f32_block_pixels(const hck_f32_conv *c, size_t left) {
     (void)c, (void)left;
     return PIXELS;
+}
+
+int hck_f32_takes_shared(const hck_f32_conv *c) {
+    (void)c;
+    return 0;
 }
 
 HCK_INLINE float ended(const hck_f32_end *end, size_t channel, float value) {

@@ -69,10 +69,69 @@ void hck_f32_tile(const hck_f32_block *b, const float *weights, size_t channel, 
     }
 }
 
+int hck_f32_takes_shared(const hck_f32_conv *c) {
+    return c->groups > 1 && c->groups == c->out_c && c->groups == c->in_c && c->kernel_w == 3 && c->stride_w == 1 &&
+           c->pool == 1;
+}
+
+HCK_INLINE void store_four(const hck_f32_block *b, size_t k, size_t count, vfloat32m4_t sum0, vfloat32m4_t sum1,
+                       vfloat32m4_t sum2, vfloat32m4_t sum3, size_t vl, float *y) {
+    const hck_f32_end end = b->c->end;
+    float *to = y + k;
+    __riscv_vse32(to, hck_f32_ended_m4(&end, k, sum0, vl), vl);
+    if (count > 1) __riscv_vse32(to += b->y_stride, hck_f32_ended_m4(&end, k, sum1, vl), vl);
+    if (count > 2) __riscv_vse32(to += b->y_stride, hck_f32_ended_m4(&end, k, sum2, vl), vl);
+    if (count > 3) __riscv_vse32(to + b->y_stride, hck_f32_ended_m4(&end, k, sum3, vl), vl);
+}
+
+/* Four neighbours read six columns of pixels, not twelve. With three weights of a row all registers are taken. */
+static void shared_tile(const hck_f32_block *b, float *y) {
+    const hck_f32_conv *c = b->c;
+    const size_t channels = c->out_c, pitch = (size_t)c->in_w * channels;
+    for (size_t k = 0, vl; k < channels; k += vl) {
+        vl = __riscv_vsetvl_e32m4(channels - k);
+        const float *w = c->weights + k, *row = b->pixels[0] + k;
+        vfloat32m4_t sum0 = __riscv_vle32_v_f32m4(c->bias + k, vl), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+        for (uint32_t ky = 0; ky < c->kernel_h; ky++, w += 3 * channels, row += pitch) {
+            const vfloat32m4_t w0 = __riscv_vle32_v_f32m4(w, vl), w1 = __riscv_vle32_v_f32m4(w + channels, vl);
+            const vfloat32m4_t w2 = __riscv_vle32_v_f32m4(w + 2 * channels, vl);
+            const float *at = row;
+            vfloat32m4_t x = __riscv_vle32_v_f32m4(at, vl);
+            sum0 = __riscv_vfmacc(sum0, w0, x, vl);
+            IN_ORDER
+            x = __riscv_vle32_v_f32m4(at += channels, vl);
+            sum0 = __riscv_vfmacc(sum0, w1, x, vl);
+            sum1 = __riscv_vfmacc(sum1, w0, x, vl);
+            IN_ORDER
+            x = __riscv_vle32_v_f32m4(at += channels, vl);
+            sum0 = __riscv_vfmacc(sum0, w2, x, vl);
+            sum1 = __riscv_vfmacc(sum1, w1, x, vl);
+            sum2 = __riscv_vfmacc(sum2, w0, x, vl);
+            IN_ORDER
+            x = __riscv_vle32_v_f32m4(at += channels, vl);
+            sum1 = __riscv_vfmacc(sum1, w2, x, vl);
+            sum2 = __riscv_vfmacc(sum2, w1, x, vl);
+            sum3 = __riscv_vfmacc(sum3, w0, x, vl);
+            IN_ORDER
+            x = __riscv_vle32_v_f32m4(at += channels, vl);
+            sum2 = __riscv_vfmacc(sum2, w2, x, vl);
+            sum3 = __riscv_vfmacc(sum3, w1, x, vl);
+            IN_ORDER
+            x = __riscv_vle32_v_f32m4(at + channels, vl);
+            sum3 = __riscv_vfmacc(sum3, w2, x, vl);
+            IN_ORDER
+        }
+        store_four(b, k, b->count, sum0, sum1, sum2, sum3, vl, y);
+    }
+}
+
 /* Four pixels: each tap's weights are loaded once for them. */
 void hck_f32_depthwise_tile(const hck_f32_block *b, float *y) {
+    if (b->shared) {
+        shared_tile(b, y);
+        return;
+    }
     const hck_f32_conv *c = b->c;
-    const hck_f32_end end = c->end;
     const size_t channels = c->out_c, count = c->pool == 2 ? 1 : b->count;
     for (size_t k = 0, vl; k < channels; k += vl) {
         vl = __riscv_vsetvl_e32m4(channels - k);
@@ -88,11 +147,7 @@ void hck_f32_depthwise_tile(const hck_f32_block *b, float *y) {
             sum3 = __riscv_vfmacc(sum3, weight, __riscv_vle32_v_f32m4(pixels[3] + k, vl), vl);
         }
         if (c->pool == 2) sum0 = __riscv_vfmax(__riscv_vfmax(sum0, sum1, vl), __riscv_vfmax(sum2, sum3, vl), vl);
-        float *to = y + k;
-        __riscv_vse32(to, hck_f32_ended_m4(&end, k, sum0, vl), vl);
-        if (count > 1) __riscv_vse32(to += b->y_stride, hck_f32_ended_m4(&end, k, sum1, vl), vl);
-        if (count > 2) __riscv_vse32(to += b->y_stride, hck_f32_ended_m4(&end, k, sum2, vl), vl);
-        if (count > 3) __riscv_vse32(to + b->y_stride, hck_f32_ended_m4(&end, k, sum3, vl), vl);
+        store_four(b, k, count, sum0, sum1, sum2, sum3, vl, y);
     }
 }
 
