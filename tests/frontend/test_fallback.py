@@ -104,6 +104,34 @@ def test_between_quantisers(name: str, tmp_path: Path) -> None:
     assert steps.max() < 1.01 and (steps > 0.5).mean() < 0.01  # float32 settles some ties otherwise
 
 
+def test_a_scale_for_each_group(tmp_path: Path) -> None:
+    """As up to opset 20."""
+    net = Network(SHAPE)
+    x = net.round_trip("x", 0.04, 0, "int8")
+    scale, bias = (net.constant(values) for values in ([0.5, 1.5, -1.0], [0.0, 0.4, 0.8]))
+    y = net.add("GroupNormalization", x, scale, bias, epsilon=1e-3, num_groups=3)
+    imported, made = frozen(net.save(tmp_path, y, opset=20), False)
+    given = made.quantise["x"]
+    values = given.scale * np.asarray(given.integers(X[0]), np.float64).reshape(3, -1)
+    centred = values - values.mean(axis=1, keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-3)
+    expected = normal * np.array([[0.5], [1.5], [-1.0]]) + np.array([[0.0], [0.4], [0.8]])
+    assert np.allclose(real_output(imported, made).reshape(3, -1), expected, rtol=0, atol=1e-6)
+
+
+def test_groups_as_older_exporters_write_them(tmp_path: Path) -> None:
+    """A channel of an instance norm for each group, scaled afterwards."""
+    net = Network(SHAPE)
+    x = net.round_trip("x", 0.04, 0, "int8")
+    grouped = net.add("Reshape", x, net.constant([0, 2, -1], "int64"))
+    normal = net.add("InstanceNormalization", grouped, net.constant(np.ones(2)), net.constant(np.zeros(2)))
+    scale = net.constant(np.linspace(0.5, 2, 6).reshape(1, 6, 1, 1))
+    path = net.save(tmp_path, net.add("Mul", net.add("Reshape", normal, net.constant(SHAPE, "int64")), scale))
+    imported, made = frozen(path, False)
+    expected = ReferenceEvaluator(str(path)).run(None, {"x": X})[0]
+    assert np.allclose(real_output(imported, made), expected, rtol=1e-4, atol=1e-5)
+
+
 def real_output(imported: Imported, made: Frozen) -> Array:
     (name,), (output,) = made.graph.inputs, made.graph.outputs
     x = made.quantise[name].integers(X.reshape(made.graph.inputs[name].shape))

@@ -84,7 +84,7 @@ def test_as_the_module(name: str) -> None:
     got = execute(graph, {given: x[0].numpy()})[output]
     assert np.allclose(got.reshape(expected.shape), expected, rtol=0, atol=1e-6)  # weights are float32
     assert not any(isinstance(node.op, Transpose) for node in graph.nodes)
-    assert name == "groups" or name == "one group" or not any(isinstance(node.op, Reshape) for node in graph.nodes)
+    assert any(isinstance(node.op, Reshape) for node in graph.nodes) == (name in ("groups", "one group"))
 
 
 @pytest.mark.parametrize(
