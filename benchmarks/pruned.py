@@ -104,7 +104,7 @@ def _program(shape: Shape, types: str, kept: str, n: int, m: int, scratch: str) 
     weights = graph.constants["w"]
     graph = replace(graph, constants={**graph.constants, "w": prune_columns(weights, n, m, TILE) if n < m else weights})
     (layer,) = layers_of(graph)
-    return _integer_program(graph, generate(graph, layers=[replace(layer, pruned=True)]), scratch, kept)
+    return _integer_program(graph, generate(graph, layers=[replace(layer, form="columns")]), scratch, kept)
 
 
 def _integer_program(graph: Graph, code: RegionCode, scratch: str, kept: str) -> Path:

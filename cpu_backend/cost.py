@@ -40,6 +40,7 @@ from cpu_backend.ranges import I16, WHOLE_SUM, Accumulator
 from cpu_backend.scalar import word_of
 from cpu_backend.sparse import Pruned
 from cpu_backend.tiles import row_tiles, tiles_of
+from cpu_backend.winograd_cost import filtered_cycles
 from ir.graph import NodeView
 from ir.ops import (
     Add,
@@ -196,12 +197,14 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     vector = cpu.vlen > 0
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
-        if layer.pruned:
+        if layer.form == "columns":
             return _pruned_cycles(layer, view, cpu, pruned_weights(layer))
-        return _bits_cycles(layer, view, cpu) if layer.bits else _conv_cycles(layer, view, cpu)
+        if layer.form == "tiles":
+            return filtered_cycles(layer, cpu.vlen)
+        return _bits_cycles(layer, view, cpu) if layer.form == "bits" else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):
         operand, result = GATE_ELEMENT[vector]
-        if layer.bits:
+        if layer.form == "bits":
             return _bits_cycles(layer, view, cpu) + view.type.elements * result * scale
         beside = layer.x.elements * operand + view.type.elements * result
         return 2 * _conv_cycles(layer, view, cpu) + beside * scale
@@ -213,7 +216,7 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
 
 
 def _float_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
-    if layer.pruned and isinstance(view.op, Conv2d):
+    if layer.form == "columns" and isinstance(view.op, Conv2d):
         return _pruned_cycles(layer, view, cpu, pruned_float_weights(layer))
     return float_cycles(layer, view, cpu)
 

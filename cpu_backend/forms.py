@@ -8,10 +8,12 @@ from cpu_backend.cost import REFERENCE_VLEN, layer_cycles
 from cpu_backend.emit import (
     bit_planes,
     conv_accumulator,
+    filtered,
     has_pruned_columns,
     has_pruned_float_columns,
     pruned_weights,
     takes_columns,
+    takes_tiles,
 )
 from cpu_backend.emit.convolution import weights_of
 from cpu_backend.layers import Layer
@@ -34,9 +36,11 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     if layer.is_fallback:
         return layer
     if cpu.vlen and _by_columns(layer, cpu):
-        forms.append(replace(layer, pruned=True))
+        forms.append(replace(layer, form="columns"))
     if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
-        forms.append(replace(layer, bits=True))
+        forms.append(replace(layer, form="bits"))
+    if cpu.vlen and takes_tiles(layer) and filtered(layer):
+        forms.append(replace(layer, form="tiles"))
     return min(forms, key=lambda form: layer_cycles(form, cpu))
 
 
@@ -61,7 +65,7 @@ def _by_columns(layer: Layer, cpu: Cpu) -> bool:
     limit = COLUMNS_SHARE * layer_cycles(layer, cpu)
     if _least_by_columns(layer, cpu) > limit or pruned_weights(layer) is None:
         return False
-    return layer_cycles(replace(layer, pruned=True), cpu) < limit
+    return layer_cycles(replace(layer, form="columns"), cpu) < limit
 
 
 def _least_by_columns(layer: Layer, cpu: Cpu) -> float:

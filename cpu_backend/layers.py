@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cpu_backend.variants import Variant
 from ir.graph import Graph, NodeView
@@ -25,6 +26,9 @@ from ir.ops import (
 from ir.types import TensorType
 
 FUSED_POOL = MaxPool2d((2, 2), (2, 2))
+Form = Literal["usual", "columns", "bits", "tiles"]
+"""A convolution's kernel: the usual ones; that for column-pruned weights, with pixels in the lanes; that which counts
+bits; that of minimal filtering. Layers of other kinds have one."""
 MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Thresholds)
 """Operators that map each value by itself, with constants per channel."""
 
@@ -33,14 +37,12 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
-    ``pruned``: the kernel for column-pruned weights executes it; ``bits``: that which counts bits (`forms.cheapest`
-    chooses, at most one). ``threads``: how many share it (`forms.shared` decides). ``choice``: the kernel that a tuner
+    ``form``: which kind of kernel executes it (`forms.cheapest` chooses). ``threads``: how many share it (`forms.shared` decides). ``choice``: the kernel that a tuner
     chose; None leaves it to the rules."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]
-    pruned: bool = False
-    bits: bool = False
+    form: Form = "usual"
     threads: int = 1
     choice: Variant | None = None
 

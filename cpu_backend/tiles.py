@@ -83,14 +83,14 @@ def row_tiles(layer: Layer) -> Tiles | None:
     tiles for it, too: what it lays out before it multiplies shall stay in a cache, and needs less memory.
     """
     total = rows(layer)
-    if total == 1 or (layer.threads == 1 and not layer.pruned):
+    if total == 1 or (layer.threads == 1 and layer.form != "columns"):
         return None
     if isinstance(layer.first.op, WHOLE if layer.y.dtype.is_integer else REFERENCE):
         return None
     if isinstance(layer.first.op, GatedConv2d) and kernel_type(layer.x) not in ("HCK_U8", "HCK_I8"):
         return None
     each = -(-total // min(total, layer.threads * TILES_PER_THREAD)) if layer.threads > 1 else total
-    if layer.pruned:
+    if layer.form == "columns":
         each = _strip(layer, next(n for n in range(each, total + 1) if total % n == 0))
     return Tiles(total, each, layer.threads) if each < total else None
 
@@ -115,7 +115,7 @@ def _plane_bytes(layer: Layer, results: int) -> int:
 def channel_tiles(layer: Layer) -> Tiles | None:
     """For a convolution with one row of results, a fully connected layer above all; None as in `row_tiles`."""
     op, channels = layer.first.op, layer.y.shape[0]
-    if layer.threads == 1 or rows(layer) > 1 or layer.pruned or not isinstance(op, Conv2d) or op.groups > 1:
+    if layer.threads == 1 or rows(layer) > 1 or layer.form == "columns" or not isinstance(op, Conv2d) or op.groups > 1:
         return None
     each = max(-(-channels // (layer.threads * CHANNELS)) * CHANNELS, CHANNELS)
     tiles = Tiles(channels, each, layer.threads)
@@ -147,4 +147,4 @@ def _part(layer: Layer, channels: slice) -> Layer:
         nodes.append(Node(view.name, view.op, inputs))
     graph = Graph("part", {x: layer.x}, tuple(nodes), (layer.name,), constants)
     (part,) = layers_of(graph)
-    return replace(part, bits=layer.bits)
+    return replace(part, form=layer.form)

@@ -19,7 +19,8 @@ from cpu_backend.emit.scalar import conv, conv_scheme
 from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv, takes_columns
 from cpu_backend.emit.spread import CALL, spread
 from cpu_backend.emit.volume import cut, lookup, pad, reshape, transpose
-from cpu_backend.layers import Layer
+from cpu_backend.emit.winograd import filtered, takes_tiles, tiles_in, winograd_conv
+from cpu_backend.layers import Form, Layer
 from ir.graph import NodeView
 from ir.kinds import is_fallback
 from ir.ops import (
@@ -103,9 +104,14 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         pixels_of(type_)
     if not isinstance(layer.first.op, CONSTANTS_ALLOWED):
         need(layer.first.operands[0].value is None, "computes on constants alone")
-    pruned = sparse_conv if layer.y.dtype.is_integer else float_sparse_conv
-    kernel = pruned if layer.pruned else bits_conv if layer.bits else rules[kind]
-    return spread(layer, name, to, kernel)
+    columns = sparse_conv if layer.y.dtype.is_integer else float_sparse_conv
+    kernels: Mapping[Form, Rule] = {
+        "usual": rules[kind],
+        "columns": columns,
+        "bits": bits_conv,
+        "tiles": winograd_conv,
+    }
+    return spread(layer, name, to, kernels[layer.form])
 
 
 __all__ = [
@@ -122,6 +128,7 @@ __all__ = [
     "conv_scheme",
     "emit",
     "extent",
+    "filtered",
     "has_pruned_columns",
     "has_pruned_float_columns",
     "identifier",
@@ -130,5 +137,7 @@ __all__ = [
     "pruned_weights",
     "rules_for",
     "takes_columns",
+    "takes_tiles",
+    "tiles_in",
     "words_of",
 ]

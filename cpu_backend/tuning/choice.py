@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cpu_backend.cost import layer_cycles
 from cpu_backend.forms import cheapest, shared
-from cpu_backend.layers import Layer
+from cpu_backend.layers import Form, Layer
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.tuning.database import Database, DatabaseError, Entry
 from cpu_backend.tuning.signature import Signature, signature_of, without_columns
 from cpu_backend.variants import COLUMNS, USUAL, Variant, legal
 from ir.ops import OperatorError
 from ir.target import Cpu
+
+
+FORMS: Mapping[Variant, Form] = {COLUMNS: "columns"}
+"""Kernels with functions of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +37,10 @@ class Choice:
 def choose(layer: Layer, cpu: Cpu, database: Database) -> Choice:
     """DatabaseError where an entry names a kernel that cannot compute the layer."""
     usual = cheapest(layer, cpu)
-    signature = None if usual.bits else tunable(layer, cpu)
+    signature = None if usual.form == "bits" else tunable(layer, cpu)
     if signature is None:
         return _shared(usual, cpu)
-    default = COLUMNS if usual.pruned else USUAL
+    default = COLUMNS if usual.form == "columns" else USUAL
     entry = database.find(signature, load_machine(cpu.machine), cpu.vlen) if cpu.machine else None
     if entry is None:
         return _shared(usual, cpu, None, "kernel by the model", signature, default)
@@ -80,8 +85,8 @@ def variants_of(signature: Signature, vlen: int) -> tuple[Variant, ...]:
 
 def applied(layer: Layer, variant: Variant) -> Layer:
     """The layer, executed by this variant."""
-    chosen = None if variant in (USUAL, COLUMNS) else variant
-    return replace(layer, pruned=variant == COLUMNS, choice=chosen)
+    chosen = None if variant in (USUAL, *FORMS) else variant
+    return replace(layer, form=FORMS.get(variant, "usual"), choice=chosen)
 
 
 def alone_cycles(layer: Layer, cpu: Cpu, database: Database) -> int:

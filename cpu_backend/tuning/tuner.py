@@ -55,7 +55,7 @@ def of_layers(layers: Sequence[Layer], cpu: Cpu) -> list[Tunable]:
     found = []
     for layer in layers:
         if signature := tunable(layer, cpu):
-            default = COLUMNS if cheapest(layer, cpu).pruned else USUAL
+            default = COLUMNS if cheapest(layer, cpu).form == "columns" else USUAL
             found.append((layer.first.name, signature, default))
     return found
 

@@ -5,11 +5,12 @@
 #include "hck_bits.h"
 #include "hck_full.h"
 #include "hck_sparse.h"
+#include "hck_winograd.h"
 
 enum {
     CONV, CONV_WIDE, GATED, MAP, ADD, MULTIPLY, MAX_POOL, SUM_POOL, SPACE_TO_DEPTH, DEPTH_TO_SPACE_DCR,
     DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN, FULL,
-    GATED_BITS
+    GATED_BITS, FILTERED
 };
 enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 22 };
 enum { OFFSETS = 10, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
@@ -119,6 +120,21 @@ static void convolve_bits(uint64_t operator, const int64_t *p, void **b, void *y
     drop(scratch, bytes);
 }
 
+/* After a convolution's parameters: types of operands, sums and results, tiles of a strip, flush periods. */
+static void convolve_filtered(const int64_t *p, void **b, void *y) {
+    const hck_requantise q = map_of(p, b);
+    const int64_t *more = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
+    const size_t zeros = (size_t)p[MAP_PARAMETERS + CONV_PARAMETERS];
+    const hck_conv c = conv_of(p + MAP_PARAMETERS, NULL, exactly(zeros));
+    hck_winograd n = {c, b[WEIGHTS], (hck_type)more[0], (hck_type)more[1], (hck_type)more[2], (uint32_t)more[3], {0}};
+    for (size_t i = 0; i < HCK_PLANES; i++) n.flush[i] = (uint16_t)more[4 + i];
+    const size_t bytes = HCK_WINOGRAD_SCRATCH(n.strip, c.in_c, c.out_c, hck_size(n.operands));
+    void *scratch = exactly(bytes);
+    hck_conv2d_winograd(&n, &q, b[X], y, (size_t)p[MAP_PARAMETERS - 1], scratch);
+    drop(scratch, bytes);
+    drop((void *)c.zeros, zeros);
+}
+
 /* After a convolution's parameters: lo, levels, reach. */
 static void connect(const int64_t *p, void **b, void *y) {
     const hck_requantise q = map_of(p, b);
@@ -159,6 +175,7 @@ static void call(uint64_t operator, const int64_t *p, void **b, void *y) {
         case BITS:
         case GATED_BITS: convolve_bits(operator, p, b, y); break;
         case FULL: connect(p, b, y); break;
+        case FILTERED: convolve_filtered(p, b, y); break;
         case MAP: {
             const hck_requantise q = map_of(p, b);
             const int64_t *more = p + MAP_PARAMETERS;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARAMETERS = 40, BLOBS = 16, GUARD = 64 };
+enum { PARAMETERS = 64, BLOBS = 16, GUARD = 64 };
 
 /* The kernel of one case: each driver has its own. */
 static void call(uint64_t operator, const int64_t *parameters, void **blobs, void *result);

@@ -193,7 +193,7 @@ def test_kernel_for_pruned_columns(tmp_path: Path) -> None:
 
 def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread has strips of rows whose planes fit a cache: the most that divide the layer's rows."""
-    (layer,) = (replace(each, pruned=True) for each in layers_of(big()))
+    (layer,) = (replace(each, form="columns") for each in layers_of(big()))
     assert row_tiles(layer) == Tiles(56, 14, 1)  # 64 channels by 14 rows of 56, two bytes each: 100,352 bytes
     monkeypatch.setattr(tiles, "STRIP_BYTES", 4000)
     monkeypatch.setattr(tiles, "STRIP_PIXELS", 10)

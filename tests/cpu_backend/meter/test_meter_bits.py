@@ -89,7 +89,7 @@ def layers() -> tuple[Layer, ...]:
 def forms_of(layers: tuple[Layer, ...]) -> dict[str, list[Layer]]:
     return {
         "dense": list(layers),
-        "bits": [replace(layer, bits=True) for layer in layers],
+        "bits": [replace(layer, form="bits") for layer in layers],
         "chosen": [cheapest(layer, CPU) for layer in layers],
     }
 

@@ -1,0 +1,89 @@
+"""Convolutions 3x3 by minimal filtering on vectors, with the 2x2 max-pool and the map that follow them."""
+
+from __future__ import annotations
+
+from cpu_backend.emit.base import Destination, Fields, LayerCode, Rows, element_bytes, function, layer_map, record
+from cpu_backend.emit.constants import Constant
+from cpu_backend.emit.convolution import conv_accumulator, conv_fields, facts, is_narrow, scratch_check, weights_of
+from cpu_backend.layers import Layer
+from cpu_backend.memory import aligned
+from cpu_backend.winograd import PLANES, Filtering, filtering
+from ir.ops import Conv2d, MaxPool2d
+
+KERNELS = ("hck_requantise.c", "hck_winograd.c", "hck_winograd_planes_rvv.c", "hck_winograd_rvv.c")
+TILES, FEWEST_TILES, LANES = 7, 4, 64
+"""HCK_TILES, those of the smaller block, HCK_LANES."""
+STRIP = 28
+"""Most tiles at a time: with more, planes and sums leave the cache; with fewer, weights are read more often."""
+
+
+def takes_tiles(layer: Layer) -> bool:
+    """Whether the kernel takes the layer: a 3x3 convolution of stride 1 without groups, of bytes by bytes."""
+    op = layer.first.op
+    if not isinstance(op, Conv2d) or op.groups != 1 or op.stride != (1, 1) or not layer.y.dtype.is_integer:
+        return False
+    return weights_of(layer).shape[2:] == (3, 3) and is_narrow(layer) and element_bytes(layer.x) == 1
+
+
+def filtered(layer: Layer) -> Filtering | None:
+    """What the kernel needs for a layer that it takes; None where its sums leave 32 bits."""
+    return filtering(layer.first.operands[1].constant, layer.x.lo, layer.x.hi)
+
+
+def tiles_in(layer: Layer) -> int:
+    """Of the rows that a call computes: pooling windows, or what covers all results."""
+    height, width = Rows.of(layer).most, layer.first.type.shape[2]
+    if layer.find(MaxPool2d):
+        return int(height * (width // 2))
+    return int(-(-height // 2) * -(-width // 2))
+
+
+def strip_of(layer: Layer) -> int:
+    """Tiles at a time: no more blocks of them than a call has."""
+    tiles = tiles_in(layer)
+    return FEWEST_TILES if tiles <= FEWEST_TILES else min(STRIP, -(-tiles // TILES) * TILES)
+
+
+def winograd_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
+    found, w = filtered(layer), weights_of(layer)
+    assert found is not None
+    strip, channels, filters = strip_of(layer), layer.x.shape[0], w.shape[0]
+    fields: Fields = {
+        "weights": f"{name}_weights",
+        "operands": found.operands,
+        "sums": found.sums,
+        "results": found.results,
+        "strip": strip,
+        "flush": f"{{{', '.join(map(str, found.flush))}}}",
+    }
+    conv = {**conv_fields(layer), "zeros": "zeros"}
+    lines = record("hck_winograd", "tiles", fields)
+    lines[1:1] = ["    .conv = {", *(f"    {line}" for line in record("", "", conv)[1:-1]), "    },"]
+    map_, map_record, map_arrays = layer_map(layer, name)
+    rows = Rows.of(layer)
+    part = ["hck_winograd part = tiles;", "x = hck_conv_rows(&part.conv, x, first, rows);"] if rows.split else []
+    call = f"hck_conv2d_winograd({'&part' if rows.split else '&tiles'}, &map, x, y, {to.stride}, scratch);"
+    scratch = winograd_scratch(layer, found)
+    size = f"HCK_WINOGRAD_SCRATCH({strip}u, {channels}u, {filters}u, {found.weights.itemsize}u)"
+    return LayerCode(
+        function(
+            layer,
+            name,
+            f"const void *x, void *y, void *scratch{rows.parameters}",
+            [*lines, *map_record, *part, call],
+            (facts(layer, conv_accumulator(layer))[0], f"{found.note}, {strip} tiles at a time", map_.note),
+        ),
+        (Constant(f"{name}_weights", found.weights), *map_arrays),
+        KERNELS,
+        aligned(scratch),
+        3 * channels,
+        found.note,
+        (scratch_check(name, size, scratch),),
+    )
+
+
+def winograd_scratch(layer: Layer, found: Filtering) -> int:
+    """HCK_WINOGRAD_SCRATCH."""
+    strip, filters = strip_of(layer), weights_of(layer).shape[0]
+    planes = -(-PLANES * strip * layer.x.shape[0] * found.weights.itemsize // 8) * 8
+    return int(planes + 4 * PLANES * strip * min(filters, LANES) + 16 * strip * filters)
