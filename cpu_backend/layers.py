@@ -37,8 +37,8 @@ MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Threshol
 class Layer:
     """Nodes executed by one call; ``inputs`` are the run-time tensors it reads, its result is the last node's.
 
-    ``form``: which kind of kernel executes it (`forms.cheapest` chooses). ``threads``: how many share it (`forms.shared` decides). ``choice``: the kernel that a tuner
-    chose; None leaves it to the rules."""
+    ``form``: which kind of kernel executes it (`forms.cheapest` chooses). ``threads``: how many share it
+    (`forms.shared` decides). ``choice``: the kernel that a tuner chose; None leaves it to the rules."""
 
     nodes: tuple[NodeView, ...]
     inputs: tuple[str, ...]

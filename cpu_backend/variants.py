@@ -13,14 +13,14 @@ from typing import Literal
 
 from cpu_backend.ranges import WHOLE_SUM
 
-Family = Literal["usual", "blocks", "few", "depthwise", "columns"]
+Family = Literal["usual", "blocks", "few", "depthwise", "columns", "tiles"]
 FAMILIES: Mapping[Family, str] = {
     "usual": "HCK_USUAL",
     "blocks": "HCK_BLOCKS",
     "few": "HCK_FEW",
     "depthwise": "HCK_DEPTHWISE",
 }
-"""hck_family in its order; column-pruned convolutions have a function of their own."""
+"""hck_family in its order; column-pruned convolutions and minimal filtering have functions of their own."""
 REGISTERS = 32
 LMULS = {4: "mf2", 8: "m1", 16: "m2", 32: "m4"}
 """By eighths of a register."""
@@ -31,6 +31,13 @@ SHAPES: Mapping[int, tuple[tuple[int, int], ...]] = {
 }
 """By bits of the sums: (LMUL of the weights in eighths, pixels), the table ``shapes`` of hck_conv_rvv.c."""
 DEPTHWISE_PIXELS = (8, 4)
+
+WORDS: Mapping[Family, str] = {
+    "usual": "by the rules",
+    "columns": "columns, pixels in the lanes",
+    "tiles": "minimal filtering of tiles",
+}
+"""Variants that leave nothing to choose."""
 
 Fields = Mapping[str, int | str]
 """Of ``hck_conv``, as `emit.convolution.conv_fields` gives them, flush periods as numbers."""
@@ -49,8 +56,8 @@ class Variant:
 
     def __str__(self) -> str:
         words = {"blocks": "blocks of", "few": "few:", "depthwise": "depthwise, blocks of"}
-        if self.family not in words:
-            return {"usual": "by the rules", "columns": "columns, pixels in the lanes"}[self.family]
+        if self.family in WORDS:
+            return WORDS[self.family]
         text = f"{words[self.family]} {self.pixels} pixel" + "s" * (self.pixels > 1)
         return text + (f", i{self.sums} sums" if self.sums else "") + (f", {LMULS[self.lmul]}" if self.lmul else "")
 
@@ -69,7 +76,7 @@ class Variant:
         return self.pixels * sums[self.sums] + weights + flush
 
 
-USUAL, COLUMNS = Variant("usual"), Variant("columns")
+USUAL, COLUMNS, TILES = Variant("usual"), Variant("columns"), Variant("tiles")
 
 
 def _group(eighths: int) -> int:
@@ -77,17 +84,18 @@ def _group(eighths: int) -> int:
     return max(1, eighths // 8)
 
 
-def legal(fields: Fields, vlen: int, columns: bool = False) -> tuple[Variant, ...]:
+def legal(fields: Fields, vlen: int, columns: bool = False, tiles: bool = False) -> tuple[Variant, ...]:
     """Every variant that a convolution of these fields allows at this VLEN; none where there is but one kernel.
 
-    ``columns``: whether the kernel for pruned columns takes it.
+    ``columns``: whether the kernel for pruned columns takes it, ``tiles``: that of minimal filtering.
     """
     if is_depthwise(fields):
         if not _depthwise_kernel(fields):
             return ()
         fitting = [pixels for pixels in DEPTHWISE_PIXELS if pixels <= max(int(fields["out_w"]), min(DEPTHWISE_PIXELS))]
         return tuple(Variant("depthwise", pixels=pixels) for pixels in fitting)
-    return (*_blocks(fields, vlen), *_few(fields), *([COLUMNS] if columns else []))
+    others = [variant for variant, takes in ((COLUMNS, columns), (TILES, tiles)) if takes]
+    return (*_blocks(fields, vlen), *_few(fields), *others)
 
 
 def usual(fields: Fields, vlen: int) -> Variant:

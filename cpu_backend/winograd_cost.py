@@ -14,8 +14,8 @@ BEAT = {"HCK_I8": 1 / 16, "HCK_I16": 1 / 8, "HCK_I32": 1 / 4}
 """Cycles of an operation on a lane of such integers, at REFERENCE_VLEN with a datapath of half of it."""
 PLANE_OPERATIONS, RESULT_OPERATIONS, FLUSH_OPERATIONS = 24, 28, 2
 """Of a tile: for a channel's planes, for a channel's results; for a sum that goes from 16 bits to 32."""
-ISSUED, PLANE_ISSUED, RESULT_ISSUED = 2.8, 90, 70
-"""Instructions of a tile: per product and vector, per vector of input channels, per vector of output channels."""
+ISSUED, SUM_ISSUED, PLANE_ISSUED, RESULT_ISSUED = 3.1, 400, 190, 75
+"""Instructions of a tile: per product and vector, per vector of sums, of input channels and of results."""
 
 
 def filtered_cycles(layer: Layer, vlen: int) -> float:
@@ -33,10 +33,10 @@ def filtered_cycles(layer: Layer, vlen: int) -> float:
     beats = filled * (PLANES * channels * BEAT[products] + flushes * FLUSH_OPERATIONS * BEAT["HCK_I32"])
     beats += filled * RESULT_OPERATIONS * BEAT[found.results]
     beats += _filled(channels, unit, 4 * unit) * PLANE_OPERATIONS * BEAT[found.operands]
-    issued = PLANES * channels * vectors * ISSUED
-    issued += vectors * RESULT_ISSUED + -(-channels // (4 * unit)) * PLANE_ISSUED
+    issued = vectors * (PLANES * channels * ISSUED + SUM_ISSUED)
+    issued += -(-w.shape[0] // (2 * unit)) * RESULT_ISSUED + -(-channels // (4 * unit)) * PLANE_ISSUED
     tiles = row_tiles(layer)
-    return tiles_in(layer) * (tiles.count if tiles else 1) * max(beats * REFERENCE_VLEN / vlen, issued)
+    return float(tiles_in(layer) * (tiles.count if tiles else 1) * max(beats * REFERENCE_VLEN / vlen, issued))
 
 
 def _filled(lanes: int, unit: int, most: int) -> int:

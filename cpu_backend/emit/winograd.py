@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from cpu_backend.emit.base import Destination, Fields, LayerCode, Rows, element_bytes, function, layer_map, record
+from cpu_backend.emit.base import (
+    ELEMENT_BYTES,
+    Destination,
+    Fields,
+    LayerCode,
+    Rows,
+    element_bytes,
+    function,
+    layer_map,
+    record,
+)
 from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.convolution import conv_accumulator, conv_fields, facts, is_narrow, scratch_check, weights_of
 from cpu_backend.layers import Layer
@@ -13,8 +23,11 @@ from ir.ops import Conv2d, MaxPool2d
 KERNELS = ("hck_requantise.c", "hck_winograd.c", "hck_winograd_planes_rvv.c", "hck_winograd_rvv.c")
 TILES, FEWEST_TILES, LANES = 7, 4, 64
 """HCK_TILES, those of the smaller block, HCK_LANES."""
-STRIP = 28
-"""Most tiles at a time: with more, planes and sums leave the cache; with fewer, weights are read more often."""
+STRIP, LONG_STRIP, LARGE = 14, 28, 1 << 18
+"""Most tiles at a time, and where weights have more than so many bytes: with more tiles, planes and sums leave the
+cache; with fewer, weights are read more often."""
+MOST_BYTES = 1 << 23
+"""Of a layer's transformed weights, which take 16/9 or 32/9 of the memory."""
 
 
 def takes_tiles(layer: Layer) -> bool:
@@ -22,7 +35,9 @@ def takes_tiles(layer: Layer) -> bool:
     op = layer.first.op
     if not isinstance(op, Conv2d) or op.groups != 1 or op.stride != (1, 1) or not layer.y.dtype.is_integer:
         return False
-    return weights_of(layer).shape[2:] == (3, 3) and is_narrow(layer) and element_bytes(layer.x) == 1
+    w = weights_of(layer)
+    large = 2 * PLANES * w.shape[0] * w.shape[1] > MOST_BYTES
+    return w.shape[2:] == (3, 3) and not large and is_narrow(layer) and element_bytes(layer.x) == 1
 
 
 def filtered(layer: Layer) -> Filtering | None:
@@ -38,16 +53,16 @@ def tiles_in(layer: Layer) -> int:
     return int(-(-height // 2) * -(-width // 2))
 
 
-def strip_of(layer: Layer) -> int:
+def strip_of(layer: Layer, found: Filtering) -> int:
     """Tiles at a time: no more blocks of them than a call has."""
-    tiles = tiles_in(layer)
-    return FEWEST_TILES if tiles <= FEWEST_TILES else min(STRIP, -(-tiles // TILES) * TILES)
+    tiles, most = tiles_in(layer), LONG_STRIP if found.weights.nbytes > LARGE else STRIP
+    return FEWEST_TILES if tiles <= FEWEST_TILES else min(most, -(-tiles // TILES) * TILES)
 
 
 def winograd_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     found, w = filtered(layer), weights_of(layer)
     assert found is not None
-    strip, channels, filters = strip_of(layer), layer.x.shape[0], w.shape[0]
+    strip, channels, filters = strip_of(layer, found), layer.x.shape[0], w.shape[0]
     fields: Fields = {
         "weights": f"{name}_weights",
         "operands": found.operands,
@@ -64,7 +79,8 @@ def winograd_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     part = ["hck_winograd part = tiles;", "x = hck_conv_rows(&part.conv, x, first, rows);"] if rows.split else []
     call = f"hck_conv2d_winograd({'&part' if rows.split else '&tiles'}, &map, x, y, {to.stride}, scratch);"
     scratch = winograd_scratch(layer, found)
-    size = f"HCK_WINOGRAD_SCRATCH({strip}u, {channels}u, {filters}u, {found.weights.itemsize}u)"
+    widths = ", ".join(f"{ELEMENT_BYTES[kind]}u" for kind in (found.operands, found.sums, found.results))
+    size = f"HCK_WINOGRAD_SCRATCH({strip}u, {channels}u, {filters}u, {widths})"
     return LayerCode(
         function(
             layer,
@@ -84,6 +100,7 @@ def winograd_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
 
 def winograd_scratch(layer: Layer, found: Filtering) -> int:
     """HCK_WINOGRAD_SCRATCH."""
-    strip, filters = strip_of(layer), weights_of(layer).shape[0]
-    planes = -(-PLANES * strip * layer.x.shape[0] * found.weights.itemsize // 8) * 8
-    return int(planes + 4 * PLANES * strip * min(filters, LANES) + 16 * strip * filters)
+    strip, filters = strip_of(layer, found), weights_of(layer).shape[0]
+    operand, kept, result = (ELEMENT_BYTES[kind] for kind in (found.operands, found.sums, found.results))
+    planes = -(-PLANES * strip * layer.x.shape[0] * operand // 8) * 8
+    return int(planes + PLANES * strip * min(filters, LANES) * kept + 4 * strip * filters * result)

@@ -15,11 +15,12 @@
 #include "hc_meter.h"
 #include "hck.h"
 #include "hck_sparse.h"
+#include "hck_winograd.h"
 
 #define POOL (512u << 20)
 #define ALIGNED(bytes) (((bytes) + 63u) / 64u * 64u)
 
-enum { CONV, GATED, SPARSE };
+enum { CONV, GATED, SPARSE, FILTERED };
 enum { CONV_FIELDS = 19, SPARSE_FIELDS = 21, MOST_SAMPLES = 1000 };
 
 static uint8_t pool[POOL] __attribute__((aligned(4096)));
@@ -58,6 +59,7 @@ static struct {
     hck_requantise map;
     hck_conv conv;
     hck_sparse sparse;
+    hck_winograd tiles;
     const int32_t *threshold;
     const void *x;
     void *y, *scratch;
@@ -82,9 +84,18 @@ static size_t read_conv(void) {
     const hck_conv c = {.x_type = (hck_type)u[0], .in_h = u[1], .in_w = u[2], .in_c = u[3], .out_h = u[4], .out_w = u[5],
                         .out_c = u[6], .kernel_h = u[7], .kernel_w = u[8], .stride_h = u[9], .stride_w = u[10],
                         .pad_top = u[11], .pad_left = u[12], .groups = u[13], .flush = u[14], .flush8 = u[15],
-                        .run16 = u[16], .pool = u[17], .fused = (hck_fused)u[18], .weights = array(), .zeros = NULL,
+                        .run16 = u[16], .pool = u[17], .fused = (hck_fused)u[18], .weights = NULL, .zeros = NULL,
                         .kernel = {(hck_family)k[0], k[1], k[2], k[3]}};
     job.conv = c;
+    if (job.kind == FILTERED) {
+        uint32_t t[4 + HCK_PLANES];
+        words(t, 4 + HCK_PLANES);
+        const hck_winograd tiles = {c, array(), (hck_type)t[0], (hck_type)t[1], (hck_type)t[2], t[3], {0}};
+        job.tiles = tiles;
+        for (size_t i = 0; i < HCK_PLANES; i++) job.tiles.flush[i] = (uint16_t)t[4 + i];
+    } else {
+        job.conv.weights = array();
+    }
     if (job.kind == GATED) job.threshold = array();
     const size_t pixels = (size_t)(c.out_h / c.pool) * (c.out_w / c.pool);
     return pixels * job.map.channels * hck_size(job.map.y_type);
@@ -107,6 +118,9 @@ static size_t scratch_bytes(void) {
     const hck_conv *c = &job.conv;
     const hck_sparse *s = &job.sparse;
     if (job.kind == GATED) return HCK_GATED_SCRATCH((size_t)c->in_h * c->in_w * c->in_c, c->kernel_h, c->kernel_w, c->out_c);
+    if (job.kind == FILTERED)
+        return HCK_WINOGRAD_SCRATCH((size_t)job.tiles.strip, c->in_c, c->out_c, hck_size(job.tiles.operands),
+                                    hck_size(job.tiles.sums), hck_size(job.tiles.results));
     if (job.kind == CONV) return HCK_CONV_SCRATCH((size_t)c->kernel_h, c->kernel_w, c->out_c);
     const size_t rows = HCK_PLANE_ROWS(s->out_h, s->kernel_h, s->stride_h), phases = (size_t)s->stride_w * s->pool;
     const size_t plane = s->in_c * rows * phases * HCK_PLANE_COLUMNS(s->out_w, s->kernel_w, s->stride_w, s->pool);
@@ -117,6 +131,8 @@ static void run(void) {
     const size_t stride = job.map.channels;
     if (job.kind == SPARSE)
         hck_sparse_conv2d(&job.sparse, &job.map, job.x, job.y, stride, job.scratch);
+    else if (job.kind == FILTERED)
+        hck_conv2d_winograd(&job.tiles, &job.map, job.x, job.y, stride, job.scratch);
     else if (job.kind == GATED)
         hck_gated_conv2d(&job.conv, HCK_U8, job.threshold, &job.map, job.x, job.y, stride, job.scratch);
     else
@@ -164,6 +180,7 @@ int main(int argc, char **argv) {
     const size_t y_bytes = job.kind == SPARSE ? read_sparse() : read_conv();
     job.x = array();
     job.conv.zeros = room((size_t)job.conv.kernel_w * job.conv.in_c * hck_size(job.conv.x_type));
+    job.tiles.conv.zeros = job.conv.zeros;
     job.y = room(y_bytes);
     job.scratch = room(scratch_bytes());
     run();

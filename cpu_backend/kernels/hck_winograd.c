@@ -54,7 +54,7 @@ static void planes_of(const hck_winograd *n, const void *x, size_t tile, size_t 
 
 /* `tiles` and `channels` are constants: the sums stay in registers. */
 HCK_INLINE void block(hck_type type, size_t tiles, size_t channels, const void *x, size_t in_c, const void *w,
-                      size_t out_c, int32_t *sums, size_t lanes) {
+                      size_t out_c, hck_type kept, void *sums, size_t at, size_t lanes) {
     int32_t sum[TILES][CHANNELS] = {{0}};
     for (size_t i = 0; i < in_c; i++)
         for (size_t t = 0; t < tiles; t++) {
@@ -62,26 +62,26 @@ HCK_INLINE void block(hck_type type, size_t tiles, size_t channels, const void *
             for (size_t k = 0; k < channels; k++) sum[t][k] += element * hck_get(w, type, i * out_c + k);
         }
     for (size_t t = 0; t < tiles; t++)
-        for (size_t k = 0; k < channels; k++) sums[t * lanes + k] = sum[t][k];
+        for (size_t k = 0; k < channels; k++) hck_put(sums, kept, at + t * lanes + k, sum[t][k]);
 }
 
 HCK_INLINE void products(hck_type type, const hck_winograd *n, const uint8_t *x, size_t tiles, const uint8_t *w,
-                         size_t lanes, int32_t *sums) {
+                         size_t lanes, void *sums) {
     const size_t in_c = n->conv.in_c, out_c = n->conv.out_c, size = hck_size(type);
     for (size_t t = 0, count; t < tiles; t += count) {
         count = tiles - t < TILES ? 1 : TILES;
         for (size_t k = 0, width; k < lanes; k += width) {
             const uint8_t *const at = x + t * in_c * size, *const from = w + k * size;
-            int32_t *const to = sums + t * lanes + k;
+            const size_t to = t * lanes + k;
             width = lanes - k < CHANNELS ? 1 : CHANNELS;
             if (count == TILES && width == CHANNELS)
-                block(type, TILES, CHANNELS, at, in_c, from, out_c, to, lanes);
+                block(type, TILES, CHANNELS, at, in_c, from, out_c, n->sums, sums, to, lanes);
             else if (count == TILES)
-                block(type, TILES, 1, at, in_c, from, out_c, to, lanes);
+                block(type, TILES, 1, at, in_c, from, out_c, n->sums, sums, to, lanes);
             else if (width == CHANNELS)
-                block(type, 1, CHANNELS, at, in_c, from, out_c, to, lanes);
+                block(type, 1, CHANNELS, at, in_c, from, out_c, n->sums, sums, to, lanes);
             else
-                block(type, 1, 1, at, in_c, from, out_c, to, lanes);
+                block(type, 1, 1, at, in_c, from, out_c, n->sums, sums, to, lanes);
         }
     }
 }
@@ -91,7 +91,7 @@ static void sums_of(const hck_winograd *n, const void *planes, size_t tiles, siz
     for (size_t p = 0; p < HCK_PLANES; p++) {
         const uint8_t *const x = (const uint8_t *)planes + p * n->strip * in_c * size;
         const uint8_t *const w = (const uint8_t *)n->weights + (p * in_c * n->conv.out_c + channel) * size;
-        int32_t *const to = (int32_t *)sums + p * n->strip * lanes;
+        uint8_t *const to = (uint8_t *)sums + p * n->strip * lanes * hck_size(n->sums);
         if (n->operands == HCK_I8)
             products(HCK_I8, n, x, tiles, w, lanes, to);
         else
@@ -110,19 +110,20 @@ static void results_of(const hck_winograd *n, const void *sums, size_t tiles, si
     const size_t plane = n->strip * lanes;
     for (size_t t = 0; t < tiles; t++)
         for (size_t k = 0; k < lanes; k++) {
-            const int32_t *const m = (const int32_t *)sums + t * lanes + k;
             uint32_t half[4][2];
             for (size_t j = 0; j < 4; j++) {
                 uint32_t column[4];
-                for (size_t i = 0; i < 4; i++) column[i] = (uint32_t)m[(4 * i + j) * plane];
+                for (size_t i = 0; i < 4; i++) column[i] = (uint32_t)hck_get(sums, n->sums, (4 * i + j) * plane + t * lanes + k);
                 combine(column, half[j]);
             }
             for (size_t i = 0; i < 2; i++) {
                 const uint32_t row[4] = {half[0][i], half[1][i], half[2][i], half[3][i]};
                 uint32_t y[2];
                 combine(row, y);
-                for (size_t j = 0; j < 2; j++)
-                    hck_put(to, n->results, t * step + i * down + j * n->conv.out_c + k, (int32_t)y[j] >> 2);
+                for (size_t j = 0; j < 2; j++) {
+                    const int32_t four = n->results == HCK_I16 ? (int16_t)y[j] : (int32_t)y[j];
+                    hck_put(to, n->results, t * step + i * down + j * n->conv.out_c + k, four >> 2);
+                }
             }
         }
 }
@@ -148,7 +149,7 @@ void hck_conv2d_winograd(const hck_winograd *n, const hck_requantise *q, const v
     const size_t step = (c->pool == 1 ? 2 : 4) * c->out_c, down = (c->pool == 1 ? 2 * strip : 2) * c->out_c;
     uint8_t *const planes = (uint8_t *)scratch;
     uint8_t *const sums = planes + HCK_WINOGRAD_PLANE_BYTES(strip, (size_t)c->in_c, hck_size(n->operands));
-    uint8_t *const rows = sums + 4u * HCK_PLANES * strip * HCK_MIN(c->out_c, HCK_LANES);
+    uint8_t *const rows = sums + HCK_WINOGRAD_SUM_BYTES(strip, c->out_c, hck_size(n->sums));
     for (size_t first = 0, count; first < total; first += count) {
         count = HCK_MIN(total - first, strip);
         for (size_t t = 0, some; t < count; t += some) { /* of one row of tiles */

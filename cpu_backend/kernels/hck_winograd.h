@@ -39,9 +39,10 @@ typedef struct {
 /* Bytes of scratch memory, 8-byte aligned: a strip's planes, its sums, its results. */
 #define HCK_WINOGRAD_PLANE_BYTES(strip, in_c, operand_bytes) \
     ((HCK_PLANES * (strip) * (in_c) * (operand_bytes) + 7u) / 8u * 8u)
-#define HCK_WINOGRAD_SCRATCH(strip, in_c, out_c, operand_bytes)                                     \
-    (HCK_WINOGRAD_PLANE_BYTES(strip, in_c, operand_bytes) + 4u * HCK_PLANES * (strip) * HCK_MIN(out_c, HCK_LANES) + \
-     4u * 4u * (strip) * (out_c))
+#define HCK_WINOGRAD_SUM_BYTES(strip, out_c, sum_bytes) (HCK_PLANES * (strip) * HCK_MIN(out_c, HCK_LANES) * (sum_bytes))
+#define HCK_WINOGRAD_SCRATCH(strip, in_c, out_c, operand_bytes, sum_bytes, result_bytes) \
+    (HCK_WINOGRAD_PLANE_BYTES(strip, in_c, operand_bytes) +                              \
+     HCK_WINOGRAD_SUM_BYTES(strip, out_c, sum_bytes) + 4u * (strip) * (out_c) * (result_bytes))
 
 /* y = map(pool(x * w)), as hck_conv2d. */
 void hck_conv2d_winograd(const hck_winograd *n, const hck_requantise *q, const void *x, void *y, size_t y_stride,

@@ -89,34 +89,28 @@ END_32(m4)
 #define WIDE m4
 #include "hck_winograd_rvv_all.inc"
 
-typedef void (*sums_fn)(const void *planes, size_t in_c, const void *weights, size_t out_c, size_t period, int flushed,
-                        void *sums, size_t lanes, size_t vl);
+typedef void (*sums_fn)(const hck_winograd *n, const void *planes, size_t blocks, const void *weights, void *sums,
+                        size_t lanes, size_t vl);
 
 void hck_winograd_sums_rvv(const hck_winograd *n, const void *planes, size_t tiles, size_t channel, size_t lanes,
                            void *sums) {
     static const sums_fn kernels[2][3][2] = {
         {{sums_8_mf2_7, sums_8_mf2_4}, {sums_8_m1_7, sums_8_m1_4}, {sums_8_m2_7, sums_8_m2_4}},
         {{sums_16_m1_7, sums_16_m1_4}, {sums_16_m2_7, sums_16_m2_4}, {sums_16_m2_7, sums_16_m2_4}}};
-    const size_t in_c = n->conv.in_c, out_c = n->conv.out_c, bytes = hck_size(n->operands);
+    const size_t bytes = hck_size(n->operands), pixel = n->conv.in_c * bytes, kept = hck_size(n->sums);
     const size_t unit = __riscv_vsetvlmax_e8m1() / 2; /* lanes of the first kernels */
     const size_t size = lanes <= unit ? 0 : lanes <= 2 * unit ? 1 : 2;
     const size_t most = unit << (bytes == 1 ? size : HCK_MIN(size, 1u));
-    const int flushed = n->sums == HCK_I32;
-    for (size_t p = 0; p < HCK_PLANES; p++) {
-        const uint8_t *x = (const uint8_t *)planes + p * n->strip * in_c * bytes;
-        const uint8_t *const w = (const uint8_t *)n->weights + (p * in_c * out_c + channel) * bytes;
-        uint8_t *to = (uint8_t *)sums + p * n->strip * lanes * hck_size(n->sums);
-        const size_t period = flushed && bytes == 1 ? n->flush[p] : in_c;
-        for (size_t t = 0, mr; t < tiles; t += mr) {
-            const sums_fn *const kernel = kernels[bytes - 1][size];
-            mr = tiles - t > 4 ? HCK_TILES : 4;
-            for (size_t k = 0, vl; k < lanes; k += vl) {
-                vl = HCK_MIN(lanes - k, most);
-                kernel[mr == 4](x, in_c, w + k * bytes, out_c, period, flushed, to + k * hck_size(n->sums), lanes, vl);
-            }
-            x += mr * in_c * bytes;
-            to += mr * lanes * hck_size(n->sums);
-        }
+    const uint8_t *const w = (const uint8_t *)n->weights + channel * bytes;
+    /* what is left behind blocks of seven is one more of these or of four */
+    const size_t sevens = (tiles + 2) / HCK_TILES, done = sevens * HCK_TILES;
+    for (size_t k = 0, vl; k < lanes; k += vl) {
+        vl = HCK_MIN(lanes - k, most);
+        if (sevens)
+            kernels[bytes - 1][size][0](n, planes, sevens, w + k * bytes, (uint8_t *)sums + k * kept, lanes, vl);
+        if (done < tiles)
+            kernels[bytes - 1][size][1](n, (const uint8_t *)planes + done * pixel, 1, w + k * bytes,
+                                        (uint8_t *)sums + (done * lanes + k) * kept, lanes, vl);
     }
 }
 

@@ -14,7 +14,8 @@ from cpu_backend.emit.sparse import offsets, plane_bytes, sparse_fields
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.sparse import BYTES, Pruned, Tile
 from cpu_backend.tuning.signature import Signature
-from cpu_backend.variants import FAMILIES, USUAL, Variant, products
+from cpu_backend.variants import FAMILIES, USUAL, Family, Variant, products
+from cpu_backend.winograd import PLANES
 from ir.graph import Graph, Node
 from ir.ops import Conv2d, MaxPool2d
 from ir.types import Array, TensorType
@@ -46,7 +47,8 @@ FUSED = ("HCK_APART", "HCK_PARTS", "HCK_SHORT_PARTS", "HCK_WHOLE_SUMS")
 """hck_fused in its order."""
 NUMBERS = {name: n for names in (tuple(TYPES), MAPS, SUMS, FUSED, ("HCK_HWC",)) for n, name in enumerate(names)}
 SHIFT = 8
-CONV, GATED, SPARSE = range(3)
+CONV, GATED, SPARSE, FILTERED = range(4)
+KINDS: Mapping[Family, int] = {"columns": SPARSE, "tiles": FILTERED}
 
 
 class Stream:
@@ -69,7 +71,7 @@ class Stream:
 def encode(signature: Signature, variant: Variant) -> bytes:
     """The call with this variant, which has to be `legal`."""
     stream, rng, conv = Stream(), np.random.default_rng(SEED), signature.conv
-    kind = SPARSE if variant.family == "columns" else GATED if signature.operator == "gated" else CONV
+    kind = KINDS.get(variant.family, GATED if signature.operator == "gated" else CONV)
     stream.words([kind])
     _map(stream, rng, signature)
     x_type = TYPES[str(conv["x_type"])]
@@ -79,6 +81,9 @@ def encode(signature: Signature, variant: Variant) -> bytes:
         stream.words(list(conv.values()))
         family = list(FAMILIES).index(variant.family if variant.family in FAMILIES else USUAL.family)
         stream.words([family, variant.sums, variant.lmul, variant.pixels])
+    if kind == FILTERED:
+        _tiles(stream, rng, signature)
+    elif kind != SPARSE:
         stream.array(_integers(rng, products(conv) * int(conv["out_c"]), np.int8))
     if kind == GATED:
         stream.array(_integers(rng, int(conv["out_c"]), np.int8).astype(np.int32))
@@ -113,6 +118,14 @@ def _sparse(stream: Stream, signature: Signature) -> None:
     arrays = {"offsets": offsets(layer, pruned.rows, plane_bytes(layer, pruned)), **pruned.arrays()}
     for key in ("offsets", "channels", "runs", "lengths", "columns", "weights"):
         stream.array(arrays[key])
+
+
+def _tiles(stream: Stream, rng: np.random.Generator, signature: Signature) -> None:
+    """What hck_winograd has beside its hck_conv."""
+    assert signature.tiles is not None
+    facts, conv = signature.tiles, signature.conv
+    stream.words([facts["operands"], facts["sums"], facts["results"], facts["strip"], *facts["flush"]])
+    stream.array(_integers(rng, PLANES * int(conv["in_c"]) * int(conv["out_c"]), TYPES[facts["operands"]]))
 
 
 def stub(signature: Signature) -> Layer:

@@ -11,12 +11,11 @@ from cpu_backend.layers import Form, Layer
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.tuning.database import Database, DatabaseError, Entry
 from cpu_backend.tuning.signature import Signature, signature_of, without_columns
-from cpu_backend.variants import COLUMNS, USUAL, Variant, legal
+from cpu_backend.variants import COLUMNS, TILES, USUAL, Variant, legal
 from ir.ops import OperatorError
 from ir.target import Cpu
 
-
-FORMS: Mapping[Variant, Form] = {COLUMNS: "columns"}
+FORMS: Mapping[Variant, Form] = {COLUMNS: "columns", TILES: "tiles"}
 """Kernels with functions of their own."""
 
 
@@ -40,7 +39,7 @@ def choose(layer: Layer, cpu: Cpu, database: Database) -> Choice:
     signature = None if usual.form == "bits" else tunable(layer, cpu)
     if signature is None:
         return _shared(usual, cpu)
-    default = COLUMNS if usual.form == "columns" else USUAL
+    default = variant_of(usual)
     entry = database.find(signature, load_machine(cpu.machine), cpu.vlen) if cpu.machine else None
     if entry is None:
         return _shared(usual, cpu, None, "kernel by the model", signature, default)
@@ -80,7 +79,12 @@ def tunable(layer: Layer, cpu: Cpu) -> Signature | None:
 
 
 def variants_of(signature: Signature, vlen: int) -> tuple[Variant, ...]:
-    return legal(signature.conv, vlen, signature.columns is not None)
+    return legal(signature.conv, vlen, signature.columns is not None, signature.tiles is not None)
+
+
+def variant_of(layer: Layer) -> Variant:
+    """What executes a layer without a choice of a tuner's."""
+    return next((variant for variant, form in FORMS.items() if form == layer.form), USUAL)
 
 
 def applied(layer: Layer, variant: Variant) -> Layer:

@@ -15,7 +15,15 @@ from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import Variant
 
 MAIN = toolchain.HARNESS / "tune_main.c"
-PATTERNS = ("hck_conv*.c", "hck_few*.c", "hck_depthwise*.c", "hck_gated.c", "hck_requantise.c", "hck_sparse*.c")
+PATTERNS = (
+    "hck_conv*.c",
+    "hck_few*.c",
+    "hck_depthwise*.c",
+    "hck_gated.c",
+    "hck_requantise.c",
+    "hck_sparse*.c",
+    "hck_winograd*.c",
+)
 """Kernels of convolutions on vectors."""
 CALL = "call"
 

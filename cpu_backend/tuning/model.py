@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from cpu_backend.cost import PANEL_ELEMENT, PLANE_ELEMENT
+from cpu_backend.emit import ELEMENT_BYTES
+from cpu_backend.emit.winograd import LANES, TILES
 from cpu_backend.meter.machine import Machine
 from cpu_backend.sparse import BYTES, RUN8_SUM16
 from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import USUAL, Variant, pixels, products, usual
+from cpu_backend.winograd import PLANES
+from cpu_backend.winograd_cost import FLUSH_OPERATIONS, ISSUED, PLANE_OPERATIONS, RESULT_OPERATIONS, SUM_ISSUED
 
 TOP_LMUL: Mapping[int, tuple[int, int, int, int]] = {16: (32, 32, 32, 16), 32: (16, 16, 8, 8)}
 """Of kernels for few pixels, by whole 16-bit sums or others: TOP_1 to TOP_4 of hck_few_rvv.c in eighths."""
@@ -67,6 +71,8 @@ def estimate(signature: Signature, variant: Variant, machine: Machine, vlen: int
         variant = usual(signature.conv, vlen)
     if variant.family == "columns":
         _columns(signature, work)
+    elif variant.family == "tiles":
+        _tiles(signature, work)
     else:
         planes = 2 if signature.operator == "gated" else 1
         for _ in range(planes):
@@ -134,6 +140,28 @@ def _columns(signature: Signature, work: _Work) -> None:
     work.memory += moved * 2 * scale * beat  # planes are filled by strided loads, an element a beat on any datapath
     weights = sum(count * channels * kept for count, channels, kept in facts["tiles"])
     work.read_again(weights, panels)
+
+
+def _tiles(signature: Signature, work: _Work) -> None:
+    """Strips of tiles: planes of the operand, their sums over channels, results."""
+    assert signature.tiles is not None
+    c, facts = signature.conv, signature.tiles
+    inner, outer, pool = int(c["in_c"]), int(c["out_c"]), int(c["pool"])
+    tiles = ceil(int(c["out_h"]) / 2) * ceil(int(c["out_w"]) / 2) if pool == 1 else pixels(c) // 4
+    operand, kept, result = (ELEMENT_BYTES[facts[key]] for key in ("operands", "sums", "results"))
+    unit = work.vlen // 16  # lanes of the shortest vectors
+    many = next((n for n in (1, 2) if min(outer, LANES) <= unit * n), 4 // operand)
+    eighths, vectors = 4 * operand * many, ceil(outer / (unit * many))
+    flushes = sum(ceil(inner / period) for period in facts["flush"] if period)
+    work.issue += tiles * vectors * (PLANES * inner * (ISSUED - 1) + SUM_ISSUED)
+    work.compute(tiles * vectors * PLANES * inner, 2 * eighths)
+    work.compute(tiles * vectors * flushes * FLUSH_OPERATIONS, 4 * eighths)
+    work.compute(tiles * ceil(outer * result / work.vlen * 2) * RESULT_OPERATIONS, 32)
+    work.compute(tiles * ceil(inner * operand / work.vlen * 4) * PLANE_OPERATIONS, 16)
+    work.move(tiles * ceil(inner * operand / work.vlen * 4) * PLANES, 16)
+    work.move(tiles * ceil(outer * kept / work.vlen * 2) * PLANES * 2, 32)
+    work.move(tiles / TILES * vectors * PLANES * inner, eighths)
+    work.read_again(PLANES * inner * outer * operand, tiles / int(facts["strip"]))
 
 
 def _map(signature: Signature, work: _Work) -> None:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
-from cpu_backend.emit import pruned_weights
+from cpu_backend.emit import filtered, pruned_weights, takes_tiles
 from cpu_backend.emit.convolution import conv_accumulator, conv_fields, is_narrow
 from cpu_backend.emit.sparse import has_weight_columns
+from cpu_backend.emit.winograd import strip_of
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import WHOLE_SUM
 from cpu_backend.requantise import kernel_type, requantisation
@@ -36,16 +37,18 @@ class Signature:
 
     ``columns``: what `Pruned` is made of, None where its kernel does not take the layer: ``tiles`` as [count,
     channels, columns], panel ``rows`` in blocks of ``block_rows``, ``run``: columns in a run, 0 where nothing splits
-    them.
+    them. ``tiles``: of `Filtering` the types and the flush periods; None likewise.
     """
 
     operator: Literal["conv", "gated"]
     conv: Fields
     map: Mapping[str, Any]
     columns: Mapping[str, Any] | None
+    tiles: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"operator": self.operator, "conv": dict(self.conv), "map": dict(self.map), "columns": self.columns}
+        plain = {"operator": self.operator, "conv": dict(self.conv), "map": dict(self.map)}
+        return {**plain, "columns": self.columns, "tiles": self.tiles}
 
     @property
     def core(self) -> str:
@@ -67,11 +70,13 @@ class Signature:
 def signature_of(layer: Layer) -> Signature | None:
     """None for what has one kernel only: everything but convolutions of 8-bit weights."""
     found = without_columns(layer)
-    return replace(found, columns=_columns(layer)) if found and found.operator == "conv" else found
+    if not found or found.operator != "conv":
+        return found
+    return replace(found, columns=_columns(layer), tiles=_tiles(layer))
 
 
 def without_columns(layer: Layer) -> Signature | None:
-    """The same, quickly: how the weights fall into columns is not looked at."""
+    """The same, quickly: how the weights fall into columns or tiles is not looked at."""
     if not isinstance(layer.first.op, (Conv2d, GatedConv2d)) or not is_narrow(layer):
         return None
     conv = {key: _number(value) for key, value in conv_fields(layer, conv_accumulator(layer)).items()}
@@ -121,6 +126,14 @@ def _columns(layer: Layer) -> dict[str, Any] | None:
         "run": _run(pruned),
         "tiles": counted,
     }
+
+
+def _tiles(layer: Layer) -> dict[str, Any] | None:
+    found = filtered(layer) if takes_tiles(layer) else None
+    if found is None:
+        return None
+    kinds = {"operands": found.operands, "sums": found.sums, "results": found.results}
+    return {**kinds, "strip": strip_of(layer, found), "flush": list(found.flush)}
 
 
 def _run(pruned: Pruned) -> int:

@@ -9,13 +9,13 @@ from pathlib import Path
 from cpu_backend.forms import cheapest
 from cpu_backend.layers import Layer
 from cpu_backend.meter.machine import Machine
-from cpu_backend.tuning.choice import tunable, variants_of
+from cpu_backend.tuning.choice import FORMS, tunable, variant_of, variants_of
 from cpu_backend.tuning.database import Entry, Tried, key_of, model_hash, read_entry, versions, write_entry
 from cpu_backend.tuning.measure import Measurer
 from cpu_backend.tuning.model import estimate
 from cpu_backend.tuning.packaged import Tunable
 from cpu_backend.tuning.signature import Signature
-from cpu_backend.variants import COLUMNS, USUAL, Variant, usual
+from cpu_backend.variants import USUAL, Variant, usual
 from ir.target import Cpu
 
 
@@ -55,8 +55,7 @@ def of_layers(layers: Sequence[Layer], cpu: Cpu) -> list[Tunable]:
     found = []
     for layer in layers:
         if signature := tunable(layer, cpu):
-            default = COLUMNS if cheapest(layer, cpu).form == "columns" else USUAL
-            found.append((layer.first.name, signature, default))
+            found.append((layer.first.name, signature, variant_of(cheapest(layer, cpu))))
     return found
 
 
@@ -64,7 +63,7 @@ def candidates(signature: Signature, default: Variant, machine: Machine, vlen: i
     """The default, then the legal variants of least estimates that are something else than the rules' choice."""
     same = {default, usual(signature.conv, vlen) if default == USUAL else default}
     others = [v for v in variants_of(signature, vlen) if v not in same]
-    others += [USUAL] if default == COLUMNS else []
+    others += [USUAL] if default in FORMS else []
     others.sort(key=lambda variant: (estimate(signature, variant, machine, vlen), -variant.pixels))
     return (default, *others[:top])
 

@@ -12,7 +12,7 @@ from cpu_sketches import with_map
 from cpu_backend.emit import filtered, takes_tiles
 from cpu_backend.layers import layers_of
 from ir.graph import Graph, GraphError, Node
-from ir.ops import Conv2d, MaxPool2d, OperatorError
+from ir.ops import Conv2d, MaxPool2d, MultiplyShift, OperatorError
 from ir.types import Array, DType, TensorType
 
 STRIPS = (4, 7, 14, 28)
@@ -69,29 +69,30 @@ def extremes() -> list[Case]:
     for element in ("uint1", "uint2", "uint4", "int4", "uint5", "uint8", "int8", "bipolar"):
         x = TensorType.of_dtype((70, 6, 5), DType.parse(element))
         for top in (1, 3, 7, 14, 127):
-            for weights in (np.full((20, 70, 3, 3), top), -np.full((20, 70, 3, 3), top), rng.choice([-top, top], (20, 70, 3, 3))):
+            alike = np.full((20, 70, 3, 3), top)
+            for weights in (alike, -alike, rng.choice([-top, top], alike.shape)):
                 node = Node("y", Conv2d(padding=(1, 1, 1, 1)), ("x", "w"))
                 one = Graph("case", {"x": x}, (node,), ("y",), {"w": weights}).verify()
-                frames: list[Array] = [np.full(x.shape, x.lo), np.full(x.shape, x.hi), rng.choice([x.lo, x.hi], x.shape)]
+                drawn = rng.choice([x.lo, x.hi], x.shape)
+                frames: list[Array] = [np.full(x.shape, x.lo), np.full(x.shape, x.hi), drawn]
                 made += [filtered_case(one, build(one, rng, {"x": frame}), 7) for frame in frames]
     return made
 
 
 def network(seed: int) -> Graph:
-    """Two filtered layers in a row, padded, the second pooled, and one over a single channel."""
+    """4 bits, then 8: two filtered layers in a row, padded, the second pooled."""
     rng = np.random.default_rng(seed)
     x = TensorType.of_dtype((16, 13, 15), DType("uint", 4))
     constants: dict[str, Array] = {
         "w1": rng.integers(-7, 8, (48, 16, 3, 3)),
+        "mul": np.full(48, 77),
+        "add": np.full(48, 1 << 11),
         "w2": rng.integers(-127, 128, (40, 48, 3, 3)),
     }
     nodes = (
         Node("one", Conv2d(padding=(1, 1, 1, 1)), ("x", "w1")),
+        Node("act", MultiplyShift(12, 0, 255), ("one", "mul", "add")),
         Node("two", Conv2d(padding=(0, 1, 2, 1)), ("act", "w2")),
         Node("pool", MaxPool2d(), ("two",)),
     )
-    from ir.ops import MultiplyShift
-
-    constants |= {"mul": np.full(48, 77), "add": np.full(48, 1 << 11)}
-    nodes = (nodes[0], Node("act", MultiplyShift(12, 0, 255), ("one", "mul", "add")), *nodes[1:])
     return Graph("filtered", {"x": x}, nodes, ("pool",), constants).verify()

@@ -128,7 +128,8 @@ static void convolve_filtered(const int64_t *p, void **b, void *y) {
     const hck_conv c = conv_of(p + MAP_PARAMETERS, NULL, exactly(zeros));
     hck_winograd n = {c, b[WEIGHTS], (hck_type)more[0], (hck_type)more[1], (hck_type)more[2], (uint32_t)more[3], {0}};
     for (size_t i = 0; i < HCK_PLANES; i++) n.flush[i] = (uint16_t)more[4 + i];
-    const size_t bytes = HCK_WINOGRAD_SCRATCH(n.strip, c.in_c, c.out_c, hck_size(n.operands));
+    const size_t bytes = HCK_WINOGRAD_SCRATCH(n.strip, c.in_c, c.out_c, hck_size(n.operands), hck_size(n.sums),
+                                              hck_size(n.results));
     void *scratch = exactly(bytes);
     hck_conv2d_winograd(&n, &q, b[X], y, (size_t)p[MAP_PARAMETERS - 1], scratch);
     drop(scratch, bytes);
