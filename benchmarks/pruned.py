@@ -19,21 +19,20 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.riscv import SHAPES, TYPES, VLENS, Shape, layer_graph
+from benchmarks.riscv import SHAPES, TYPES, VLENS, Shape, in_form, layer_graph
 from cpu_backend import runner, toolchain
-from cpu_backend.codegen import KERNELS, RegionCode, generate
+from cpu_backend.codegen import KERNELS
 from cpu_backend.emit import identifier
 from cpu_backend.emit.base import record
 from cpu_backend.emit.constants import Constant, text
 from cpu_backend.emit.sparse import as_columns, offsets, plane_shape, sparse_fields
-from cpu_backend.layers import layers_of
+from cpu_backend.layers import Form, layers_of
 from cpu_backend.meter.counts import MeterError
 from cpu_backend.meter.layers import RegionSources, build_program, measure_region
 from cpu_backend.meter.machine import Cycles, Machine, MachineError, load_machine
 from cpu_backend.meter.meter import Meter, build_meter
 from cpu_backend.sparse import prune_float
 from frontend.training.columns import prune_columns
-from ir.engine import Artifact, Port
 from ir.graph import Graph
 from ir.layouts import Plain
 from ir.types import Array
@@ -71,8 +70,8 @@ def rows(machine: Machine, types: Sequence[str], shape: Shape = SHAPES[0]) -> li
             if each == FLOAT_TYPE:
                 dense: dict[int, Cycles] = {}
             else:
-                code = generate(layer_graph(shape, each))
-                dense = _measure(meter, machine, _integer_program(layer_graph(shape, each), code, scratch, "dense"))
+                program = _integer_program(layer_graph(shape, each), "usual", scratch, "dense")
+                dense = _measure(meter, machine, program)
             base: dict[int, Cycles] = {}
             for kept, (n, m) in KEPT.items():
                 program = _program(shape, each, kept, n, m, scratch)
@@ -103,15 +102,13 @@ def _program(shape: Shape, types: str, kept: str, n: int, m: int, scratch: str) 
     graph = layer_graph(shape, types)
     weights = graph.constants["w"]
     graph = replace(graph, constants={**graph.constants, "w": prune_columns(weights, n, m, TILE) if n < m else weights})
-    (layer,) = layers_of(graph)
-    return _integer_program(graph, generate(graph, layers=[replace(layer, form="columns")]), scratch, kept)
+    return _integer_program(graph, "columns", scratch, kept)
 
 
-def _integer_program(graph: Graph, code: RegionCode, scratch: str, kept: str) -> Path:
+def _integer_program(graph: Graph, form: Form, scratch: str, kept: str) -> Path:
     folder = Path(scratch, identifier(f"{graph.name} {kept}"))
     folder.mkdir()
-    inputs, outputs = (tuple(Port(t, Plain()) for t in tensors) for tensors in (graph.inputs, graph.outputs))
-    sources = runner.write_files(Artifact(code.files, code.sources, inputs, outputs, ()), folder)
+    sources = runner.write_files(in_form(graph, form)[0], folder)
     x = graph.inputs["x"]
     frame = Plain().pack(np.random.default_rng(SEED).integers(x.lo, x.hi + 1, x.shape), x)
     region = RegionSources(identifier(graph.name), tuple(sources), toolchain.RUNTIME)

@@ -4,8 +4,8 @@ This project's kernels are whole layers with requantisation (float32: bias and R
 the sums only. The peers' wheels may be in another interpreter: --peers PYTHON.
 
 Each layer at VLEN 128, 256 and 512 on a machine model (`generic`: datapath of 128 bits), counted under the meter, per
-multiply-accumulate; `x` compares cycles with this project's own int8 kernel (32-bit sums) at the same VLEN, cache
-misses left out of both. Counts repeat to the digit. Takes minutes, with the peers many.
+multiply-accumulate; `x` compares cycles with this project's own int8 kernel (32-bit sums, every product computed) at
+the same VLEN, cache misses left out of both. Counts repeat to the digit. Takes minutes, with the peers many.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,20 +23,24 @@ import numpy as np
 from benchmarks.peers import network, table
 from benchmarks.shapes import RESNET20, SHAPES, Shape
 from cpu_backend import runner, toolchain
+from cpu_backend.codegen import generate
 from cpu_backend.emit import identifier
 from cpu_backend.engine import CpuEngine
+from cpu_backend.layers import Form, layers_of
 from cpu_backend.meter.counts import MeterError
 from cpu_backend.meter.layers import STAND_INS, RegionSources, build_program, measure_region
 from cpu_backend.meter.machine import Machine, MachineError, load_machine
 from cpu_backend.meter.meter import Meter, build_meter
-from ir.engine import Artifact
+from ir.engine import Artifact, Port
 from ir.graph import Graph, Node
+from ir.layouts import Plain
 from ir.ops import Clip, Conv2d, MultiplyShift, Sign
 from ir.target import Cpu, SharedMemory, Target
 from ir.types import Array, DType, TensorType
 
 VLENS = (128, 256, 512)
-BASE = "w8a8"
+BASE, DIRECT = "w8a8", "w8a8 direct"
+"""The latter: where minimal filtering takes the layer, by the kernel that computes every product."""
 FLOAT = "float32"
 COMPARED = ("w8a8", "w4a4", FLOAT)
 """The types that the table compares with the peers."""
@@ -110,8 +114,9 @@ def measure(
     zvbb: bool = False,
 ) -> list[Row]:
     """A row per VLEN; ``relative`` is 0 until `rows` compares."""
-    name = f"{types} zvbb" if zvbb else types
-    return measure_graph(meter, machine, layer_graph(shape, types), (shape.name, name, shape.macs), folder, vlens, zvbb)
+    about = (shape.name, f"{types} zvbb" if zvbb else types, shape.macs)
+    graph = layer_graph(shape, types.split()[0])
+    return measure_graph(meter, machine, graph, about, folder, vlens, zvbb, direct=types == DIRECT)
 
 
 def measure_graph(
@@ -123,12 +128,17 @@ def measure_graph(
     vlens: Sequence[int] = VLENS,
     zvbb: bool = False,
     x: Array | None = None,
+    direct: bool = False,
 ) -> list[Row]:
     """The same for a graph of one layer and one input. ``about``: names of the layer and of its types, its products;
-    ``x``: the input, of a uniform distribution if left out."""
+    ``x``: the input, of a uniform distribution if left out; ``direct``: by the kernels that compute every product."""
     label, types, macs = about
     cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", machine.name, ("zvbb",) if zvbb else ())
-    artifact = CpuEngine().lower(graph, {}, Target("benchmark", cpu, SharedMemory(1 << 26, 4.0, 64, True)))
+    if direct:
+        artifact, note = in_form(graph, "usual")
+    else:
+        artifact = CpuEngine().lower(graph, {}, Target("benchmark", cpu, SharedMemory(1 << 26, 4.0, 64, True)))
+        note = artifact.stages[0].note
     sources = runner.write_files(artifact, folder)
     region = RegionSources(identifier(graph.name), tuple(sources), toolchain.RUNTIME)
     program = build_program(region, cpu.march, _frame(graph, artifact, x), folder)
@@ -141,8 +151,16 @@ def measure_graph(
         assert machine.dlen is not None
         parts = (counts.total, counts.arithmetic_beats(vlen, machine.dlen), counts.memory_beats(vlen, machine.dlen))
         each = [n / macs for n in (*parts, cycles.total - cycles.stalls, cycles.total)]
-        found.append(Row(label, types, vlen, artifact.stages[0].note, *each, relative=0.0))
+        found.append(Row(label, types, vlen, note, *each, relative=0.0))
     return found
+
+
+def in_form(graph: Graph, form: Form) -> tuple[Artifact, str]:
+    """The code of a graph of one layer by a given kind of kernel, and its note."""
+    (layer,) = layers_of(graph)
+    code = generate(graph, layers=[replace(layer, form=form)])
+    inputs, outputs = (tuple(Port(tensor, Plain()) for tensor in tensors) for tensors in (graph.inputs, graph.outputs))
+    return Artifact(code.files, code.sources, inputs, outputs, ()), code.notes[layer.name]
 
 
 def _frame(graph: Graph, artifact: Artifact, values: Array | None) -> bytes:
@@ -167,13 +185,14 @@ def rows(
         meter = build_meter(Path(scratch))
         for shape in shapes:
             few = FEW_BITS if few_bits and shape == shapes[0] else {}
-            plain = ((name, False) for name in (*MEASURED, *few))
+            direct = [DIRECT] if shape.kernel == 3 and shape.stride == 1 and not shape.depthwise else []
+            plain = ((name, False) for name in (*direct, *MEASURED, *few))
             for types, zvbb in [*plain, *((name, True) for name in ZVBB if few)]:
                 progress(f"{shape.name} {types}{' zvbb' if zvbb else ''}")
                 folder = Path(scratch, identifier(f"{shape.name} {types} {zvbb}"))
                 folder.mkdir()
                 found += measure(meter, machine, shape, types, folder, vlens, zvbb)
-    base = {(row.layer, row.vlen): row.cycles for row in found if row.types == BASE}
+    base = {(row.layer, row.vlen): row.cycles for types in (BASE, DIRECT) for row in found if row.types == types}
     return [Row(**{**asdict(row), "relative": base[row.layer, row.vlen] / row.cycles}) for row in found]
 
 
@@ -224,12 +243,12 @@ def main() -> int:
         print(json.dumps(asdict(found), indent=1))
         return 0
     print(
-        "layer                       types      VLEN  instr/MAC  arith/MAC  mem/MAC  cycles/MAC  with misses      x"
+        "layer                       types        VLEN  instr/MAC  arith/MAC  mem/MAC  cycles/MAC  with misses      x"
         "  sums"
     )
     for row in found.rows:
         print(
-            f"{row.layer:27} {row.types:9} {row.vlen:5} {row.instructions:10.4f} {row.arithmetic_beats:10.4f} "
+            f"{row.layer:27} {row.types:11} {row.vlen:5} {row.instructions:10.4f} {row.arithmetic_beats:10.4f} "
             f"{row.memory_beats:8.4f} {row.cycles:11.4f} {row.cycles_with_misses:12.4f} {row.relative:6.2f}  "
             f"{row.accumulator}"
         )

@@ -27,7 +27,7 @@ LMULS = {4: "mf2", 8: "m1", 16: "m2", 32: "m4"}
 SHAPES: Mapping[int, tuple[tuple[int, int], ...]] = {
     8: ((4, 8), (8, 8), (16, 4)),
     16: ((4, 8), (8, 8), (16, 4), (16, 7)),
-    32: ((4, 8), (8, 4), (8, 7)),
+    32: ((4, 8), (8, 7), (8, 4)),
 }
 """By bits of the sums: (LMUL of the weights in eighths, pixels), the table ``shapes`` of hck_conv_rvv.c."""
 DEPTHWISE_PIXELS = (8, 4)
@@ -108,6 +108,8 @@ def usual(fields: Fields, vlen: int) -> Variant:
     bytes_, flush8 = (register << size) // 2, int(fields["flush8"])
     if sums == 16 and flush8 and (bytes_ >= 64 or (bytes_ >= 32 and flush8 >= 12)):
         sums = 8
+    if sums == 32 and size == 1 and int(fields["pool"]) > 1:
+        size = 2  # blocks of whole windows
     lmul, count = SHAPES[sums][size]
     if pixels(fields) >= count:
         return Variant("blocks", sums, lmul, count)

@@ -154,7 +154,7 @@ static int worth_8_bits(size_t vector_bytes, uint32_t products) {
 }
 
 /* The kernels, by the bits of their sums (8, 16, 32) and then by their vectors: LMUL of the weights in eighths. Those that
- * hold more pixels than the rules ask for come last. */
+ * only a tuner or a pool takes come last. */
 typedef struct {
     uint32_t lmul, pixels;
     hck_tile_fn tile[4]; /* by type of elements */
@@ -167,7 +167,7 @@ typedef struct {
 static const shape shapes[3][4] = {
     {{4, 8, ANY(tile8_x8_mf2)}, {8, 8, ANY(tile8_x8_m1)}, {16, 4, ANY(tile8_x8_m2)}, {32, 4, ANY(tile8_x8_m4)}},
     {{4, 8, BYTES(mf2)}, {8, 8, BYTES(m1)}, {16, 4, BYTES(m2)}, {16, 7, BYTES(m2x7)}},
-    {{4, 8, ALL(mf2)}, {8, 4, ALL(m1)}, {8, 7, ALL(m1x7)}},
+    {{4, 8, ALL(mf2)}, {8, 7, ALL(m1x7)}, {8, 4, ALL(m1)}},
 };
 
 hck_tile hck_tile_rvv(const hck_conv *c) {
@@ -191,6 +191,7 @@ hck_tile hck_tile_rvv(const hck_conv *c) {
         const size_t most = sums == 2 ? 1 : 2; /* sums of LMUL 4, or as 8-bit ones of 2 with 16-bit ones of 4 */
         size = HCK_MIN(2 * lanes <= one ? 0u : lanes <= one ? 1u : 2u, most);
         if (sums == 1 && worth_8_bits((one << size) / 2, c->flush8)) sums = 0;
+        if (sums == 2 && size == 1 && c->pool > 1) size = 2; /* whole windows */
     }
     const int whole = sums < 2 && fits;
     const hck_tile kernel = {shapes[sums][size].tile[c->x_type], shapes[sums][size].pixels, whole ? HCK_I16 : HCK_I32};
