@@ -39,6 +39,11 @@ class Filtering:
     flush: tuple[int, ...]
 
     @property
+    def stretches(self) -> int:
+        """The most parts in which a sum is added up, 0 where nothing is flushed."""
+        return max(-(-self.weights.shape[1] // period) for period in self.flush) if any(self.flush) else 0
+
+    @property
     def note(self) -> str:
         bits = {"HCK_I8": 8, "HCK_I16": 16, "HCK_I32": 32}
         flushed = f", flushed every {min(self.flush)} at the least" if any(self.flush) else ""

@@ -124,7 +124,8 @@ def _tiles(stream: Stream, rng: np.random.Generator, signature: Signature) -> No
     """What hck_winograd has beside its hck_conv."""
     assert signature.tiles is not None
     facts, conv = signature.tiles, signature.conv
-    stream.words([facts["operands"], facts["sums"], facts["results"], facts["strip"], *facts["flush"]])
+    period = -(-int(conv["in_c"]) // facts["stretches"]) if facts["stretches"] else 0
+    stream.words([facts[key] for key in ("operands", "sums", "results", "strip")] + [period] * PLANES)
     stream.array(_integers(rng, PLANES * int(conv["in_c"]) * int(conv["out_c"]), TYPES[facts["operands"]]))
 
 

@@ -152,7 +152,7 @@ def _tiles(signature: Signature, work: _Work) -> None:
     unit = work.vlen // 16  # lanes of the shortest vectors
     many = next((n for n in (1, 2) if min(outer, LANES) <= unit * n), 4 // operand)
     eighths, vectors = 4 * operand * many, ceil(outer / (unit * many))
-    flushes = sum(ceil(inner / period) for period in facts["flush"] if period)
+    flushes = PLANES * facts["stretches"]
     work.issue += tiles * vectors * (PLANES * inner * (ISSUED - 1) + SUM_ISSUED)
     work.compute(tiles * vectors * PLANES * inner, 2 * eighths)
     work.compute(tiles * vectors * flushes * FLUSH_OPERATIONS, 4 * eighths)

@@ -37,7 +37,7 @@ class Signature:
 
     ``columns``: what `Pruned` is made of, None where its kernel does not take the layer: ``tiles`` as [count,
     channels, columns], panel ``rows`` in blocks of ``block_rows``, ``run``: columns in a run, 0 where nothing splits
-    them. ``tiles``: of `Filtering` the types and the flush periods; None likewise.
+    them. ``tiles``: of `Filtering` the types and the most stretches of a sum; None likewise.
     """
 
     operator: Literal["conv", "gated"]
@@ -133,7 +133,7 @@ def _tiles(layer: Layer) -> dict[str, Any] | None:
     if found is None:
         return None
     kinds = {"operands": found.operands, "sums": found.sums, "results": found.results}
-    return {**kinds, "strip": strip_of(layer, found), "flush": list(found.flush)}
+    return {**kinds, "strip": strip_of(layer, found), "stretches": found.stretches}
 
 
 def _run(pruned: Pruned) -> int:

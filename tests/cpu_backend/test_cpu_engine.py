@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from benchmarks.riscv import layer_graph
-from benchmarks.shapes import RESNET20, SHAPES
+from benchmarks.shapes import RESNET20, SHAPES, Shape
 from cpu_backend import toolchain
 from cpu_backend.cost import layer_cycles
 from cpu_backend.engine import CpuEngine
 from cpu_backend.forms import cheapest
-from cpu_backend.layers import layers_of
+from cpu_backend.layers import Form, layers_of
 from ir.engine import Candidate, Engine, Overhead, Prepared, Reason
 from ir.graph import Graph, Node
 from ir.ops import BatchNorm, Conv2d, MultiplyShift
@@ -25,10 +25,15 @@ from ir.types import DType, TensorType
 ENGINE: Engine = CpuEngine()
 
 
-def conv(weights: object, x: DType = DType("uint", 4), extent: int = 8) -> Graph:  # noqa: B008
+def conv(weights: object, x: DType = DType("uint", 4), extent: int = 8, stride: int = 1) -> Graph:  # noqa: B008
     w = np.asarray(weights)
     type_ = TensorType.of_dtype((w.shape[1], extent, extent), x)
-    return Graph("g", {"x": type_}, (Node("c", Conv2d(), ("x", "w")),), ("c",), {"w": w}).verify()
+    return Graph("g", {"x": type_}, (Node("c", Conv2d((stride, stride)), ("x", "w")),), ("c",), {"w": w}).verify()
+
+
+def every_product(weights: object, x: DType = DType("uint", 4)) -> Graph:  # noqa: B008
+    """With the stride of 2, which minimal filtering does not take, 36 results."""
+    return conv(weights, x, 13, 2)
 
 
 def candidate(graph: Graph, board: Target) -> Candidate:
@@ -89,11 +94,11 @@ def test_notes_tell_the_accumulator(board: Target) -> None:
 
 
 def test_cost_follows_accumulator_width_and_vector_length(board: Target) -> None:
-    narrow = candidate(conv(np.full((64, 64, 3, 3), 3)), board).cycles
-    wide = candidate(conv(np.full((64, 64, 3, 3), 127), DType("uint", 8)), board).cycles
+    narrow = candidate(every_product(np.full((64, 64, 3, 3), 3)), board).cycles
+    wide = candidate(every_product(np.full((64, 64, 3, 3), 127), DType("uint", 8)), board).cycles
     assert wide / narrow == pytest.approx(0.2685 / 0.128, rel=1e-3)
     longer = replace(board, cpu=replace(board.cpu, vlen=512))
-    assert candidate(conv(np.full((128, 64, 3, 3), 3)), longer).cycles == pytest.approx(narrow, rel=1e-3)
+    assert candidate(every_product(np.full((128, 64, 3, 3), 3)), longer).cycles == pytest.approx(narrow, rel=1e-3)
     soft = replace(board, cpu=Cpu("rv32im", 0, 1, 100.0, "coprocessor"))
     macs = 64 * 64 * 9 * 36
     plain = candidate(conv(np.full((64, 64, 3, 3), 127), DType("uint", 8)), soft).cycles
@@ -106,12 +111,12 @@ def test_cost_follows_accumulator_width_and_vector_length(board: Target) -> None
 
 def test_cost_of_8_bit_sums(board: Target) -> None:
     """8 products of -1 and up to 15 a widening: cheaper than 16-bit sums, which few channels on short vectors keep."""
-    narrowest, narrow = conv(np.full((64, 64, 3, 3), -1)), conv(np.full((64, 64, 3, 3), -3))
+    narrowest, narrow = (every_product(np.full((64, 64, 3, 3), weight)) for weight in (-1, -3))
     ratio = candidate(narrowest, board).cycles / candidate(narrow, board).cycles
     assert ratio == pytest.approx((0.064 + 0.125 / 8) / 0.128, rel=1e-3)
     shorter = replace(board, cpu=replace(board.cpu, vlen=128))
     assert candidate(narrowest, shorter).cycles / candidate(narrow, shorter).cycles == pytest.approx(ratio, rel=1e-3)
-    few = [conv(np.full((32, 64, 3, 3), weight)) for weight in (-1, -3)]
+    few = [every_product(np.full((32, 64, 3, 3), weight)) for weight in (-1, -3)]
     assert candidate(few[0], shorter) == candidate(few[1], shorter)
 
 
@@ -146,19 +151,26 @@ def test_cost_of_depthwise_convolutions_with_their_map() -> None:
         assert cycles / SHAPES[2].macs == pytest.approx(counted, rel=0.05)
 
 
-def test_pixels_fill_the_lanes_where_channels_do_not() -> None:
-    """ResNet-20's 16 channels at VLEN 256, counted under the meter: 0.134 cycles a MAC of W4A4 with pixels in the
-    lanes, 0.320 with channels; 64 channels fill them."""
+@pytest.mark.parametrize(
+    ("shape", "types", "form", "counted"),
+    [
+        (RESNET20[1][0], "w4a4", "columns", 0.134),
+        (RESNET20[1][0], "w8a8", "tiles", 0.164),
+        (RESNET20[3][0], "w8a8", "tiles", 0.128),
+        (RESNET20[3][0], "w4a4", "tiles", 0.068),
+        (SHAPES[0], "w8a8", "tiles", 0.117),
+        (SHAPES[0], "w4a4", "tiles", 0.063),
+    ],
+)
+def test_the_cheapest_form(shape: Shape, types: str, form: Form, counted: float) -> None:
+    """Counted under the meter at VLEN 256: with 16 channels of few bits (ResNet-20) pixels fill the lanes (channels:
+    0.320); elsewhere minimal filtering takes the fewest multiplications."""
     cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host")
-    for types, counted in (("w4a4", 0.134), ("w8a8", 0.262)):
-        (layer,) = layers_of(layer_graph(RESNET20[1][0], types))
-        chosen = cheapest(layer, cpu)
-        assert chosen.pruned
-        assert layer_cycles(chosen, cpu) / RESNET20[1][0].macs == pytest.approx(counted, rel=0.15)
-        (filled,) = layers_of(layer_graph(RESNET20[5][0], types))
-        assert not cheapest(filled, cpu).pruned
-    (scalar,) = layers_of(layer_graph(RESNET20[1][0], "w4a4"))
-    assert not cheapest(scalar, replace(cpu, isa="rv64gc", vlen=0)).pruned
+    (layer,) = layers_of(layer_graph(shape, types))
+    chosen = cheapest(layer, cpu)
+    assert chosen.form == form
+    assert layer_cycles(chosen, cpu) / shape.macs == pytest.approx(counted, rel=0.15)
+    assert cheapest(layer, replace(cpu, isa="rv64gc", vlen=0)).form == "usual"
 
 
 def test_cost_of_depthwise_convolutions(board: Target) -> None:

@@ -20,7 +20,7 @@ from cpu_backend import runner, tiles, toolchain
 from cpu_backend.codegen import RegionCode, generate
 from cpu_backend.cost import layer_cycles
 from cpu_backend.forms import shared
-from cpu_backend.layers import Layer, layers_of
+from cpu_backend.layers import Form, Layer, layers_of
 from cpu_backend.tiles import Tiles, channel_tiles, row_tiles, tiles_of
 from frontend.training.columns import prune_columns
 from ir.engine import Artifact, Port
@@ -42,9 +42,9 @@ def artifact_of(code: RegionCode, graph: Graph) -> Artifact:
     return Artifact(code.files, code.sources, *ports, ())
 
 
-def in_tiles(graph: Graph, threads: int, word: int = 0, pruned: bool = False) -> Artifact:
+def in_tiles(graph: Graph, threads: int, word: int = 0, form: Form = "usual") -> Artifact:
     """Every layer that has tiles in them, however little there is to do."""
-    layers = [replace(layer, pruned=pruned, threads=threads) for layer in layers_of(graph)]
+    layers = [replace(layer, form=form, threads=threads) for layer in layers_of(graph)]
     return artifact_of(generate(graph, layers=layers, word=word), graph)
 
 
@@ -154,7 +154,7 @@ def check_floats(program: Path, artifact: Artifact, graph: Graph, vlen: int | No
 @pytest.mark.parametrize("flags", [toolchain.SANITIZE, THREAD_SANITIZER], ids=["addresses", "races"])
 def test_floats(network: str, flags: tuple[str, ...], tmp_path: Path) -> None:
     graph = FLOATS[network](0)
-    artifact = in_tiles(graph, max(THREADS), pruned=network == "pruned_floats")
+    artifact = in_tiles(graph, max(THREADS), form="columns" if network == "pruned_floats" else "usual")
     text = artifact.files[artifact.sources[0]]
     shared = {kernel for kernel in SHARED_FLOATS[network] if f"{kernel}(&part" in text}
     assert shared == SHARED_FLOATS[network]
@@ -185,7 +185,7 @@ def test_kernels_for_cores_without_vectors(word: int, tmp_path: Path) -> None:
 def test_kernel_for_pruned_columns(tmp_path: Path) -> None:
     """Tiles of as many rows as divide the layer's: 18 in threes, 8 in twos."""
     graph = pruned(1)
-    artifact = in_tiles(graph, 4, pruned=True)
+    artifact = in_tiles(graph, 4, form="columns")
     assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
     program = build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
     check(program, artifact, graph, 1, None, 1, 2, 4)
@@ -198,7 +198,7 @@ def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(tiles, "STRIP_BYTES", 4000)
     monkeypatch.setattr(tiles, "STRIP_PIXELS", 10)
     graph = pruned(2)
-    artifact = in_tiles(graph, 1, pruned=True)
+    artifact = in_tiles(graph, 1, form="columns")
     assert artifact.files[artifact.sources[0]].count("hck_sparse_rows(&part") == 2
     program = build_region(artifact, graph, tmp_path, None, ("-O1",))
     check(program, artifact, graph, 2, None, 0)
@@ -208,7 +208,7 @@ def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("network", ["classifier", "decoder", "pruned"])
 def test_vectors(network: str, tmp_path: Path, riscv_tools: None) -> None:
     graph = {**GRAPHS, "pruned": pruned}[network](5)
-    artifact = in_tiles(graph, 4, pruned=network == "pruned")
+    artifact = in_tiles(graph, 4, form="columns" if network == "pruned" else "usual")
     program = build_region(artifact, graph, tmp_path, toolchain.VECTOR, threaded=True)
     for vlen in (128, 256):
         check(program, artifact, graph, 5, vlen, 1, 3, 4)
