@@ -199,7 +199,7 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     if isinstance(view.op, Conv2d):
         if layer.form == "columns":
             return _pruned_cycles(layer, view, cpu, pruned_weights(layer))
-        if layer.form == "tiles":
+        if layer.form == "winograd":
             return filtered_cycles(layer, cpu.vlen)
         return _bits_cycles(layer, view, cpu) if layer.form == "bits" else _conv_cycles(layer, view, cpu)
     if isinstance(view.op, GatedConv2d):

@@ -13,7 +13,7 @@ from cpu_backend.emit import (
     has_pruned_float_columns,
     pruned_weights,
     takes_columns,
-    takes_tiles,
+    takes_winograd,
 )
 from cpu_backend.emit.convolution import weights_of
 from cpu_backend.layers import Layer
@@ -39,8 +39,8 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
         forms.append(replace(layer, form="columns"))
     if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
         forms.append(replace(layer, form="bits"))
-    if cpu.vlen and takes_tiles(layer) and filtered(layer):
-        forms.append(replace(layer, form="tiles"))
+    if cpu.vlen and takes_winograd(layer) and filtered(layer):
+        forms.append(replace(layer, form="winograd"))
     return min(forms, key=lambda form: layer_cycles(form, cpu))
 
 

@@ -26,9 +26,9 @@ from ir.ops import (
 from ir.types import TensorType
 
 FUSED_POOL = MaxPool2d((2, 2), (2, 2))
-Form = Literal["usual", "columns", "bits", "tiles"]
+Form = Literal["usual", "columns", "bits", "winograd"]
 """A convolution's kernel: the usual ones; that for column-pruned weights, with pixels in the lanes; that which counts
-bits; that of minimal filtering. Layers of other kinds have one."""
+bits; that of minimal filtering (Winograd). Layers of other kinds have one."""
 MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Thresholds)
 """Operators that map each value by itself, with constants per channel."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from cpu_backend.ranges import WHOLE_SUM
 
-Family = Literal["usual", "blocks", "few", "depthwise", "columns", "tiles"]
+Family = Literal["usual", "blocks", "few", "depthwise", "columns", "winograd"]
 FAMILIES: Mapping[Family, str] = {
     "usual": "HCK_USUAL",
     "blocks": "HCK_BLOCKS",
@@ -35,7 +35,7 @@ DEPTHWISE_PIXELS = (8, 4)
 WORDS: Mapping[Family, str] = {
     "usual": "by the rules",
     "columns": "columns, pixels in the lanes",
-    "tiles": "minimal filtering of tiles",
+    "winograd": "minimal filtering (Winograd)",
 }
 """Variants that leave nothing to choose."""
 
@@ -76,7 +76,7 @@ class Variant:
         return self.pixels * sums[self.sums] + weights + flush
 
 
-USUAL, COLUMNS, TILES = Variant("usual"), Variant("columns"), Variant("tiles")
+USUAL, COLUMNS, WINOGRAD = Variant("usual"), Variant("columns"), Variant("winograd")
 
 
 def _group(eighths: int) -> int:
@@ -84,17 +84,17 @@ def _group(eighths: int) -> int:
     return max(1, eighths // 8)
 
 
-def legal(fields: Fields, vlen: int, columns: bool = False, tiles: bool = False) -> tuple[Variant, ...]:
+def legal(fields: Fields, vlen: int, columns: bool = False, winograd: bool = False) -> tuple[Variant, ...]:
     """Every variant that a convolution of these fields allows at this VLEN; none where there is but one kernel.
 
-    ``columns``: whether the kernel for pruned columns takes it, ``tiles``: that of minimal filtering.
+    ``columns``: whether the kernel for pruned columns takes it, ``winograd``: that of minimal filtering.
     """
     if is_depthwise(fields):
         if not _depthwise_kernel(fields):
             return ()
         fitting = [pixels for pixels in DEPTHWISE_PIXELS if pixels <= max(int(fields["out_w"]), min(DEPTHWISE_PIXELS))]
         return tuple(Variant("depthwise", pixels=pixels) for pixels in fitting)
-    others = [variant for variant, takes in ((COLUMNS, columns), (TILES, tiles)) if takes]
+    others = [variant for variant, takes in ((COLUMNS, columns), (WINOGRAD, winograd)) if takes]
     return (*_blocks(fields, vlen), *_few(fields), *others)
 
 

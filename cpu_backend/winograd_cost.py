@@ -19,7 +19,7 @@ ISSUED, SUM_ISSUED, PLANE_ISSUED, RESULT_ISSUED = 3.1, 400, 190, 75
 
 
 def filtered_cycles(layer: Layer, vlen: int) -> float:
-    """For a layer that `emit.takes_tiles` and that has `emit.filtered`."""
+    """For a layer that `emit.takes_winograd` and that has `emit.filtered`."""
     found, w = filtered(layer), weights_of(layer)
     assert found is not None
     channels = w.shape[1]

@@ -19,7 +19,7 @@ from cpu_backend.emit.scalar import conv, conv_scheme
 from cpu_backend.emit.sparse import has_pruned_columns, plane_shape, pruned_weights, sparse_conv, takes_columns
 from cpu_backend.emit.spread import CALL, spread
 from cpu_backend.emit.volume import cut, lookup, pad, reshape, transpose
-from cpu_backend.emit.winograd import filtered, takes_tiles, tiles_in, winograd_conv
+from cpu_backend.emit.winograd import filtered, takes_winograd, tiles_in, winograd_conv
 from cpu_backend.layers import Form, Layer
 from ir.graph import NodeView
 from ir.kinds import is_fallback
@@ -109,7 +109,7 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         "usual": rules[kind],
         "columns": columns,
         "bits": bits_conv,
-        "tiles": winograd_conv,
+        "winograd": winograd_conv,
     }
     return spread(layer, name, to, kernels[layer.form])
 
@@ -137,7 +137,7 @@ __all__ = [
     "pruned_weights",
     "rules_for",
     "takes_columns",
-    "takes_tiles",
+    "takes_winograd",
     "tiles_in",
     "words_of",
 ]

@@ -30,7 +30,7 @@ MOST_BYTES = 1 << 23
 """Of a layer's transformed weights, which take 16/9 or 32/9 of the memory."""
 
 
-def takes_tiles(layer: Layer) -> bool:
+def takes_winograd(layer: Layer) -> bool:
     """Whether the kernel takes the layer: a 3x3 convolution of stride 1 without groups, of bytes by bytes."""
     op = layer.first.op
     if not isinstance(op, Conv2d) or op.groups != 1 or op.stride != (1, 1) or not layer.y.dtype.is_integer:

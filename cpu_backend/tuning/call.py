@@ -48,7 +48,7 @@ FUSED = ("HCK_APART", "HCK_PARTS", "HCK_SHORT_PARTS", "HCK_WHOLE_SUMS")
 NUMBERS = {name: n for names in (tuple(TYPES), MAPS, SUMS, FUSED, ("HCK_HWC",)) for n, name in enumerate(names)}
 SHIFT = 8
 CONV, GATED, SPARSE, FILTERED = range(4)
-KINDS: Mapping[Family, int] = {"columns": SPARSE, "tiles": FILTERED}
+KINDS: Mapping[Family, int] = {"columns": SPARSE, "winograd": FILTERED}
 
 
 class Stream:
@@ -82,7 +82,7 @@ def encode(signature: Signature, variant: Variant) -> bytes:
         family = list(FAMILIES).index(variant.family if variant.family in FAMILIES else USUAL.family)
         stream.words([family, variant.sums, variant.lmul, variant.pixels])
     if kind == FILTERED:
-        _tiles(stream, rng, signature)
+        _winograd(stream, rng, signature)
     elif kind != SPARSE:
         stream.array(_integers(rng, products(conv) * int(conv["out_c"]), np.int8))
     if kind == GATED:
@@ -120,10 +120,10 @@ def _sparse(stream: Stream, signature: Signature) -> None:
         stream.array(arrays[key])
 
 
-def _tiles(stream: Stream, rng: np.random.Generator, signature: Signature) -> None:
+def _winograd(stream: Stream, rng: np.random.Generator, signature: Signature) -> None:
     """What hck_winograd has beside its hck_conv."""
-    assert signature.tiles is not None
-    facts, conv = signature.tiles, signature.conv
+    assert signature.winograd is not None
+    facts, conv = signature.winograd, signature.conv
     period = -(-int(conv["in_c"]) // facts["stretches"]) if facts["stretches"] else 0
     stream.words([facts[key] for key in ("operands", "sums", "results", "strip")] + [period] * PLANES)
     stream.array(_integers(rng, PLANES * int(conv["in_c"]) * int(conv["out_c"]), TYPES[facts["operands"]]))

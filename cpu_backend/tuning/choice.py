@@ -11,11 +11,11 @@ from cpu_backend.layers import Form, Layer
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.tuning.database import Database, DatabaseError, Entry
 from cpu_backend.tuning.signature import Signature, signature_of, without_columns
-from cpu_backend.variants import COLUMNS, TILES, USUAL, Variant, legal
+from cpu_backend.variants import COLUMNS, USUAL, WINOGRAD, Variant, legal
 from ir.ops import OperatorError
 from ir.target import Cpu
 
-FORMS: Mapping[Variant, Form] = {COLUMNS: "columns", TILES: "tiles"}
+FORMS: Mapping[Variant, Form] = {COLUMNS: "columns", WINOGRAD: "winograd"}
 """Kernels with functions of their own."""
 
 
@@ -79,7 +79,7 @@ def tunable(layer: Layer, cpu: Cpu) -> Signature | None:
 
 
 def variants_of(signature: Signature, vlen: int) -> tuple[Variant, ...]:
-    return legal(signature.conv, vlen, signature.columns is not None, signature.tiles is not None)
+    return legal(signature.conv, vlen, signature.columns is not None, signature.winograd is not None)
 
 
 def variant_of(layer: Layer) -> Variant:

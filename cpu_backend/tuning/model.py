@@ -71,8 +71,8 @@ def estimate(signature: Signature, variant: Variant, machine: Machine, vlen: int
         variant = usual(signature.conv, vlen)
     if variant.family == "columns":
         _columns(signature, work)
-    elif variant.family == "tiles":
-        _tiles(signature, work)
+    elif variant.family == "winograd":
+        _winograd(signature, work)
     else:
         planes = 2 if signature.operator == "gated" else 1
         for _ in range(planes):
@@ -142,10 +142,10 @@ def _columns(signature: Signature, work: _Work) -> None:
     work.read_again(weights, panels)
 
 
-def _tiles(signature: Signature, work: _Work) -> None:
+def _winograd(signature: Signature, work: _Work) -> None:
     """Strips of tiles: planes of the operand, their sums over channels, results."""
-    assert signature.tiles is not None
-    c, facts = signature.conv, signature.tiles
+    assert signature.winograd is not None
+    c, facts = signature.conv, signature.winograd
     inner, outer, pool = int(c["in_c"]), int(c["out_c"]), int(c["pool"])
     tiles = ceil(int(c["out_h"]) / 2) * ceil(int(c["out_w"]) / 2) if pool == 1 else pixels(c) // 4
     operand, kept, result = (ELEMENT_BYTES[facts[key]] for key in ("operands", "sums", "results"))

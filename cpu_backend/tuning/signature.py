@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
-from cpu_backend.emit import filtered, pruned_weights, takes_tiles
+from cpu_backend.emit import filtered, pruned_weights, takes_winograd
 from cpu_backend.emit.convolution import conv_accumulator, conv_fields, is_narrow
 from cpu_backend.emit.sparse import has_weight_columns
 from cpu_backend.emit.winograd import strip_of
@@ -37,18 +37,18 @@ class Signature:
 
     ``columns``: what `Pruned` is made of, None where its kernel does not take the layer: ``tiles`` as [count,
     channels, columns], panel ``rows`` in blocks of ``block_rows``, ``run``: columns in a run, 0 where nothing splits
-    them. ``tiles``: of `Filtering` the types and the most stretches of a sum; None likewise.
+    them. ``winograd``: of `Filtering` the types and the most stretches of a sum; None likewise.
     """
 
     operator: Literal["conv", "gated"]
     conv: Fields
     map: Mapping[str, Any]
     columns: Mapping[str, Any] | None
-    tiles: Mapping[str, Any] | None = None
+    winograd: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         plain = {"operator": self.operator, "conv": dict(self.conv), "map": dict(self.map)}
-        return {**plain, "columns": self.columns, "tiles": self.tiles}
+        return {**plain, "columns": self.columns, "winograd": self.winograd}
 
     @property
     def core(self) -> str:
@@ -72,11 +72,11 @@ def signature_of(layer: Layer) -> Signature | None:
     found = without_columns(layer)
     if not found or found.operator != "conv":
         return found
-    return replace(found, columns=_columns(layer), tiles=_tiles(layer))
+    return replace(found, columns=_columns(layer), winograd=_winograd(layer))
 
 
 def without_columns(layer: Layer) -> Signature | None:
-    """The same, quickly: how the weights fall into columns or tiles is not looked at."""
+    """The same, quickly: nothing is looked at but the sums."""
     if not isinstance(layer.first.op, (Conv2d, GatedConv2d)) or not is_narrow(layer):
         return None
     conv = {key: _number(value) for key, value in conv_fields(layer, conv_accumulator(layer)).items()}
@@ -128,8 +128,8 @@ def _columns(layer: Layer) -> dict[str, Any] | None:
     }
 
 
-def _tiles(layer: Layer) -> dict[str, Any] | None:
-    found = filtered(layer) if takes_tiles(layer) else None
+def _winograd(layer: Layer) -> dict[str, Any] | None:
+    found = filtered(layer) if takes_winograd(layer) else None
     if found is None:
         return None
     kinds = {"operands": found.operands, "sums": found.sums, "results": found.results}

@@ -9,7 +9,7 @@ from cpu_cases import Case, operand, values
 from cpu_encode import CONV, FILTERED, OPERANDS, TYPES, build
 from cpu_sketches import with_map
 
-from cpu_backend.emit import filtered, takes_tiles
+from cpu_backend.emit import filtered, takes_winograd
 from cpu_backend.layers import layers_of
 from ir.graph import Graph, GraphError, Node
 from ir.ops import Conv2d, MaxPool2d, MultiplyShift, OperatorError
@@ -51,7 +51,7 @@ def cases(count: int, seed: int) -> list[Case]:
 def filtered_case(one: Graph, plain: Case, strip: int) -> Case:
     """The same data and expectation for the kernel of minimal filtering."""
     (layer,) = layers_of(one)
-    assert plain.operator == CONV and takes_tiles(layer)
+    assert plain.operator == CONV and takes_winograd(layer)
     found = filtered(layer)
     if found is None:
         raise OperatorError("sums leave 32 bits")

@@ -155,11 +155,11 @@ def test_cost_of_depthwise_convolutions_with_their_map() -> None:
     ("shape", "types", "form", "counted"),
     [
         (RESNET20[1][0], "w4a4", "columns", 0.134),
-        (RESNET20[1][0], "w8a8", "tiles", 0.164),
-        (RESNET20[3][0], "w8a8", "tiles", 0.128),
-        (RESNET20[3][0], "w4a4", "tiles", 0.068),
-        (SHAPES[0], "w8a8", "tiles", 0.117),
-        (SHAPES[0], "w4a4", "tiles", 0.063),
+        (RESNET20[1][0], "w8a8", "winograd", 0.164),
+        (RESNET20[3][0], "w8a8", "winograd", 0.128),
+        (RESNET20[3][0], "w4a4", "winograd", 0.068),
+        (SHAPES[0], "w8a8", "winograd", 0.117),
+        (SHAPES[0], "w4a4", "winograd", 0.063),
     ],
 )
 def test_the_cheapest_form(shape: Shape, types: str, form: Form, counted: float) -> None:

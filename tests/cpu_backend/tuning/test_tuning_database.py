@@ -15,7 +15,7 @@ from cpu_backend.tuning.model import estimate
 from cpu_backend.tuning.packaged import PACKAGED, read_packaged
 from cpu_backend.tuning.signature import Signature
 from cpu_backend.tuning.tuner import Task, candidates, of_layers, tasks, tune
-from cpu_backend.variants import COLUMNS, TILES, USUAL, Variant, usual
+from cpu_backend.variants import COLUMNS, USUAL, WINOGRAD, Variant, usual
 from ir.engine import Prepared
 from ir.passes.base import run_passes
 
@@ -70,7 +70,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
 def test_alike_layers_are_measured_once() -> None:
     (task,) = tasks(of_layers([layer(), layer(seed=2)], CPU), generic(), CPU.vlen, 2)
     assert task.layers == ("conv", "conv")
-    assert task.variants[0] == task.default == TILES and len(task.variants) == 3
+    assert task.variants[0] == task.default == WINOGRAD and len(task.variants) == 3
     others = candidates(task.signature, USUAL, generic(), CPU.vlen, 30)
     assert others[0] == USUAL and usual(task.signature.conv, CPU.vlen) not in others  # would be the default again
     costs = [estimate(task.signature, v, generic(), CPU.vlen) for v in task.variants[1:]]
@@ -180,4 +180,4 @@ def test_a_package_can_be_tuned_without_its_network(tmp_path: Path) -> None:
     (name,) = [name for name in artifact.files if name.endswith(PACKAGED)]
     (tmp_path / "signatures").write_text(artifact.files[name])
     ((layer_name, found, default),) = read_packaged(tmp_path / "signatures")
-    assert (layer_name, default, found.as_json()) == ("conv", TILES, signature().as_json())
+    assert (layer_name, default, found.as_json()) == ("conv", WINOGRAD, signature().as_json())

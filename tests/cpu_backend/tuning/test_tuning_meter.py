@@ -23,13 +23,13 @@ from cpu_backend.tuning.measure import build_program as build_measured
 from cpu_backend.tuning.model import estimate
 from cpu_backend.tuning.signature import signature_of
 from cpu_backend.tuning.verify import Verdict, sample, stale, verify
-from cpu_backend.variants import COLUMNS, TILES, USUAL, Variant
+from cpu_backend.variants import COLUMNS, USUAL, WINOGRAD, Variant
 from ir.engine import Artifact
 from ir.layouts import Plain
 
 ENTRIES = list(Database((SHIPPED,)).entries())
 SEED = 3
-VARIANTS = [USUAL, Variant("blocks", 16, 8, 8), Variant("few", 16, pixels=4), COLUMNS, TILES]
+VARIANTS = [USUAL, Variant("blocks", 16, 8, 8), Variant("few", 16, pixels=4), COLUMNS, WINOGRAD]
 
 
 @pytest.fixture(scope="module")
