@@ -123,6 +123,7 @@ HCK_INLINE vint32m4_t multiply_add_i16(vint32m4_t sum, const int16_t *x, vint16m
 
 /* 32-bit sums: weights are widened to 16 bits, so elements of either width serve. */
 #define SCALAR int16_t
+#define MULTIPLY __riscv_vwmul
 #define MULTIPLY_ADD __riscv_vwmacc
 #define X u8
 #define X_TYPE uint8_t
@@ -140,8 +141,10 @@ HCK_INLINE vint32m4_t multiply_add_i16(vint32m4_t sum, const int16_t *x, vint16m
 #undef X
 #undef X_TYPE
 #undef SCALAR
+#undef MULTIPLY
 #undef MULTIPLY_ADD
 #define SCALAR uint16_t
+#define MULTIPLY __riscv_vwmulsu
 #define MULTIPLY_ADD __riscv_vwmaccus
 #define X u16
 #define X_TYPE uint16_t
