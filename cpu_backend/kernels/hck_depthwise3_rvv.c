@@ -1,7 +1,8 @@
 /*
  * Depthwise 3x3 convolution on RVV 1.0 from elements to 8-bit results without sums in memory: lanes are channels, whose
  * nine weights and the nine elements under a window stay in registers. A step to the right loads one column (two with
- * stride 2); what leaves the window makes room for it, so that after three steps all are where they were.
+ * stride 2); what leaves the window makes room for it, so that after three steps all are where they were. Windows that
+ * reach beyond the picture's sides are loaded by themselves, so that no other asks where it is.
  *
  * Products are added up in 16 bits, in as few parts as hold them whatever the elements are: a block of channels takes
  * as many as its largest weights need. Parts are added in 32 bits, at twice the price of a product, so that a weight
@@ -19,6 +20,10 @@
 /* Compilers load the map's constants and multiply ahead, more than there are registers for, unless the sum so far has to
  * be complete before. */
 #define IN_ORDER(sum) __asm__ volatile("" : "+vr"(sum) : : "memory");
+
+/* Likewise; and they keep an address for each column of a round, more than there are registers for, unless they cannot
+ * tell. */
+#define IN_ORDER_TOO(sum) __asm__ volatile("" : "+vr"(sum), "+r"(p[0]), "+r"(p[1]), "+r"(p[2]) : : "memory");
 
 /* What a block's products are added up in: a whole sum in 16 bits with the map in 16 bits too, or in 32 bits; or a
  * number of parts: five and four products; the rows; five with the third weight in shares, and pairs; pairs and one.
@@ -49,13 +54,13 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
                     const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor, uint32_t shift,
                     int32_t lo, int32_t hi, vint8m1_t w0, vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4,
                     vint8m1_t w5, vint8m1_t w6, vint8m1_t w7, vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2,
-                    vint8m1_t x3, vint8m1_t x4, vint8m1_t x5, vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to,
-                    size_t vl) {
+                    vint8m1_t x3, vint8m1_t x4, vint8m1_t x5, vint8m1_t x6, vint8m1_t x7, vint8m1_t x8,
+                    const int8_t **p, void *to, size_t vl) {
     if (parts == BYTES) { /* the lower 8 bits of a product do not depend on the type */
         vint8m1_t sum = __riscv_vmacc(__riscv_vle8_v_i8m1(shares, vl), w0, x0, vl);
 #define ADD_BYTES(I) sum = __riscv_vmacc(sum, w##I, x##I, vl);
         ADD_BYTES(1) ADD_BYTES(2) ADD_BYTES(3) ADD_BYTES(4) ADD_BYTES(5) ADD_BYTES(6) ADD_BYTES(7) ADD_BYTES(8)
-        IN_ORDER(sum)
+        IN_ORDER_TOO(sum)
         const vint16m2_t scaled = __riscv_vwmacc(__riscv_vle16_v_i16m2(start, vl), factor, sum, vl);
         hck_put_half(__riscv_vsmul(scaled, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
         return;
@@ -64,8 +69,8 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
     ADD(first, 1)
     if (parts <= WHOLE) {
         ADD(first, 2) ADD(first, 3) ADD(first, 4) ADD(first, 5) ADD(first, 6) ADD(first, 7) ADD(first, 8)
+        IN_ORDER_TOO(first)
         if (parts == HALVES) {
-            IN_ORDER(first)
             hck_put_half(__riscv_vsmul(first, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
         } else {
             hck_put_narrow(__riscv_vwmacc(__riscv_vle32_v_i32m4(add, vl), first, mul16, vl), shift, lo, hi, to, vl);
@@ -101,7 +106,7 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
         ADD(fourth, 7)
         sum = __riscv_vwadd_wv(__riscv_vwadd_wv(sum, fourth, vl), fifth, vl);
     }
-    IN_ORDER(sum)
+    IN_ORDER_TOO(sum)
     if (bounds) {
         sum = __riscv_vmax(sum, __riscv_vle32_v_i32m4(bounds, vl), vl);
         sum = __riscv_vmin(sum, __riscv_vle32_v_i32m4(bounds + vl, vl), vl);
@@ -111,34 +116,37 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
     hck_put_narrow(sum, shift, lo, hi, to, vl);
 }
 
-/* Compilers keep an address for each column of a round, more than there are registers for, unless they cannot tell. */
-#define AS_THEY_ARE __asm__ volatile("" : "+r"(p0), "+r"(p1), "+r"(p2), "+r"(column));
-
 #define LOAD(p) __riscv_vle8_v_i8m1(p, vl)
-#define COLUMN(V)                                                 \
-    if (column < in_w)                                            \
-        V##0 = LOAD(p0), V##1 = LOAD(p1), V##2 = LOAD(p2);        \
-    else                                                          \
-        V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl);         \
-    column++, p0 += step0, p1 += step1, p2 += step2;              \
-    AS_THEY_ARE
-#define OUTPUT(A, B, C)                                                                                                 \
+#define LOAD_COLUMN(V) V##0 = LOAD(p[0]), V##1 = LOAD(p[1]), V##2 = LOAD(p[2]);
+#define NEXT p[0] += step0, p[1] += step1, p[2] += step2;
+#define COLUMN(V) LOAD_COLUMN(V) NEXT
+#define COLUMN_OR_ZEROS(V, J)                             \
+    if (left + (J) < in_w) {                              \
+        LOAD_COLUMN(V)                                    \
+    } else {                                              \
+        V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl); \
+    }                                                     \
+    NEXT
+#define PUT(A, B, C)                                                                                                    \
     put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, \
-        A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                                  \
-    to += y_stride;                                                                                                     \
-    if (--left == 0) break;
+        A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, p, to, vl);                                               \
+    to += y_stride;
+#define OUTPUT(A, B, C) \
+    PUT(A, B, C)        \
+    if (to == end) break;
 
 /* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
 HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, const hck_requantise *q,
                       const int8_t *weights, const int32_t *mul, const int32_t *add, const int32_t *bounds,
                       const int16_t *start, const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride,
                       size_t vl) {
-    const int8_t *const zeros = (const int8_t *)c->zeros;
-    const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
-    const size_t in_w = c->in_w;
+    const ptrdiff_t pixel = (ptrdiff_t)c->in_c, width = (ptrdiff_t)c->in_w * pixel;
+    const size_t in_w = c->in_w, out_w = c->out_w, pad = c->pad_left, s = (size_t)stride;
     const uint32_t in_h = c->in_h, shift = q->shift;
     const int32_t lo = q->lo, hi = q->hi;
     const int8_t factor = (int8_t)(1 << c->bytes.shift);
+    /* outputs whose windows reach beyond neither side of the picture */
+    const size_t first = (pad + s - 1) / s, behind = pad + in_w < 3 ? 0 : HCK_MIN((pad + in_w - 3) / s + 1, out_w);
 #define WEIGHT_AT(p) parts == BYTES ? __riscv_vsra(LOAD(p), c->bytes.shift, vl) : LOAD(p)
 #define WEIGHT(I) const vint8m1_t w##I = WEIGHT_AT(weights + (I) * pixel);
     WEIGHT(0) WEIGHT(1) WEIGHT(3) WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8)
@@ -146,40 +154,52 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
     const vint16m2_t mul16 = parts <= WHOLE || parts == BYTES ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
                                                               : __riscv_vundefined_i16m2();
     for (uint32_t row = 0; row < c->out_h; row++) {
-        const uint32_t top = row * c->stride_h - c->pad_top; /* above the picture is a huge number */
-        const int8_t *const corner = elements - (ptrdiff_t)c->pad_left * pixel;
-        const ptrdiff_t width = (ptrdiff_t)c->in_w * pixel;
-        const ptrdiff_t step0 = top < in_h ? pixel : 0, step1 = top + 1 < in_h ? pixel : 0;
-        const ptrdiff_t step2 = top + 2 < in_h ? pixel : 0;
-        const int8_t *p0 = step0 ? corner + (ptrdiff_t)top * width : zeros;
-        const int8_t *p1 = step1 ? corner + (ptrdiff_t)(top + 1) * width : zeros;
-        const int8_t *p2 = step2 ? corner + (ptrdiff_t)(top + 2) * width : zeros;
-        uint8_t *to = y + (size_t)row * c->out_w * y_stride;
-        size_t column = (size_t)0 - c->pad_left; /* left of the picture is a huge number */
-        uint32_t left = c->out_w;
-        vint8m1_t l0, l1, l2, m0, m1, m2, r0, r1, r2;
-        COLUMN(l)
-        if (stride == 1) {
-            COLUMN(m)
-            for (;;) {
-                COLUMN(r)
-                OUTPUT(l, m, r)
-                COLUMN(l)
-                OUTPUT(m, r, l)
-                COLUMN(m)
-                OUTPUT(r, l, m)
+        const int8_t *rows[3];
+        ptrdiff_t steps[3];
+        for (uint32_t i = 0; i < 3; i++) {
+            const uint32_t line = row * c->stride_h - c->pad_top + i; /* above the picture is a huge number */
+            steps[i] = line < in_h ? pixel : 0;
+            rows[i] = line < in_h ? elements + (ptrdiff_t)line * width : (const int8_t *)c->zeros;
+        }
+        const ptrdiff_t step0 = steps[0], step1 = steps[1], step2 = steps[2];
+        uint8_t *to = y + (size_t)row * out_w * y_stride;
+        for (size_t out = 0; out < out_w; out++) {
+            const size_t left = out * s - pad; /* left of the picture is a huge number */
+            const int8_t *p[3];
+            for (int i = 0; i < 3; i++) p[i] = rows[i] + (ptrdiff_t)left * steps[i];
+            vint8m1_t l0, l1, l2, m0, m1, m2, r0, r1, r2;
+            if (out != first || first >= behind) {
+                COLUMN_OR_ZEROS(l, 0)
+                COLUMN_OR_ZEROS(m, 1)
+                COLUMN_OR_ZEROS(r, 2)
+                PUT(l, m, r)
+                continue;
             }
-        } else {
-            for (;;) {
+            const uint8_t *const end = to + (behind - first) * y_stride;
+            out = behind - 1;
+            COLUMN(l)
+            if (stride == 1) {
                 COLUMN(m)
-                COLUMN(r)
-                OUTPUT(l, m, r)
-                COLUMN(l)
-                COLUMN(m)
-                OUTPUT(r, l, m)
-                COLUMN(r)
-                COLUMN(l)
-                OUTPUT(m, r, l)
+                for (;;) {
+                    COLUMN(r)
+                    OUTPUT(l, m, r)
+                    COLUMN(l)
+                    OUTPUT(m, r, l)
+                    COLUMN(m)
+                    OUTPUT(r, l, m)
+                }
+            } else {
+                for (;;) {
+                    COLUMN(m)
+                    COLUMN(r)
+                    OUTPUT(l, m, r)
+                    COLUMN(l)
+                    COLUMN(m)
+                    OUTPUT(r, l, m)
+                    COLUMN(r)
+                    COLUMN(l)
+                    OUTPUT(m, r, l)
+                }
             }
         }
     }
