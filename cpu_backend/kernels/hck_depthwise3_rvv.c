@@ -1,8 +1,8 @@
 /*
  * Depthwise 3x3 convolution on RVV 1.0 from elements to 8-bit results without sums in memory: lanes are channels, whose
  * nine weights and the nine elements under a window stay in registers. A step to the right loads one column (two with
- * stride 2); what leaves the window makes room for it, so that after three steps all are where they were. Windows that
- * reach beyond the picture's sides are loaded by themselves, so that no other asks where it is.
+ * stride 2); what leaves the window makes room for it, so that after three steps all are where they were. What is
+ * loaded after the first window can be beyond the right only: there pointers move to zeros once.
  *
  * Products are added up in 16 bits, in as few parts as hold them whatever the elements are: a block of channels takes
  * as many as its largest weights need. Parts are added in 32 bits, at twice the price of a product, so that a weight
@@ -121,32 +121,40 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
 #define NEXT p[0] += step0, p[1] += step1, p[2] += step2;
 #define COLUMN(V) LOAD_COLUMN(V) NEXT
 #define COLUMN_OR_ZEROS(V, J)                             \
-    if (left + (J) < in_w) {                              \
+    if ((J) - pad < in_w) {                               \
         LOAD_COLUMN(V)                                    \
     } else {                                              \
         V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl); \
     }                                                     \
     NEXT
-#define PUT(A, B, C)                                                                                                    \
+/* What follows is right of the picture, but for one column if `half`. */
+#define BEYOND(P, STEP)   \
+    if (!half) P = zeros; \
+    STEP = (ptrdiff_t)((intptr_t)zeros - (intptr_t)P);
+#define OUTPUT(A, B, C)                                                                                                 \
     put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, \
         A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, p, to, vl);                                               \
-    to += y_stride;
-#define OUTPUT(A, B, C) \
-    PUT(A, B, C)        \
-    if (to == end) break;
+    to += y_stride;                                                                                                     \
+    if (to == end) {                                                                                                    \
+        if (to == last) break;                                                                                          \
+        BEYOND(p[0], step0) BEYOND(p[1], step1) BEYOND(p[2], step2)                                                     \
+        end = last;                                                                                                     \
+    }
 
 /* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
 HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, const hck_requantise *q,
                       const int8_t *weights, const int32_t *mul, const int32_t *add, const int32_t *bounds,
                       const int16_t *start, const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride,
                       size_t vl) {
-    const ptrdiff_t pixel = (ptrdiff_t)c->in_c, width = (ptrdiff_t)c->in_w * pixel;
-    const size_t in_w = c->in_w, out_w = c->out_w, pad = c->pad_left, s = (size_t)stride;
+    const int8_t *const zeros = (const int8_t *)c->zeros;
+    const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
+    const size_t in_w = c->in_w, pad = c->pad_left, s = (size_t)stride;
     const uint32_t in_h = c->in_h, shift = q->shift;
     const int32_t lo = q->lo, hi = q->hi;
     const int8_t factor = (int8_t)(1 << c->bytes.shift);
-    /* outputs whose windows reach beyond neither side of the picture */
-    const size_t first = (pad + s - 1) / s, behind = pad + in_w < 3 ? 0 : HCK_MIN((pad + in_w - 3) / s + 1, out_w);
+    /* windows not beyond the right, of those behind the first; whether the next one's second column is not either */
+    const size_t inside = pad + in_w < 3 ? 1 : HCK_MIN((pad + in_w - 3) / s + 1, c->out_w);
+    const int half = stride == 2 && inside * s + 1 - pad < in_w;
 #define WEIGHT_AT(p) parts == BYTES ? __riscv_vsra(LOAD(p), c->bytes.shift, vl) : LOAD(p)
 #define WEIGHT(I) const vint8m1_t w##I = WEIGHT_AT(weights + (I) * pixel);
     WEIGHT(0) WEIGHT(1) WEIGHT(3) WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8)
@@ -154,52 +162,40 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
     const vint16m2_t mul16 = parts <= WHOLE || parts == BYTES ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
                                                               : __riscv_vundefined_i16m2();
     for (uint32_t row = 0; row < c->out_h; row++) {
-        const int8_t *rows[3];
-        ptrdiff_t steps[3];
-        for (uint32_t i = 0; i < 3; i++) {
-            const uint32_t line = row * c->stride_h - c->pad_top + i; /* above the picture is a huge number */
-            steps[i] = line < in_h ? pixel : 0;
-            rows[i] = line < in_h ? elements + (ptrdiff_t)line * width : (const int8_t *)c->zeros;
-        }
-        const ptrdiff_t step0 = steps[0], step1 = steps[1], step2 = steps[2];
-        uint8_t *to = y + (size_t)row * out_w * y_stride;
-        for (size_t out = 0; out < out_w; out++) {
-            const size_t left = out * s - pad; /* left of the picture is a huge number */
-            const int8_t *p[3];
-            for (int i = 0; i < 3; i++) p[i] = rows[i] + (ptrdiff_t)left * steps[i];
-            vint8m1_t l0, l1, l2, m0, m1, m2, r0, r1, r2;
-            if (out != first || first >= behind) {
-                COLUMN_OR_ZEROS(l, 0)
-                COLUMN_OR_ZEROS(m, 1)
-                COLUMN_OR_ZEROS(r, 2)
-                PUT(l, m, r)
-                continue;
-            }
-            const uint8_t *const end = to + (behind - first) * y_stride;
-            out = behind - 1;
-            COLUMN(l)
-            if (stride == 1) {
+        const uint32_t top = row * c->stride_h - c->pad_top; /* above the picture is a huge number */
+        const int8_t *const corner = elements - (ptrdiff_t)c->pad_left * pixel;
+        const ptrdiff_t width = (ptrdiff_t)c->in_w * pixel;
+        ptrdiff_t step0 = top < in_h ? pixel : 0, step1 = top + 1 < in_h ? pixel : 0;
+        ptrdiff_t step2 = top + 2 < in_h ? pixel : 0;
+        const int8_t *p[] = {step0 ? corner + (ptrdiff_t)top * width : zeros,
+                             step1 ? corner + (ptrdiff_t)(top + 1) * width : zeros,
+                             step2 ? corner + (ptrdiff_t)(top + 2) * width : zeros};
+        uint8_t *to = y + (size_t)row * c->out_w * y_stride;
+        const uint8_t *const last = to + c->out_w * y_stride, *end = to + inside * y_stride;
+        vint8m1_t l0, l1, l2, m0, m1, m2, r0, r1, r2;
+        COLUMN_OR_ZEROS(l, (size_t)0)
+        COLUMN_OR_ZEROS(m, (size_t)1)
+        COLUMN_OR_ZEROS(r, (size_t)2)
+        if (stride == 1) {
+            for (;;) {
+                OUTPUT(l, m, r)
+                COLUMN(l)
+                OUTPUT(m, r, l)
                 COLUMN(m)
-                for (;;) {
-                    COLUMN(r)
-                    OUTPUT(l, m, r)
-                    COLUMN(l)
-                    OUTPUT(m, r, l)
-                    COLUMN(m)
-                    OUTPUT(r, l, m)
-                }
-            } else {
-                for (;;) {
-                    COLUMN(m)
-                    COLUMN(r)
-                    OUTPUT(l, m, r)
-                    COLUMN(l)
-                    COLUMN(m)
-                    OUTPUT(r, l, m)
-                    COLUMN(r)
-                    COLUMN(l)
-                    OUTPUT(m, r, l)
-                }
+                OUTPUT(r, l, m)
+                COLUMN(r)
+            }
+        } else {
+            for (;;) {
+                OUTPUT(l, m, r)
+                COLUMN(l)
+                COLUMN(m)
+                OUTPUT(r, l, m)
+                COLUMN(r)
+                COLUMN(l)
+                OUTPUT(m, r, l)
+                COLUMN(m)
+                COLUMN(r)
             }
         }
     }
@@ -304,6 +300,8 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
     static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)},
                           signeds[][2] = {EACH(BOTH, HCK_I8) BOTH(HCK_I8, BYTES)};
     if (c->fused == HCK_APART) return 0;
+    const size_t reach = (size_t)(c->out_w - 1) * c->stride_w + 3;
+    if (c->pad_left > 2 || reach > (size_t)c->pad_left + c->in_w + 2) return 0; /* windows with no pixel */
     const int bytes = c->bytes.used && __riscv_vsetvlmax_e8m1() >= 32; /* in shorter vectors instructions count */
     const int fits = c->fused == HCK_WHOLE_SUMS;
     const block_fn(*const kernels)[2] = c->x_type == HCK_I8 || bytes ? signeds : unsigneds;
