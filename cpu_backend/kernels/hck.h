@@ -50,9 +50,11 @@ typedef struct {
     uint32_t levels;
     int32_t offset, step;
     const int32_t *after;
-    /* in a multiply-shift whose x + before[c] fits 16 bits: add[c] = before[c] * mul[c], mul[c] 1 to 32767, shift 15 to
-     * 30, lo and hi shifted by shift - 15 fit 16 bits; else NULL */
+    /* in a multiply-shift whose x + before[c] fits 16 bits: add[c] = before[c] * mul[c] - (above << shift), mul[c] 1 to
+     * 32767, shift 15 to 30, lo and hi shifted by shift - 15 fit 16 bits; else NULL */
     const int16_t *before;
+    /* 0; or lo is 0, (x + before[c]) * mul[c] >> shift = v is never negative, and y = max(min(v, 127) - above, 0) */
+    uint32_t above;
     /* in a multiply-shift with add: x is clipped to least[c] to most[c] first, which no result shows; NULL: it fits */
     const int32_t *least, *most;
 } hck_requantise;

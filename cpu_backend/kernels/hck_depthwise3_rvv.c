@@ -49,10 +49,22 @@ HCK_INLINE vint16m2_t begin(hck_type type, const int16_t *start, vint8m1_t w, vi
 #define BEGIN(PART, I) begin(type, start + (PART) * vl, w##I, x##I, vl)
 #define ADD(sum, I) sum = multiply_add(type, sum, w##I, x##I, vl);
 
+/* What a map in 16 bits makes of a sum. */
+HCK_INLINE void put_half(vint16m2_t sum, vint16m2_t mul16, uint32_t shift, uint32_t above, int32_t lo, int32_t hi,
+                         void *to, size_t vl) {
+    const vint16m2_t half = __riscv_vsmul(sum, mul16, __RISCV_VXRM_RDN, vl);
+    if (above) {
+        const vuint8m1_t value = __riscv_vreinterpret_u8m1(__riscv_vnclip(half, shift - 15, __RISCV_VXRM_RDN, vl));
+        __riscv_vse8((uint8_t *)to, __riscv_vssubu(value, (uint8_t)above, vl), vl);
+    } else {
+        hck_put_half(half, shift - 15, lo, hi, to, vl);
+    }
+}
+
 /* A result: a window's elements are numbered as its weights, row by row. */
 HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul,
                     const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor, uint32_t shift,
-                    int32_t lo, int32_t hi, vint8m1_t w0, vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4,
+                    uint32_t above, int32_t lo, int32_t hi, vint8m1_t w0, vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4,
                     vint8m1_t w5, vint8m1_t w6, vint8m1_t w7, vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2,
                     vint8m1_t x3, vint8m1_t x4, vint8m1_t x5, vint8m1_t x6, vint8m1_t x7, vint8m1_t x8,
                     const int8_t **p, void *to, size_t vl) {
@@ -62,7 +74,7 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
         ADD_BYTES(1) ADD_BYTES(2) ADD_BYTES(3) ADD_BYTES(4) ADD_BYTES(5) ADD_BYTES(6) ADD_BYTES(7) ADD_BYTES(8)
         IN_ORDER_TOO(sum)
         const vint16m2_t scaled = __riscv_vwmacc(__riscv_vle16_v_i16m2(start, vl), factor, sum, vl);
-        hck_put_half(__riscv_vsmul(scaled, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
+        put_half(scaled, mul16, shift, above, lo, hi, to, vl);
         return;
     }
     vint16m2_t first = parts == HALVES ? multiply_add(type, __riscv_vle16_v_i16m2(start, vl), w0, x0, vl) : BEGIN(0, 0);
@@ -71,7 +83,7 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
         ADD(first, 2) ADD(first, 3) ADD(first, 4) ADD(first, 5) ADD(first, 6) ADD(first, 7) ADD(first, 8)
         IN_ORDER_TOO(first)
         if (parts == HALVES) {
-            hck_put_half(__riscv_vsmul(first, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
+            put_half(first, mul16, shift, above, lo, hi, to, vl);
         } else {
             hck_put_narrow(__riscv_vwmacc(__riscv_vle32_v_i32m4(add, vl), first, mul16, vl), shift, lo, hi, to, vl);
         }
@@ -132,7 +144,7 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
     if (!half) P = zeros; \
     STEP = (ptrdiff_t)((intptr_t)zeros - (intptr_t)P);
 #define OUTPUT(A, B, C)                                                                                                 \
-    put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, \
+    put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, above, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, \
         A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, p, to, vl);                                               \
     to += y_stride;                                                                                                     \
     if (to == end) {                                                                                                    \
@@ -149,7 +161,7 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
     const int8_t *const zeros = (const int8_t *)c->zeros;
     const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
     const size_t in_w = c->in_w, pad = c->pad_left, s = (size_t)stride;
-    const uint32_t in_h = c->in_h, shift = q->shift;
+    const uint32_t in_h = c->in_h, shift = q->shift, above = q->above;
     const int32_t lo = q->lo, hi = q->hi;
     const int8_t factor = (int8_t)(1 << c->bytes.shift);
     /* windows not beyond the right, of those behind the first; whether the next one's second column is not either */

@@ -208,7 +208,7 @@ FIELDS = (
     *("pad_top", "pad_left", "groups", "flush", "flush8", "run16", "pool"),
     *("fused", "bytes", "byte_shift", "byte_ends"),
 )
-MAP_PARAMETERS = 10
+MAP_PARAMETERS = 11
 BEFORE, WEIGHTS = MAP_ARRAYS.index("before"), OPERANDS
 
 GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {

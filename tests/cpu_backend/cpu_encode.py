@@ -52,7 +52,7 @@ MAP_NAMES = (
     "HCK_PRELU",
     "HCK_RPRELU",
 )
-MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step")
+MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step", "above")
 MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after", "before", "least", "most")
 OPERANDS = len(MAP_ARRAYS) + 1
 """Blobs of a map and the operand."""

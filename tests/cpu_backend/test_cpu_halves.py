@@ -35,7 +35,20 @@ def both(layer: Layer) -> tuple[Array, Array] | None:
     assert np.array_equal(halves.weights, w << halves.scale) and np.abs(halves.weights).max() < 128
     half = inside * halves.map.arrays["mul"] >> 15
     got = half >> int(halves.map.fields["shift"]) - 15
-    return np.clip(expected, op.lo, op.hi), np.clip(got, op.lo, op.hi)
+    inside_32 = (sums << halves.scale) * halves.map.arrays["mul"] + halves.map.arrays["add"].astype(np.int64)
+    portable = np.clip(inside_32 >> int(halves.map.fields["shift"]), op.lo, op.hi)
+    if above := int(halves.map.fields.get("above", 0)):
+        assert got.min() >= 0 and op.lo == 0
+        got = np.maximum(np.minimum(got, 127) - above, 0)
+    got = np.clip(got, op.lo, op.hi) if not above else got
+    np.testing.assert_array_equal(portable, got)
+    return np.clip(expected, op.lo, op.hi), got
+
+
+def above_of(layer: Layer) -> int | None:
+    """What stands for 0 in 8 bits, 0 for nothing; None where nothing is proven."""
+    halves = depthwise_halves(layer)
+    return int(halves.map.fields.get("above", 0)) if halves else None
 
 
 def test_what_is_proven_holds_for_every_sum() -> None:
@@ -63,9 +76,34 @@ def test_results_of_four_bits_from_weights_of_four_bits() -> None:
         found = both(layer)
         if found:
             proven += 1
-            assert found[0].max() == 15
+            assert found[0].max() == 15 and above_of(layer) == 112
             np.testing.assert_array_equal(*found)
     assert proven >= 10
+
+
+@pytest.mark.parametrize(
+    ("addend", "positive", "above"),
+    [
+        (8, 0, 112),  # sums from -120: results from -112, which -127 + 15 still leaves room for
+        (7, 0, 0),
+        (8, 1, 112),  # up to 23
+        (7, 1, 0),
+        (9, 0, 111),  # none above 15: as little as will do
+        (121, 0, 112),  # up to 121
+        (15, 0, 105),
+        (16, 0, 112),  # one above 15
+    ],
+)
+def test_where_one_operation_clips(addend: int, positive: int, above: int) -> None:
+    """Elements of four bits, a result for each sum."""
+    w = np.array([-8, 0, 0, 0, positive, 0, 0, 0, 0]).reshape(1, 1, 3, 3)
+    graph = depthwise_layer(
+        np.concatenate([w, w]), DType("uint", 4), np.array([256] * 2), np.array([addend << 8] * 2) - 128, 8, (0, 15)
+    )
+    (layer,) = layers_of(graph)
+    found = both(layer)
+    assert found and above_of(layer) == above
+    np.testing.assert_array_equal(*found)
 
 
 def full(total: int) -> Array:
