@@ -10,8 +10,8 @@ for every k that some sum reaches. Weights of few bits leave room for a factor `
 many bits behind the point; for a multiplier near the true one what remains is an interval of ``before``, empty or not.
 
 Results from 0 to less than 127 are clipped by one operation where k + above stands for k in this: narrowing to 8 bits
-saturates at 127, and a subtraction of ``above`` at 0 where no sum's value is negative. Either 127 stands for the largest
-result, or no sum reaches more than that. What is left of the 16 bits has to do for the results then.
+saturates at 127, and a subtraction of ``above`` at 0 where no sum's value is negative. Either 127 stands for the
+largest result, or no sum reaches more than that. What is left of the 16 bits has to do for the results then.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
         "weights": f"{name}_weights" if narrow else "NULL",
         "zeros": "zeros",
         **kernel_field(layer),
-        **({"bytes": f"{{1, {bytes_[0]}, {bytes_[1]}}}"} if bytes_ else {}),
+        **({"bytes": f"{{{bytes_[0]}, {bytes_[1]}, {bytes_[2]}}}"} if bytes_ else {}),
     }
     map_, map_record, map_arrays = layer_map(layer, name, halves.map if halves else None)
     conv, part = Rows.of(layer).part("hck_conv", "conv")
@@ -216,12 +216,13 @@ def depthwise_halves(layer: Layer) -> Halves | None:
     return in_halves(weights_of(layer), layer.x.lo, layer.x.hi, map_) if map_ else None
 
 
-def bytes_of(layer: Layer, halves: Halves | None) -> tuple[int, int] | None:
-    """``shift`` and ``ends`` of ``hck_bytes``; None where some channel's sums span more than 255."""
+def bytes_of(layer: Layer, halves: Halves | None) -> tuple[int, int, int] | None:
+    """The fields of ``hck_bytes``; None where 8 bits hold no row of any channel."""
     least, most = min(layer.x.lo, 0), max(layer.x.hi, 0)
-    if halves is None or np.abs(weights_of(layer)).sum((1, 2, 3)).max() * (most - least) > U8[1]:
+    room = min(U8[1] // max(most - least, 1), U8[1] - 1)
+    if halves is None or most > I8[1] or np.abs(weights_of(layer)).sum(3).min() > room:
         return None
-    return halves.scale, least + most
+    return room, halves.scale, least + most
 
 
 def short_period(layer: Layer) -> int:

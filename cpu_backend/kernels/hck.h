@@ -95,10 +95,11 @@ typedef enum {
     HCK_WHOLE_SUMS   /* likewise, and 16 bits hold whole sums */
 } hck_fused;
 
-/* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others, with which the sums of any channel span
- * 255 at most; `ends` is what the least and the largest element add up to, which are not above and not below 0. */
+/* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others; of these, products add up to sums that
+ * span 255 at most where magnitudes add up to `room`, 254 at most. Elements are 127 at most; `ends` is what the least and
+ * the largest add up to, which are not above and not below 0. */
 typedef struct {
-    uint32_t used, shift; /* 0: none of this */
+    uint32_t room, shift; /* 0: none of this */
     int32_t ends;
 } hck_bytes;
 

@@ -135,7 +135,7 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     numbers = (
         *parameters,
         *_numbers(fields | {"fused": "HCK_WHOLE_SUMS"} if halves else fields),
-        *((1, *bytes_) if bytes_ else (0, 0, 0)),
+        *(bytes_ or (0, 0, 0)),
         zeros,
         TYPES.index(kernel_type(layer.x)),
     )

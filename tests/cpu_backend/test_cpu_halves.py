@@ -132,21 +132,80 @@ def test_at_the_ends_of_16_bits(machine: str, driver_programs: Programs, tmp_pat
     driver_programs.check(sums_at_the_end_of_16_bits(), MACHINES[machine], tmp_path)
 
 
+AT_THE_END = {
+    "bytes": (2, 2, 2, 2, 2, 2, 2, 2, 1),
+    "two of bytes": (4, 4, 3, 3, 3, 5, 4, 4, 4),
+    "bytes of rows 012": (6, 6, 5, 7, 7, 3, 7, 5, 5),
+    "bytes of rows 01": (6, 6, 5, 7, 7, 3, 7, 6, 5),
+    "bytes of rows 02": (6, 6, 5, 6, 6, 6, 7, 5, 5),
+    "bytes of rows 12": (7, 7, 4, 7, 7, 3, 7, 5, 5),
+    "bytes of rows 0": (6, 6, 5, 6, 6, 6, 7, 6, 5),
+    "bytes of rows 1": (7, 7, 4, 6, 6, 5, 7, 6, 5),
+    "bytes of rows 2": (7, 7, 4, 6, 6, 6, 7, 5, 5),
+    "halves": (7, 7, 4, 6, 6, 6, 7, 6, 5),
+}
+"""Magnitudes which just fit such parts, sums of 17, or, of other rows, which just do not, of 18."""
+BEYOND = {"bytes": (8, "two of bytes"), "two of bytes": (4, "bytes of rows 012")}
+"""A weight that may not be larger, and what the layer takes if it is; of five the last."""
+
+
 def sums_at_the_end_of_8_bits() -> list[cpu_cases.Case]:
-    """Elements of four bits: 15 times weights of 17 span 255, of 18 more; signs say where the sums lie."""
+    """Elements of four bits: 15 times weights of 17 span 255, of 18 more; signs say where the sums lie. Elements are
+    those for which all parts are largest or least. A result for eight sums: one part too large shows."""
+    further = []
+    for kind, (i, reached) in BEYOND.items():
+        further.append((reached, np.array(AT_THE_END[kind]) + (np.arange(9) == i)))
+    further.append(("bytes of rows 012", np.array(AT_THE_END["two of bytes"]) + (np.arange(9) == 5)))
     cases = []
-    for total, kind in ((17, "bytes"), (18, "halves")):
-        for negative in (0, 3, 9):
-            w = np.array([2, 2, 2, 2, 2, 2, 2, 2, total - 16]) * np.where(np.arange(9) < negative, -1, 1)
-            for x, values in ((DType("uint", 4), (0, 15)), (DType("int", 4), (-8, 7))):
-                for value in values:
+    for kind, magnitudes in [*((kind, np.array(m)) for kind, m in AT_THE_END.items()), *further]:
+        for signs in (0, 0b101, 0b110011010, (1 << 9) - 1):
+            w = magnitudes * np.where(signs >> np.arange(9) & 1, -1, 1)
+            for x in (DType("uint", 4), DType("int", 4)):
+                lo, hi = (0, 15) if x.kind == "uint" else (-8, 7)
+                window = np.where(w > 0, hi, lo).reshape(3, 3)
+                for inside in (window, lo + hi - window):
+                    value = np.pad(inside, ((0, 0), (0, 1)))
                     all_channels = np.broadcast_to(w.reshape(1, 3, 3), (70, 1, 3, 3))
-                    mul, add = np.full(70, 1 << 7), np.arange(70)
-                    layer = depthwise_layer(all_channels, x, mul, add, 8, (-128, 127))
+                    layer = depthwise_layer(all_channels, x, np.full(70, 1 << 5), np.arange(70), 8, (-128, 127))
                     cases.append(of_kind(kind, layer, value))
+    return cases
+
+
+def vectors_of_their_own() -> list[cpu_cases.Case]:
+    """One channel of the second vector decides about that vector only; elements of seven bits, with whose largest, 127,
+    8 bits hold two products, and of eight bits, for which they are not tried."""
+    w = np.zeros((70, 9), np.int64)
+    w[:, 0], w[40, 4] = 2, 1
+    mul, add = np.full(70, 1 << 5), np.arange(70)
+    cases = []
+    for bits, kinds in ((7, ["bytes", "bytes of rows 012"]), (8, "halves")):
+        for value in ((1 << bits) - 1, 0):
+            layer = depthwise_layer(w.reshape(70, 1, 3, 3), DType("uint", bits), mul, add, 8, (-128, 127))
+            cases.append(of_kind(kinds, layer, value))
     return cases
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_at_the_ends_of_8_bits(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
-    driver_programs.check(sums_at_the_end_of_8_bits(), MACHINES[machine], tmp_path)
+    driver_programs.check([*sums_at_the_end_of_8_bits(), *vectors_of_their_own()], MACHINES[machine], tmp_path)
+
+
+def clipped_by_one_operation() -> list[cpu_cases.Case]:
+    """Results of three bits from sums whose values are far below and above them, and from -4 to 3; at the ends of these
+    sums and in between."""
+    cases = []
+    for most, kind in ((7, "halves"), (1, "bytes")):
+        w = most * np.array([1, -1, 1, -1, 1, 1, -1, -1, 1])
+        graph_w = np.broadcast_to(w.reshape(1, 3, 3), (70, 1, 3, 3))
+        for shift, add, above in ((8, 0, 120), (12, 0, 4), (8, 2 << 8, 120)):
+            mul, adds = np.full(70, 256 // most), np.full(70, add) - 128
+            layer = depthwise_layer(graph_w, DType("uint", 4), mul, adds, shift, (0, 7))
+            for window in (np.where(w > 0, 15, 0), np.where(w < 0, 15, 0), np.arange(9)):
+                cases.append(of_kind(kind, layer, np.pad(window.reshape(3, 3), ((0, 0), (0, 1)))))
+            assert above_of(layers_of(layer)[0]) == above, (most, shift, add)
+    return cases
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_clipped_by_one_operation(machine: str, driver_programs: Programs, tmp_path: Path) -> None:
+    driver_programs.check(clipped_by_one_operation(), MACHINES[machine], tmp_path)
