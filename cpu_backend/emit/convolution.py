@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from cpu_backend.emit.base import (
@@ -38,6 +40,8 @@ from ir.types import Array
 
 BLOCK = 8
 """HCK_BLOCK of hck.h: pixels per block of a convolution."""
+WORTH_BYTES = 100
+"""Outputs of a channel: with fewer, finding what fits 8 bits takes more than their sums save."""
 KERNELS = (
     "hck_conv.c",
     "hck_conv_rvv.c",
@@ -54,7 +58,8 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     narrow = is_narrow(layer)
     kh, kw = w.shape[2:]
     packed = pack_weights(halves.weights if halves else w, _convolution(layer).groups, narrow)
-    own, bytes_ = conv_fields(layer, proof), bytes_of(layer, halves)
+    own = conv_fields(layer, proof)
+    bytes_ = bytes_of(layer, halves) if prod(layer.first.type.shape[1:]) >= WORTH_BYTES else None
     fields = {
         **(own | {"fused": "HCK_WHOLE_SUMS"} if halves else own),
         "weights": f"{name}_weights" if narrow else "NULL",

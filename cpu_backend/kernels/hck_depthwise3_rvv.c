@@ -96,10 +96,10 @@ HCK_INLINE void put(hck_type type, int parts, unsigned rows, const int16_t *star
     ADD(first, 1)
     if (parts <= WHOLE) {
         ADD(first, 2) ADD(first, 3) ADD(first, 4) ADD(first, 5) ADD(first, 6) ADD(first, 7) ADD(first, 8)
-        IN_ORDER_TOO(first)
-        if (parts == HALVES) {
+        if (parts == HALVES) { /* in order as it is */
             put_half(first, mul16, shift, above, lo, hi, to, vl);
         } else {
+            IN_ORDER_TOO(first)
             hck_put_narrow(__riscv_vwmacc(__riscv_vle32_v_i32m4(add, vl), first, mul16, vl), shift, lo, hi, to, vl);
         }
         return;
