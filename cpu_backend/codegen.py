@@ -31,7 +31,7 @@ INCLUDED = {
     "hck_bits.c": ("hck_bits.h",),
     "hck_bits_rvv.c": ("hck_bits.h", "hck_rvv.h", "hck_bits_rvv.inc"),
     "hck_block.c": ("hck_scalar.h",),
-    "hck_depthwise3_rvv.c": ("hck_narrow.h", "hck_rvv.h"),
+    "hck_depthwise3_rvv.c": ("hck_narrow.h", "hck_rvv.h", "hck_depthwise3_parts.inc"),
     "hck_depthwise_rvv.c": ("hck_rvv.h", "hck_depthwise_rvv_all.inc", "hck_depthwise_rvv.inc"),
     "hck_f32_conv.c": ("hck_f32.h",),
     "hck_f32_conv_rvv.c": ("hck_f32.h", "hck_f32_rvv.h", "hck_f32_conv_rvv_all.inc", "hck_f32_conv_rvv.inc"),

@@ -8,6 +8,10 @@ function of its sum, given by its thresholds: ``t[k]`` is the least sum whose re
 
 for every k that some sum reaches. Weights of few bits leave room for a factor ``1 << scale``, which gives ``before`` as
 many bits behind the point; for a multiplier near the true one what remains is an interval of ``before``, empty or not.
+
+Results from 0 to less than 127 are clipped by one operation where k + above stands for k in this: narrowing to 8 bits
+saturates at 127, and a subtraction of ``above`` at 0 where no sum's value is negative. Either 127 stands for the
+largest result, or no sum reaches more than that. What is left of the 16 bits has to do for the results then.
 """
 
 from __future__ import annotations
@@ -42,12 +46,40 @@ def in_halves(weights: Array, lo: int, hi: int, map_: Requantisation) -> Halves 
     flat = weights.reshape(weights.shape[0], -1).astype(np.int64)
     ends = np.stack([flat * min(lo, 0), flat * max(hi, 0)])
     least, most = ends.min(0).sum(1), ends.max(0).sum(1)
-    mul, add = (map_.arrays[key].astype(np.int64) for key in ("mul", "add"))
-    if mul.min() <= 0:
+    if map_.arrays["mul"].min() <= 0:
         return None
+    above = _above(least, most, map_)
+    found = _scaled(weights, least, most, map_, above) if above else None
+    return found or _scaled(weights, least, most, map_, Above(0))
+
+
+@dataclass(frozen=True)
+class Above:
+    """What stands for a result is ``by`` more; ``open``: larger results than the largest are not reached."""
+
+    by: int
+    open: bool = False
+
+
+def _above(least: Array, most: Array, map_: Requantisation) -> Above | None:
+    """None where results do not start at 0, or 8 bits do not hold what stands for them and for negative ones."""
+    mul, add = (map_.arrays[key].astype(np.int64) for key in ("mul", "add"))
+    shift, hi = int(map_.fields["shift"]), int(map_.fields["hi"])
+    if int(map_.fields["lo"]) != 0 or hi >= I8[1]:
+        return None
+    needed = max(1, -int((least * mul + add >> shift).min()))
+    reached = int((most * mul + add >> shift).max())
+    if reached <= hi and needed + hi < I8[1]:
+        return Above(needed, True)
+    return Above(I8[1] - hi) if needed <= I8[1] - hi else None
+
+
+def _scaled(weights: Array, least: Array, most: Array, map_: Requantisation, above: Above) -> Halves | None:
+    """By the largest scale that is proven."""
+    mul, add = (map_.arrays[key].astype(np.int64) for key in ("mul", "add"))
     shift, bounds = int(map_.fields["shift"]), (int(map_.fields["lo"]), int(map_.fields["hi"]))
-    largest = max(int(np.abs(flat).max()), 1)
-    room = (I16[1] // max(*map(abs, bounds), 1)).bit_length() - 1  # for shifted bounds
+    largest = max(int(np.abs(weights).max()), 1)
+    room = (I16[1] // max(abs(bounds[0]), abs(bounds[1] + above.by), 1)).bit_length() - 1  # for shifted bounds
     for scale in range((I8[1] // largest).bit_length() - 1, -1, -1):
         wide = min(shift + scale + (I16[1] // int(mul.max())).bit_length() - 1, HIGH + room, MOST)
         fits = int(least.min()) << scale >= I16[0] and int(most.max()) << scale <= I16[1]
@@ -55,7 +87,7 @@ def in_halves(weights: Array, lo: int, hi: int, map_: Requantisation) -> Halves 
             continue
         found = []
         for m, a, low, high in zip(mul, add, least, most, strict=True):
-            constants = _constants(int(m), int(a), shift, bounds, (int(low), int(high)), scale, wide)
+            constants = _constants(int(m), int(a), shift, bounds, (int(low), int(high)), scale, wide, above)
             if constants is None:
                 break
             found.append(constants)
@@ -64,20 +96,28 @@ def in_halves(weights: Array, lo: int, hi: int, map_: Requantisation) -> Halves 
         pairs = np.array(found, np.int64)
         arrays: dict[str, Array] = {
             "mul": pairs[:, 0].astype(np.int32),
-            "add": (pairs[:, 0] * pairs[:, 1]).astype(np.int32),
+            "add": (pairs[:, 0] * pairs[:, 1] - (above.by << wide)).astype(np.int32),
             "before": pairs[:, 1].astype(np.int16),
         }
         note = f"sums times {1 << scale}, with the same results for all sums: 16-bit arithmetic"
-        return Halves(weights << scale, Requantisation({**map_.fields, "shift": wide}, arrays, note), scale)
+        fields = {**map_.fields, "shift": wide} | ({"above": above.by} if above.by else {})
+        return Halves(weights << scale, Requantisation(fields, arrays, note), scale)
     return None
 
 
 def _constants(
-    mul: int, add: int, shift: int, bounds: tuple[int, int], sums: tuple[int, int], scale: int, wide: int
+    mul: int,
+    add: int,
+    shift: int,
+    bounds: tuple[int, int],
+    sums: tuple[int, int],
+    scale: int,
+    wide: int,
+    above: Above,
 ) -> tuple[int, int] | None:
     """``mul`` and ``before`` of one channel, whose sums lie in ``sums`` before they are scaled."""
     low, high = sums
-    levels = np.arange(bounds[0] + 1, bounds[1] + 1)
+    levels = np.arange(bounds[0] + 1, bounds[1] + 1 + above.open)
     thresholds = -((add - (levels << shift)) // mul)
     # of those that no sum reaches and those that all do the nearest say enough
     first = max(int(np.searchsorted(thresholds, low, "right")) - 1, 0)
@@ -87,11 +127,13 @@ def _constants(
     tried = np.arange(max(ideal - TRIED, 1), min(ideal + TRIED, I16[1]) + 1)
     if not tried.size:
         return None
-    edges = levels[:, None] << wide
+    edges = (levels + above.by)[:, None] << wide
     reached, missed = thresholds <= high, thresholds > low
     at = np.maximum(thresholds, low)[:, None] << scale
     below = np.minimum(thresholds - 1, high)[:, None] << scale
     least, most = I16[0] - min(low << scale, 0), I16[1] - max(high << scale, 0)
+    if above.by:  # nothing negative
+        least = -(low << scale)
     lowest = np.where(reached[:, None], -(-edges // tried) - at, least).max(0, initial=least)
     highest = np.where(missed[:, None], (edges - 1) // tried - below, most).min(0, initial=most)
     possible = np.flatnonzero(lowest <= highest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from cpu_backend.emit.base import (
@@ -38,6 +40,8 @@ from ir.types import Array
 
 BLOCK = 8
 """HCK_BLOCK of hck.h: pixels per block of a convolution."""
+WORTH_BYTES = 100
+"""Outputs of a channel: with fewer, finding what fits 8 bits takes more than their sums save."""
 KERNELS = (
     "hck_conv.c",
     "hck_conv_rvv.c",
@@ -54,13 +58,14 @@ def conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     narrow = is_narrow(layer)
     kh, kw = w.shape[2:]
     packed = pack_weights(halves.weights if halves else w, _convolution(layer).groups, narrow)
-    own, bytes_ = conv_fields(layer, proof), bytes_of(layer, halves)
+    own = conv_fields(layer, proof)
+    bytes_ = bytes_of(layer, halves) if prod(layer.first.type.shape[1:]) >= WORTH_BYTES else None
     fields = {
         **(own | {"fused": "HCK_WHOLE_SUMS"} if halves else own),
         "weights": f"{name}_weights" if narrow else "NULL",
         "zeros": "zeros",
         **kernel_field(layer),
-        **({"bytes": f"{{1, {bytes_[0]}, {bytes_[1]}}}"} if bytes_ else {}),
+        **({"bytes": f"{{{bytes_[0]}, {bytes_[1]}, {bytes_[2]}}}"} if bytes_ else {}),
     }
     map_, map_record, map_arrays = layer_map(layer, name, halves.map if halves else None)
     conv, part = Rows.of(layer).part("hck_conv", "conv")
@@ -216,12 +221,13 @@ def depthwise_halves(layer: Layer) -> Halves | None:
     return in_halves(weights_of(layer), layer.x.lo, layer.x.hi, map_) if map_ else None
 
 
-def bytes_of(layer: Layer, halves: Halves | None) -> tuple[int, int] | None:
-    """``shift`` and ``ends`` of ``hck_bytes``; None where some channel's sums span more than 255."""
+def bytes_of(layer: Layer, halves: Halves | None) -> tuple[int, int, int] | None:
+    """The fields of ``hck_bytes``; None where 8 bits hold no row of any channel."""
     least, most = min(layer.x.lo, 0), max(layer.x.hi, 0)
-    if halves is None or np.abs(weights_of(layer)).sum((1, 2, 3)).max() * (most - least) > U8[1]:
+    room = min(U8[1] // max(most - least, 1), U8[1] - 1)
+    if halves is None or most > I8[1] or np.abs(weights_of(layer)).sum(3).min() > room:
         return None
-    return halves.scale, least + most
+    return room, halves.scale, least + most
 
 
 def short_period(layer: Layer) -> int:

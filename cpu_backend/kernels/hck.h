@@ -50,9 +50,11 @@ typedef struct {
     uint32_t levels;
     int32_t offset, step;
     const int32_t *after;
-    /* in a multiply-shift whose x + before[c] fits 16 bits: add[c] = before[c] * mul[c], mul[c] 1 to 32767, shift 15 to
-     * 30, lo and hi shifted by shift - 15 fit 16 bits; else NULL */
+    /* in a multiply-shift whose x + before[c] fits 16 bits: add[c] = before[c] * mul[c] - (above << shift), mul[c] 1 to
+     * 32767, shift 15 to 30, lo and hi shifted by shift - 15 fit 16 bits; else NULL */
     const int16_t *before;
+    /* 0; or lo is 0, (x + before[c]) * mul[c] >> shift = v is never negative, and y = max(min(v, 127) - above, 0) */
+    uint32_t above;
     /* in a multiply-shift with add: x is clipped to least[c] to most[c] first, which no result shows; NULL: it fits */
     const int32_t *least, *most;
 } hck_requantise;
@@ -93,10 +95,11 @@ typedef enum {
     HCK_WHOLE_SUMS   /* likewise, and 16 bits hold whole sums */
 } hck_fused;
 
-/* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others, with which the sums of any channel span
- * 255 at most; `ends` is what the least and the largest element add up to, which are not above and not below 0. */
+/* Of HCK_WHOLE_SUMS whose map has `before`: weights are 1 << shift times others; of these, products add up to sums that
+ * span 255 at most where magnitudes add up to `room`, 254 at most. Elements are 127 at most; `ends` is what the least and
+ * the largest add up to, which are not above and not below 0. */
 typedef struct {
-    uint32_t used, shift; /* 0: none of this */
+    uint32_t room, shift; /* 0: none of this */
     int32_t ends;
 } hck_bytes;
 

@@ -1,13 +1,15 @@
 /*
  * Depthwise 3x3 convolution on RVV 1.0 from elements to 8-bit results without sums in memory: lanes are channels, whose
  * nine weights and the nine elements under a window stay in registers. A step to the right loads one column (two with
- * stride 2); what leaves the window makes room for it, so that after three steps all are where they were.
+ * stride 2); what leaves the window makes room for it, so that after three steps all are where they were. What is
+ * loaded after the first window can be beyond the right only: there pointers move to zeros once.
  *
  * Products are added up in 16 bits, in as few parts as hold them whatever the elements are: a block of channels takes
  * as many as its largest weights need. Parts are added in 32 bits, at twice the price of a product, so that a weight
  * shared by two parts can save one. Unsigned elements count less 128 there, at no price: parts start from -128 times
  * their weights, which the addend makes up for.
- * Few bits are added up in 8 bits, at half the price: a sum that spans 255 at most fits there from the right start.
+ * Few bits are added up in 8 bits, at half the price: a part that spans 255 at most fits there from the right start.
+ * Parts are added in 16 bits, at the price of a product there, so that three products of nine are worth one.
  * Registers: 9 weights, 9 elements, 4 for a 32-bit sum, up to 8 for parts or for the map's constants.
  */
 #include "hck.h"
@@ -16,20 +18,15 @@
 #include "hck_narrow.h"
 #include "hck_rvv.h"
 
-/* Compilers load the map's constants and multiply ahead, more than there are registers for, unless the sum so far has to
- * be complete before. */
+#include "hck_depthwise3_parts.inc" /* behind what it uses */
+
+/* Compilers load the map's constants and multiply ahead, more than there are registers for, unless the sum so far has
+ * to be complete before. */
 #define IN_ORDER(sum) __asm__ volatile("" : "+vr"(sum) : : "memory");
 
-/* What a block's products are added up in: a whole sum in 16 bits with the map in 16 bits too, or in 32 bits; or a
- * number of parts: five and four products; the rows; five with the third weight in shares, and pairs; pairs and one.
- * Or a whole sum in 8 bits with the map in 16. */
-#define HALVES 0
-#define WHOLE 1
-#define TWO 2
-#define ROWS 3
-#define FOUR 4
-#define PAIRS 5
-#define BYTES 6
+/* Likewise; and they keep an address for each column of a round, more than there are registers for, unless they cannot
+ * tell. */
+#define IN_ORDER_TOO(sum) __asm__ volatile("" : "+vr"(sum), "+r"(p[0]), "+r"(p[1]), "+r"(p[2]) : : "memory");
 
 HCK_INLINE vint16m2_t multiply_add(hck_type type, vint16m2_t sum, vint8m1_t w, vint8m1_t x, size_t vl) {
     return type == HCK_I8 ? __riscv_vwmacc(sum, w, x, vl)
@@ -44,30 +41,65 @@ HCK_INLINE vint16m2_t begin(hck_type type, const int16_t *start, vint8m1_t w, vi
 #define BEGIN(PART, I) begin(type, start + (PART) * vl, w##I, x##I, vl)
 #define ADD(sum, I) sum = multiply_add(type, sum, w##I, x##I, vl);
 
+/* What a map in 16 bits makes of a sum. */
+HCK_INLINE void put_half(vint16m2_t sum, vint16m2_t mul16, uint32_t shift, uint32_t above, int32_t lo, int32_t hi,
+                         void *to, size_t vl) {
+    const vint16m2_t half = __riscv_vsmul(sum, mul16, __RISCV_VXRM_RDN, vl);
+    if (above) {
+        const vuint8m1_t value = __riscv_vreinterpret_u8m1(__riscv_vnclip(half, shift - 15, __RISCV_VXRM_RDN, vl));
+        __riscv_vse8((uint8_t *)to, __riscv_vssubu(value, (uint8_t)above, vl), vl);
+    } else {
+        hck_put_half(half, shift - 15, lo, hi, to, vl);
+    }
+}
+
 /* A result: a window's elements are numbered as its weights, row by row. */
-HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t *shares, const int32_t *mul,
-                    const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor, uint32_t shift,
-                    int32_t lo, int32_t hi, vint8m1_t w0, vint8m1_t w1, vint8m1_t w2, vint8m1_t w3, vint8m1_t w4,
-                    vint8m1_t w5, vint8m1_t w6, vint8m1_t w7, vint8m1_t w8, vint8m1_t x0, vint8m1_t x1, vint8m1_t x2,
-                    vint8m1_t x3, vint8m1_t x4, vint8m1_t x5, vint8m1_t x6, vint8m1_t x7, vint8m1_t x8, void *to,
-                    size_t vl) {
-    if (parts == BYTES) { /* the lower 8 bits of a product do not depend on the type */
-        vint8m1_t sum = __riscv_vmacc(__riscv_vle8_v_i8m1(shares, vl), w0, x0, vl);
-#define ADD_BYTES(I) sum = __riscv_vmacc(sum, w##I, x##I, vl);
-        ADD_BYTES(1) ADD_BYTES(2) ADD_BYTES(3) ADD_BYTES(4) ADD_BYTES(5) ADD_BYTES(6) ADD_BYTES(7) ADD_BYTES(8)
-        IN_ORDER(sum)
-        const vint16m2_t scaled = __riscv_vwmacc(__riscv_vle16_v_i16m2(start, vl), factor, sum, vl);
-        hck_put_half(__riscv_vsmul(scaled, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
+HCK_INLINE void put(hck_type type, int parts, unsigned rows, const int16_t *start, const int8_t *shares,
+                    const int32_t *mul, const int32_t *add, const int32_t *bounds, vint16m2_t mul16, int8_t factor,
+                    uint32_t shift, uint32_t above, int32_t lo, int32_t hi, vint8m1_t w0, vint8m1_t w1, vint8m1_t w2,
+                    vint8m1_t w3, vint8m1_t w4, vint8m1_t w5, vint8m1_t w6, vint8m1_t w7, vint8m1_t w8, vint8m1_t x0,
+                    vint8m1_t x1, vint8m1_t x2, vint8m1_t x3, vint8m1_t x4, vint8m1_t x5, vint8m1_t x6, vint8m1_t x7,
+                    vint8m1_t x8, const int8_t **p, void *to, size_t vl) {
+    if (parts >= BYTES) { /* the lower 8 bits of a product do not depend on the type */
+#define BYTES_OF(PART, I) __riscv_vmacc(__riscv_vle8_v_i8m1(shares + (PART) * vl, vl), w##I, x##I, vl)
+#define ADD_BYTES(sum, I) sum = __riscv_vmacc(sum, w##I, x##I, vl);
+#define ADD_PART(part) half = __riscv_vwmacc(half, factor, part, vl);
+/* In 16 bits, with weights that are scaled, where 8 do not hold it. */
+#define ADD_ROW(R, I, J, K)                    \
+    if (rows >> R & 1) {                       \
+        vint8m1_t row = BYTES_OF(R, I);        \
+        ADD_BYTES(row, J) ADD_BYTES(row, K)    \
+        ADD_PART(row)                          \
+    } else {                                   \
+        ADD(half, I) ADD(half, J) ADD(half, K) \
+    }
+        vint16m2_t half = __riscv_vle16_v_i16m2(start, vl);
+        if (parts == BYTES_ROWS) {
+            ADD_ROW(0, 0, 1, 2) ADD_ROW(1, 3, 4, 5) ADD_ROW(2, 6, 7, 8)
+        } else {
+            vint8m1_t part = BYTES_OF(0, 0);
+            ADD_BYTES(part, 1) ADD_BYTES(part, 2) ADD_BYTES(part, 3) ADD_BYTES(part, 4)
+            if (parts == BYTES) {
+                ADD_BYTES(part, 5)
+            } else {
+                ADD_PART(part)
+                part = BYTES_OF(1, 5);
+            }
+            ADD_BYTES(part, 6) ADD_BYTES(part, 7) ADD_BYTES(part, 8)
+            ADD_PART(part)
+        }
+        IN_ORDER_TOO(half)
+        put_half(half, mul16, shift, above, lo, hi, to, vl);
         return;
     }
     vint16m2_t first = parts == HALVES ? multiply_add(type, __riscv_vle16_v_i16m2(start, vl), w0, x0, vl) : BEGIN(0, 0);
     ADD(first, 1)
     if (parts <= WHOLE) {
         ADD(first, 2) ADD(first, 3) ADD(first, 4) ADD(first, 5) ADD(first, 6) ADD(first, 7) ADD(first, 8)
-        if (parts == HALVES) {
-            IN_ORDER(first)
-            hck_put_half(__riscv_vsmul(first, mul16, __RISCV_VXRM_RDN, vl), shift - 15, lo, hi, to, vl);
+        if (parts == HALVES) { /* in order as it is */
+            put_half(first, mul16, shift, above, lo, hi, to, vl);
         } else {
+            IN_ORDER_TOO(first)
             hck_put_narrow(__riscv_vwmacc(__riscv_vle32_v_i32m4(add, vl), first, mul16, vl), shift, lo, hi, to, vl);
         }
         return;
@@ -101,7 +133,7 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
         ADD(fourth, 7)
         sum = __riscv_vwadd_wv(__riscv_vwadd_wv(sum, fourth, vl), fifth, vl);
     }
-    IN_ORDER(sum)
+    IN_ORDER_TOO(sum)
     if (bounds) {
         sum = __riscv_vmax(sum, __riscv_vle32_v_i32m4(bounds, vl), vl);
         sum = __riscv_vmin(sum, __riscv_vle32_v_i32m4(bounds + vl, vl), vl);
@@ -111,68 +143,78 @@ HCK_INLINE void put(hck_type type, int parts, const int16_t *start, const int8_t
     hck_put_narrow(sum, shift, lo, hi, to, vl);
 }
 
-/* Compilers keep an address for each column of a round, more than there are registers for, unless they cannot tell. */
-#define AS_THEY_ARE __asm__ volatile("" : "+r"(p0), "+r"(p1), "+r"(p2), "+r"(column));
-
 #define LOAD(p) __riscv_vle8_v_i8m1(p, vl)
-#define COLUMN(V)                                                 \
-    if (column < in_w)                                            \
-        V##0 = LOAD(p0), V##1 = LOAD(p1), V##2 = LOAD(p2);        \
-    else                                                          \
-        V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl);         \
-    column++, p0 += step0, p1 += step1, p2 += step2;              \
-    AS_THEY_ARE
-#define OUTPUT(A, B, C)                                                                                                 \
-    put(type, parts, start, shares, mul, add, bounds, mul16, factor, shift, lo, hi, w0, w1, w2, w3, w4, w5, w6, w7, w8, \
-        A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, to, vl);                                                  \
-    to += y_stride;                                                                                                     \
-    if (--left == 0) break;
+#define LOAD_COLUMN(V) V##0 = LOAD(p[0]), V##1 = LOAD(p[1]), V##2 = LOAD(p[2]);
+#define NEXT p[0] += step0, p[1] += step1, p[2] += step2;
+#define COLUMN(V) LOAD_COLUMN(V) NEXT
+#define COLUMN_OR_ZEROS(V, J)                             \
+    if ((J) - pad < in_w) {                               \
+        LOAD_COLUMN(V)                                    \
+    } else {                                              \
+        V##0 = V##1 = V##2 = __riscv_vmv_v_x_i8m1(0, vl); \
+    }                                                     \
+    NEXT
+/* What follows is right of the picture, but for one column if `half`. */
+#define BEYOND(P, STEP)   \
+    if (!half) P = zeros; \
+    STEP = (ptrdiff_t)((intptr_t)zeros - (intptr_t)P);
+#define OUTPUT(A, B, C)                                                                                              \
+    put(type, parts, rows, start, shares, mul, add, bounds, mul16, factor, shift, above, lo, hi, w0, w1, w2, w3, w4, \
+        w5, w6, w7, w8, A##0, B##0, C##0, A##1, B##1, C##1, A##2, B##2, C##2, p, to, vl);                            \
+    to += y_stride;                                                                                                  \
+    if (to == end) {                                                                                                 \
+        if (to == last) break;                                                                                       \
+        BEYOND(p[0], step0) BEYOND(p[1], step1) BEYOND(p[2], step2)                                                  \
+        end = last;                                                                                                  \
+    }
 
 /* All outputs of vl channels: elements, results, weights and constants are those from the first of these on. */
-HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, const hck_requantise *q,
+HCK_INLINE void block(hck_type type, int parts, unsigned rows, int stride, const hck_conv *c, const hck_requantise *q,
                       const int8_t *weights, const int32_t *mul, const int32_t *add, const int32_t *bounds,
                       const int16_t *start, const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride,
                       size_t vl) {
     const int8_t *const zeros = (const int8_t *)c->zeros;
     const ptrdiff_t pixel = (ptrdiff_t)c->in_c;
-    const size_t in_w = c->in_w;
-    const uint32_t in_h = c->in_h, shift = q->shift;
+    const size_t in_w = c->in_w, pad = c->pad_left, s = (size_t)stride;
+    const uint32_t in_h = c->in_h, shift = q->shift, above = q->above;
     const int32_t lo = q->lo, hi = q->hi;
     const int8_t factor = (int8_t)(1 << c->bytes.shift);
-#define WEIGHT_AT(p) parts == BYTES ? __riscv_vsra(LOAD(p), c->bytes.shift, vl) : LOAD(p)
-#define WEIGHT(I) const vint8m1_t w##I = WEIGHT_AT(weights + (I) * pixel);
-    WEIGHT(0) WEIGHT(1) WEIGHT(3) WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8)
-    const vint8m1_t w2 = WEIGHT_AT(parts == FOUR ? shares : weights + 2 * pixel);
-    const vint16m2_t mul16 = parts <= WHOLE || parts == BYTES ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
+    /* windows not beyond the right, of those behind the first; whether the next one's second column is not either */
+    const size_t inside = pad + in_w < 3 ? 1 : HCK_MIN((pad + in_w - 3) / s + 1, c->out_w);
+    const int half = stride == 2 && inside * s + 1 - pad < in_w;
+#define WEIGHT(I)                                                                               \
+    const size_t shift##I = parts == BYTES_ROWS && !(rows >> (I) / 3 & 1) ? 0 : c->bytes.shift; \
+    const int8_t *const at##I = parts == FOUR && (I) == 2 ? shares : weights + (I) * pixel;     \
+    const vint8m1_t w##I = parts >= BYTES ? __riscv_vsra(LOAD(at##I), shift##I, vl) : LOAD(at##I);
+    WEIGHT(0) WEIGHT(1) WEIGHT(2) WEIGHT(3) WEIGHT(4) WEIGHT(5) WEIGHT(6) WEIGHT(7) WEIGHT(8)
+    const vint16m2_t mul16 = parts <= WHOLE || parts >= BYTES ? __riscv_vncvt_x(__riscv_vle32_v_i32m4(mul, vl), vl)
                                                               : __riscv_vundefined_i16m2();
     for (uint32_t row = 0; row < c->out_h; row++) {
         const uint32_t top = row * c->stride_h - c->pad_top; /* above the picture is a huge number */
         const int8_t *const corner = elements - (ptrdiff_t)c->pad_left * pixel;
         const ptrdiff_t width = (ptrdiff_t)c->in_w * pixel;
-        const ptrdiff_t step0 = top < in_h ? pixel : 0, step1 = top + 1 < in_h ? pixel : 0;
-        const ptrdiff_t step2 = top + 2 < in_h ? pixel : 0;
-        const int8_t *p0 = step0 ? corner + (ptrdiff_t)top * width : zeros;
-        const int8_t *p1 = step1 ? corner + (ptrdiff_t)(top + 1) * width : zeros;
-        const int8_t *p2 = step2 ? corner + (ptrdiff_t)(top + 2) * width : zeros;
+        ptrdiff_t step0 = top < in_h ? pixel : 0, step1 = top + 1 < in_h ? pixel : 0;
+        ptrdiff_t step2 = top + 2 < in_h ? pixel : 0;
+        const int8_t *p[] = {step0 ? corner + (ptrdiff_t)top * width : zeros,
+                             step1 ? corner + (ptrdiff_t)(top + 1) * width : zeros,
+                             step2 ? corner + (ptrdiff_t)(top + 2) * width : zeros};
         uint8_t *to = y + (size_t)row * c->out_w * y_stride;
-        size_t column = (size_t)0 - c->pad_left; /* left of the picture is a huge number */
-        uint32_t left = c->out_w;
+        const uint8_t *const last = to + c->out_w * y_stride, *end = to + inside * y_stride;
         vint8m1_t l0, l1, l2, m0, m1, m2, r0, r1, r2;
-        COLUMN(l)
+        COLUMN_OR_ZEROS(l, (size_t)0)
+        COLUMN_OR_ZEROS(m, (size_t)1)
+        COLUMN_OR_ZEROS(r, (size_t)2)
         if (stride == 1) {
-            COLUMN(m)
             for (;;) {
-                COLUMN(r)
                 OUTPUT(l, m, r)
                 COLUMN(l)
                 OUTPUT(m, r, l)
                 COLUMN(m)
                 OUTPUT(r, l, m)
+                COLUMN(r)
             }
         } else {
             for (;;) {
-                COLUMN(m)
-                COLUMN(r)
                 OUTPUT(l, m, r)
                 COLUMN(l)
                 COLUMN(m)
@@ -180,113 +222,40 @@ HCK_INLINE void block(hck_type type, int parts, int stride, const hck_conv *c, c
                 COLUMN(r)
                 COLUMN(l)
                 OUTPUT(m, r, l)
+                COLUMN(m)
+                COLUMN(r)
             }
         }
     }
 }
 
-typedef void (*block_fn)(const hck_conv *c, const hck_requantise *q, const int8_t *weights, const int32_t *mul,
-                         const int32_t *add, const int32_t *bounds, const int16_t *start, const int8_t *shares,
-                         const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl);
+typedef void (*block_fn)(unsigned rows, const hck_conv *c, const hck_requantise *q, const int8_t *weights,
+                         const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start,
+                         const int8_t *shares, const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl);
 
-#define KERNEL(TYPE, PARTS, S)                                                                                                       \
-    static void HCK_NAME(TYPE, PARTS, S, block)(const hck_conv *c, const hck_requantise *q, const int8_t *weights,                   \
-                                                const int32_t *mul, const int32_t *add, const int32_t *bounds, const int16_t *start, \
-                                                const int8_t *shares, const int8_t *elements, uint8_t *y,                            \
-                                                size_t y_stride, size_t vl) {                                                        \
-        block(TYPE, PARTS, S, c, q, weights, mul, add, bounds, start, shares, elements, y, y_stride, vl);                            \
+#define KERNEL(TYPE, PARTS, S)                                                                                     \
+    static void HCK_NAME(TYPE, PARTS, S, block)(unsigned rows, const hck_conv *c, const hck_requantise *q,         \
+                                                const int8_t *weights, const int32_t *mul, const int32_t *add,     \
+                                                const int32_t *bounds, const int16_t *start, const int8_t *shares, \
+                                                const int8_t *elements, uint8_t *y, size_t y_stride, size_t vl) {  \
+        block(TYPE, PARTS, rows, S, c, q, weights, mul, add, bounds, start, shares, elements, y, y_stride, vl);    \
     }
 #define STRIDES(TYPE, PARTS) KERNEL(TYPE, PARTS, 1) KERNEL(TYPE, PARTS, 2)
 #define EACH(M, TYPE) M(TYPE, HALVES) M(TYPE, WHOLE) M(TYPE, TWO) M(TYPE, ROWS) M(TYPE, FOUR) M(TYPE, PAIRS)
+#define EACH_BYTES(M) M(HCK_I8, BYTES) M(HCK_I8, BYTES_TWO) M(HCK_I8, BYTES_ROWS)
 #define BOTH(TYPE, PARTS) [PARTS] = {HCK_NAME(TYPE, PARTS, 1, block), HCK_NAME(TYPE, PARTS, 2, block)},
 EACH(STRIDES, HCK_U8)
 EACH(STRIDES, HCK_I8)
-STRIDES(HCK_I8, BYTES)
-
-/* Weights' magnitudes, 255 for all sums beyond. */
-HCK_INLINE vuint8m1_t magnitude(const int8_t *w, size_t vl) {
-    const vint8m1_t x = __riscv_vle8_v_i8m1(w, vl);
-    return __riscv_vreinterpret_u8m1(__riscv_vmax(x, __riscv_vneg(x, vl), vl));
-}
-
-HCK_INLINE int all_fit(vuint8m1_t magnitudes, size_t vl) {
-    const vuint8m1_t none = __riscv_vmv_s_x_u8m1(0, vl);
-    return __riscv_vmv_x(__riscv_vredmaxu(magnitudes, none, vl)) < UINT8_MAX;
-}
-
-/* In how many parts 16 bits hold the products of vl channels with elements from -128 to 127: magnitudes up to 255, of
- * which pairs are known to fit. FOUR comes with the third weight's shares. */
-static int parts_of(const int8_t *w, size_t pixel, int8_t *shares, size_t vl) {
-    const vuint8m1_t third = magnitude(w + 2 * pixel, vl), sixth = magnitude(w + 5 * pixel, vl);
-    const vuint8m1_t before = __riscv_vsaddu(magnitude(w, vl), magnitude(w + pixel, vl), vl);
-    const vuint8m1_t after = __riscv_vsaddu(magnitude(w + 3 * pixel, vl), magnitude(w + 4 * pixel, vl), vl);
-    vuint8m1_t bottom = magnitude(w + 6 * pixel, vl);
-    for (size_t i = 7; i < 9; i++) bottom = __riscv_vsaddu(bottom, magnitude(w + i * pixel, vl), vl);
-    const vuint8m1_t top = __riscv_vsaddu(before, third, vl);
-    const vuint8m1_t five = __riscv_vsaddu(top, after, vl), four = __riscv_vsaddu(sixth, bottom, vl);
-    if (all_fit(__riscv_vsaddu(five, four, vl), vl)) return WHOLE;
-    if (all_fit(__riscv_vmaxu(five, four, vl), vl)) return TWO;
-    const vuint8m1_t outer = __riscv_vmaxu(top, bottom, vl);
-    if (all_fit(__riscv_vmaxu(outer, __riscv_vsaddu(after, sixth, vl), vl), vl)) return ROWS;
-    const vuint8m1_t room = __riscv_vssubu(__riscv_vmv_v_x_u8m1(UINT8_MAX - 1, vl), before, vl);
-    const vint8m1_t taken = __riscv_vreinterpret_i8m1(__riscv_vminu(third, room, vl));
-    const vuint8m1_t rest = __riscv_vssubu(third, room, vl);
-    if (!all_fit(__riscv_vmaxu(before, __riscv_vsaddu(rest, after, vl), vl), vl)) return PAIRS;
-    const vint8m1_t weight = __riscv_vle8_v_i8m1(w + 2 * pixel, vl);
-    const vint8m1_t share = __riscv_vneg_mu(__riscv_vmslt(weight, 0, vl), taken, taken, vl);
-    __riscv_vse8(shares, share, vl);
-    __riscv_vse8(shares + vl, __riscv_vsub(weight, share, vl), vl);
-    return FOUR;
-}
-
-/* What each part starts from, `offset` times its weights, the addends that make up for it, and sums' bounds with it. */
-static void start_parts(int parts, int16_t offset, const int8_t *w, size_t pixel, const int8_t *shares,
-                        const int32_t *mul, const int32_t *add, int16_t *starts, int32_t *addends, int32_t *bounds,
-                        size_t vl) {
-    /* bit i: a part ends with weight i, of FOUR's ten with its shares */
-    static const unsigned ends[] = {[WHOLE] = 1 << 8,
-                                    [TWO] = 1 << 4 | 1 << 8,
-                                    [ROWS] = 1 << 2 | 1 << 5 | 1 << 8,
-                                    [FOUR] = 1 << 2 | 1 << 5 | 1 << 7 | 1 << 9,
-                                    [PAIRS] = 1 << 1 | 1 << 3 | 1 << 5 | 1 << 7 | 1 << 8};
-    const int shared = parts == FOUR;
-    vint16m2_t total = __riscv_vmv_v_x_i16m2(0, vl), part = total;
-    for (int i = 0; i < 9 + shared; i++) {
-        const int8_t *from = w + (size_t)(i - (shared && i > 2)) * pixel;
-        if (shared && (i == 2 || i == 3)) from = i == 2 ? shares : shares + vl;
-        part = __riscv_vwadd_wv(part, __riscv_vle8_v_i8m1(from, vl), vl);
-        if (!(ends[parts] >> i & 1)) continue;
-        __riscv_vse16(starts, __riscv_vmul(part, offset, vl), vl);
-        total = __riscv_vadd(total, part, vl);
-        part = __riscv_vmv_v_x_i16m2(0, vl);
-        starts += vl;
-    }
-    const vint32m4_t less = __riscv_vwmul(total, (int16_t)-offset, vl);
-    for (size_t i = 0; bounds && i < 2 * vl; i += vl)
-        __riscv_vse32(bounds + i, __riscv_vsub(__riscv_vle32_v_i32m4(bounds + i, vl), less, vl), vl);
-    const vint32m4_t missing = __riscv_vmul(less, __riscv_vle32_v_i32m4(mul, vl), vl);
-    __riscv_vse32(addends, __riscv_vadd(__riscv_vle32_v_i32m4(add, vl), missing, vl), vl);
-}
-
-/* What sums start from in 8 bits, so that they lie in the middle of these, and what makes up for it in 16 bits. */
-static void start_bytes(const hck_bytes *b, const int8_t *w, size_t pixel, const int16_t *before, int16_t *starts,
-                        int8_t *bytes, size_t vl) {
-    vint16m2_t total = __riscv_vmv_v_x_i16m2(0, vl);
-    for (int i = 0; i < 9; i++)
-        total = __riscv_vwadd_wv(total, __riscv_vsra(__riscv_vle8_v_i8m1(w + (size_t)i * pixel, vl), b->shift, vl), vl);
-    const vint16m2_t start = __riscv_vsra(__riscv_vmul(total, (int16_t)-b->ends, vl), 1, vl);
-    __riscv_vse8(bytes, __riscv_vncvt_x(start, vl), vl);
-    __riscv_vse16(starts, __riscv_vsub(__riscv_vle16_v_i16m2(before, vl), __riscv_vsll(start, b->shift, vl), vl), vl);
-}
+EACH_BYTES(STRIDES)
 
 int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch) {
-    static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)},
-                          signeds[][2] = {EACH(BOTH, HCK_I8) BOTH(HCK_I8, BYTES)};
+    static const block_fn unsigneds[][2] = {EACH(BOTH, HCK_U8)}, signeds[][2] = {EACH(BOTH, HCK_I8) EACH_BYTES(BOTH)};
     if (c->fused == HCK_APART) return 0;
-    const int bytes = c->bytes.used && __riscv_vsetvlmax_e8m1() >= 32; /* in shorter vectors instructions count */
+    const size_t reach = (size_t)(c->out_w - 1) * c->stride_w + 3;
+    if (c->pad_left > 2 || reach > (size_t)c->pad_left + c->in_w + 2) return 0; /* windows with no pixel */
+    const int bytes = c->bytes.room && __riscv_vsetvlmax_e8m1() >= 32; /* in shorter vectors instructions count */
     const int fits = c->fused == HCK_WHOLE_SUMS;
-    const block_fn(*const kernels)[2] = c->x_type == HCK_I8 || bytes ? signeds : unsigneds;
     size_t vl;
     for (size_t first = 0; first < c->in_c; first += vl) {
         vl = __riscv_vsetvl_e8m1(c->in_c - first);
@@ -301,18 +270,21 @@ int hck_depthwise3_rvv(const hck_conv *c, const hck_requantise *q, const void *x
             __riscv_vse32(bounds + vl, __riscv_vle32_v_i32m4(q->most + first, vl), vl);
         }
         const int16_t *start = starts;
-        int parts = bytes ? BYTES : fits ? q->before ? HALVES : WHOLE : parts_of(w, c->in_c, shares, vl);
+        int parts = fits ? q->before ? HALVES : WHOLE : parts_of(w, c->in_c, shares, vl);
+        unsigned rows = 0;
+        if (bytes) parts = bytes_of(&c->bytes, w, c->in_c, &rows, vl);
         if (parts == WHOLE && c->fused == HCK_PARTS) parts = TWO;
-        if (parts == BYTES) {
-            start_bytes(&c->bytes, w, c->in_c, q->before + first, starts, shares, vl);
+        if (parts >= BYTES) {
+            start_bytes(&c->bytes, parts, rows, w, c->in_c, q->before + first, starts, shares, vl);
         } else if (parts == HALVES) {
             start = q->before + first;
         } else if (c->x_type == HCK_U8) {
             start_parts(parts, fits ? 0 : INT8_MIN, w, c->in_c, shares, mul, add, starts, addends, bounds, vl);
             add = addends;
         }
-        kernels[parts][c->stride_w - 1](c, q, w, mul, add, bounds, start, shares, from, (uint8_t *)y + first, y_stride,
-                                        vl);
+        uint8_t *const to = (uint8_t *)y + first;
+        const block_fn *const kernels = c->x_type == HCK_I8 || parts >= BYTES ? signeds[parts] : unsigneds[parts];
+        kernels[c->stride_w - 1](rows, c, q, w, mul, add, bounds, start, shares, from, to, y_stride, vl);
     }
     return 1;
 }

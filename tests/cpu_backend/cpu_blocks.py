@@ -151,7 +151,7 @@ def depthwise_kernels(case: Case) -> list[tuple[str, int, int, int]]:
 
 
 def fused_depthwise_kernels(case: Case) -> list[tuple[str, int, int]]:
-    """What of hck_depthwise3_rvv.c a case reaches at VLEN 128: parts of sums, elements, stride."""
+    """What of hck_depthwise3_rvv.c a case reaches at VLEN 128, with 8 bits at 256: parts of sums, elements, stride."""
     c = _fields(case)
     kind, y_type, _, _, lo, hi = case.parameters[:6]
     add, mul = case.blobs[1], np.frombuffer(case.blobs[0], np.int32)
@@ -160,10 +160,12 @@ def fused_depthwise_kernels(case: Case) -> list[tuple[str, int, int]]:
     if not depthwise_kernels(case) or (c["kernel_h"], c["kernel_w"]) != (3, 3) or not narrow:
         return []
     short = bool(np.abs(mul.astype(np.int64)).max() < 1 << 15)
-    if c["flush"] >= 9 and short:
-        halves = "bytes" if c["bytes"] else "halves"
-        return [(halves if case.blobs[BEFORE] else "whole", c["x_type"], c["stride_w"])]
     weights = np.frombuffer(case.blobs[WEIGHTS], np.int8).astype(int).reshape(9, -1).T
+    if c["flush"] >= 9 and short:
+        blocks = np.split(weights >> c["byte_shift"], range(32, len(weights), 32))
+        names = [_byte_parts(block, c["room"]) for block in blocks] if c["room"] else ["halves"]
+        names = names if case.blobs[BEFORE] else ["whole"]
+        return [(name, c["x_type"], c["stride_w"]) for name in dict.fromkeys(names)]
     if not (c["run16"] >= 2 if c["x_type"] == 1 else weights.min() > -128):
         return []
     blocks = np.split(weights, range(16, len(weights), 16))
@@ -183,6 +185,17 @@ def _parts(weights: Array, short: bool) -> str:
     return next((name for name, sums in ends.items() if max(int(s.max()) for s in sums) <= PART), "pairs")
 
 
+def _byte_parts(weights: Array, room: int) -> str:
+    """In which parts 8 bits hold the sums of these channels (C, 9): "rows" with those that they hold."""
+    m = np.abs(weights)
+    rows = [str(i) for i in range(3) if m[:, 3 * i : 3 * i + 3].sum(1).max() <= room]
+    if m.sum(1).max() <= room:
+        return "bytes"
+    if max(m[:, :5].sum(1).max(), m[:, 5:].sum(1).max()) <= room:
+        return "two of bytes"
+    return f"bytes of rows {''.join(rows)}" if rows else "halves"
+
+
 def depthwise_layer(w: Array, x: DType, mul: Array, add: Array, shift: int, bounds: tuple[int, int]) -> Graph:
     """Depthwise 3x3 on 3x4 elements, padded."""
     conv = Node("conv", Conv2d((1, 1), (1, 1, 1, 1), len(w)), ("x", "w"))
@@ -191,10 +204,12 @@ def depthwise_layer(w: Array, x: DType, mul: Array, add: Array, shift: int, boun
     return Graph("case", {"x": TensorType.of_dtype((len(w), 3, 4), x)}, (conv, last), ("map",), constants).verify()
 
 
-def of_kind(kind: str, layer: Graph, value: int) -> Case:
-    """The layer on elements of one value; it must reach that kind of depthwise kernel, "" for none."""
+def of_kind(kind: str | list[str], layer: Graph, value: int | Array) -> Case:
+    """The layer on elements of one value, or of (H, W) for all channels; it must reach this kind of depthwise kernel or
+    these, "" for none."""
     case = build(layer, np.random.default_rng(0), {"x": np.full(layer.inputs["x"].shape, value)})
-    assert [key[0] for key in fused_depthwise_kernels(case)] == ([kind] if kind else []), case.label
+    expected = [kind] if isinstance(kind, str) else kind
+    assert [key[0] for key in fused_depthwise_kernels(case)] == [name for name in expected if name], case.label
     return case
 
 
@@ -206,9 +221,9 @@ def _fields(case: Case) -> dict[str, int]:
 FIELDS = (
     *("x_type", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "kernel_h", "kernel_w", "stride_h", "stride_w"),
     *("pad_top", "pad_left", "groups", "flush", "flush8", "run16", "pool"),
-    *("fused", "bytes", "byte_shift", "byte_ends"),
+    *("fused", "room", "byte_shift", "byte_ends"),
 )
-MAP_PARAMETERS = 10
+MAP_PARAMETERS = 11
 BEFORE, WEIGHTS = MAP_ARRAYS.index("before"), OPERANDS
 
 GRAPHS: Mapping[str, Callable[[np.random.Generator], Graph]] = {

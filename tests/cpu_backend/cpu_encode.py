@@ -52,7 +52,7 @@ MAP_NAMES = (
     "HCK_PRELU",
     "HCK_RPRELU",
 )
-MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step")
+MAP_NUMBERS = ("shift", "lo", "hi", "levels", "offset", "step", "above")
 MAP_ARRAYS = ("mul", "add", "wide_add", "table", "sign", "after", "before", "least", "most")
 OPERANDS = len(MAP_ARRAYS) + 1
 """Blobs of a map and the operand."""
@@ -135,7 +135,7 @@ def _conv(layer: Layer, inputs: list[bytes], stride: int) -> Call:
     numbers = (
         *parameters,
         *_numbers(fields | {"fused": "HCK_WHOLE_SUMS"} if halves else fields),
-        *((1, *bytes_) if bytes_ else (0, 0, 0)),
+        *(bytes_ or (0, 0, 0)),
         zeros,
         TYPES.index(kernel_type(layer.x)),
     )

@@ -12,15 +12,15 @@ enum {
     DEPTH_TO_SPACE_CRD, UPSAMPLE, RESIZE, COPY, SPARSE, SPARSE_FLOAT, TILE, XNOR, BITS, CHOSEN, FULL,
     GATED_BITS, FILTERED
 };
-enum { MAP_PARAMETERS = 10, CONV_PARAMETERS = 22 };
+enum { MAP_PARAMETERS = 11, CONV_PARAMETERS = 22 };
 enum { OFFSETS = 10, CHANNELS, RUNS, LENGTHS, COLUMNS, KEPT }; /* of a column-pruned one, behind X */
 enum { MUL, ADDENDS, WIDE_ADDENDS, TABLE, SIGN, AFTER, BEFORE, LEAST, MOST, X, WEIGHTS, THRESHOLD, BASE = THRESHOLD, BESIDE, GATE }; /* blobs beside a map */
 
 static hck_requantise map_of(const int64_t *p, void *const *b) {
     hck_requantise q = {(hck_map)p[0], (hck_type)p[1], (uint32_t)p[2], b[MUL], b[ADDENDS], b[WIDE_ADDENDS],
                         (uint32_t)p[3], (int32_t)p[4], (int32_t)p[5], b[TABLE], b[SIGN], (uint32_t)p[6],
-                        (int32_t)p[7], (int32_t)p[8], b[AFTER], b[BEFORE], b[LEAST],
-                        b[MOST]};
+                        (int32_t)p[7], (int32_t)p[8], b[AFTER], b[BEFORE],
+                        (uint32_t)p[9], b[LEAST], b[MOST]};
     return q;
 }
 
