@@ -5,7 +5,7 @@
  * Few levels: rows of weights whose elements are equal are added up in 8 bits, and only their sum is multiplied.
  * Otherwise: products are added up in 16 bits as long as the elements prove them to fit, then to 32 bits; rows of which
  * the elements have a common divisor are next to each other, and it multiplies only the sum. Either way rows whose
- * element is 0 cost nothing. Without vectors, or where there are too few channels to pay for the order, it is hck_conv2d.
+ * element is 0 cost nothing. Without vectors, or where too few channels share the cost of the order, it is hck_conv2d.
  */
 #ifndef HCK_FULL_H
 #define HCK_FULL_H
