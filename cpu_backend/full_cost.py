@@ -16,7 +16,7 @@ LEVEL_CYCLES = 0.2
 PACKED = 0.88
 """How full groups are of elements in their order."""
 LARGEST_FACTOR = 8
-PLAIN_RUNS = 512
+SHORT_ROWS = 512
 """Of hck_full_groups.inc."""
 
 
@@ -34,7 +34,7 @@ def full_cycles(layer: Layer, full: Scheme, vlen: int, scale: float) -> float | 
     by_lists = 13 * products + 25 * lists + passes * (7 * products + 13 * lists)
     in_order = (12 + 25 * passes) * products
     beats = products * channels // 4
-    short = products <= PLAIN_RUNS and in_order <= beats
+    short = products <= SHORT_ROWS and in_order <= beats
     if by_lists < beats and (not short or by_lists <= max(in_order, beats * 4 // 5)):
         groups, issued = _listed_groups(layer, full, products), by_lists
     elif short:
