@@ -31,7 +31,7 @@ def full_cycles(layer: Layer, full: Scheme, vlen: int, scale: float) -> float | 
         return (rows * channels * each + products * full.levels * LEVEL_CYCLES) * scale
     lists = min((2 if layer.x.lo < 0 else 1) * max(-layer.x.lo, layer.x.hi), 255)
     passes = -(-channels // vlen)
-    by_lists = 13 * products + 25 * lists + passes * (7 * products + 13 * lists)
+    by_lists = 11 * products + 25 * lists + passes * (8 * products + 13 * lists)
     in_order = (12 + 25 * passes) * products
     beats = products * channels // 4
     short = products <= SHORT_ROWS and in_order <= beats

@@ -81,7 +81,7 @@ def full_layer(layer: Layer, name: str, to: Destination, chosen: Scheme) -> Laye
     full_record.insert(1, f"    .conv = {{{inner}}},")
     map_, map_record, map_arrays = layer_map(layer, name)
     out, channels, kh, kw = w.shape
-    scratch = 16 * 1792 + (18 * w[0].size // 8 + 1) * 8 + 8 * (8 * kh * kw + 4 * out)
+    scratch = 16 * 1792 + (10 * w[0].size // 8 + 1) * 8 + 8 * (8 * kh * kw + 4 * out)
     return LayerCode(
         function(
             layer,

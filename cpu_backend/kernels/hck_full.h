@@ -25,7 +25,7 @@ typedef struct {
 
 /* Bytes of scratch memory, 8-byte aligned: the order of the rows (hck_full_groups.inc says what is in it), the sums. */
 #define HCK_FULL_ORDER(kernel_h, kernel_w, in_c) \
-    (16u * (256u + 512u + 1024u) + (18u * (kernel_h) * (kernel_w) * (in_c) / 8u + 1u) * 8u)
+    (16u * (256u + 512u + 1024u) + (10u * (kernel_h) * (kernel_w) * (in_c) / 8u + 1u) * 8u)
 #define HCK_FULL_SCRATCH(kernel_h, kernel_w, in_c, out_c) \
     (HCK_FULL_ORDER(kernel_h, kernel_w, in_c) + HCK_CONV_SCRATCH(kernel_h, kernel_w, out_c))
 
