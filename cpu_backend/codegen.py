@@ -45,7 +45,7 @@ INCLUDED = {
         "hck_few_rvv32.inc",
         "hck_few_rvv_wide.inc",
     ),
-    "hck_full.c": ("hck_full.h",),
+    "hck_full.c": ("hck_full.h", "hck_full_groups.inc"),
     "hck_pool.c": ("hck_pool.h",),
     "hck_real.c": ("hck_real.h",),
     "hck_requantise.c": ("hck_narrow.h", "hck_requantise_rvv.inc"),

@@ -2,12 +2,11 @@
 
 Convolutions on vectors, cycles per MAC: arithmetic beats per multiply-accumulate of a 3x3, 64 -> 64 layer at VLEN 256
 with a datapath of VLEN / 2 bits, counted in an emulator (XNNPACK-style 32-bit sums; 16-bit sums of W4A4; 8-bit sums of
-W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill. Fully
-connected layers (1024 -> 256) and depthwise ones (3x3, 64 channels, 56x56, less their requantisation) were counted on
-this room's kernels in the same way. Scalar machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its
-requantisation, on the models vexriscv and u54 (benchmarks.riscv_scalar); the kernels for every machine (groups, wide
-weights) by a 2x4 register block of int8, 5.15 cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this
-room's 4x2 block in rv64gc, one a cycle.
+W1A1, without what widens them). They scale with 1 / VLEN, and with the share of lanes that output channels fill.
+Depthwise ones (3x3, 64 channels, 56x56, less their requantisation) were counted on this room's kernels in the same way.
+Scalar machines: measured per scheme of `scalar.py`, 3x3, 64 -> 64, with its requantisation, on the models vexriscv and
+u54 (benchmarks.riscv_scalar); the kernels for every machine (groups, wide weights) by a 2x4 register block of int8,
+5.15 cycles per MAC in rv32im, and by the 3.8 instructions per MAC of this room's 4x2 block in rv64gc, one a cycle.
 Everything else: instructions (or beats at LMUL 4) per element of the result, by the same reckoning.
 
 Where threads share a layer (`tiles`), the busiest one's share counts, at `EFFICIENCY`, and `TURN_CYCLES` for the layer.
@@ -31,10 +30,10 @@ from cpu_backend.emit import (
 )
 from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import fused, is_depthwise, is_narrow, short_period, weights_of
-from cpu_backend.emit.full import Scheme as FullScheme
 from cpu_backend.emit.full import full_scheme
 from cpu_backend.emit.reals import real_cycles
 from cpu_backend.float_cost import float_cycles
+from cpu_backend.full_cost import full_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import I16, WHOLE_SUM, Accumulator
 from cpu_backend.scalar import word_of
@@ -77,10 +76,6 @@ REFERENCE_VLEN = 256
 VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
 WIDENED_CYCLES_PER_MAC = 0.375
 """One pixel whose products leave no room in 16 bits: every weight is widened for a single product."""
-ROW_CYCLES, MULTIPLY_CYCLES, WIDEN_CYCLES = 0.0625, 0.125, 0.25
-"""Fully connected, at REFERENCE_VLEN: a weight added in 8 bits; a product added in 16 bits; a sum added to 32 bits."""
-LEVEL_CYCLES = 0.2
-"""Finding the elements of one level, each."""
 DEPTHWISE_CYCLES_PER_MAC = {16: 0.14, 32: 0.30}
 OTHER_DEPTHWISE_CYCLES_PER_MAC = 0.8
 """Kernels neither 3 nor 5 wide, larger strides, 16-bit elements, pooled."""
@@ -239,8 +234,8 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
         macs = view.type.elements * products
         return macs * _depthwise_rate(layer, view.op, proof, cpu.vlen) * REFERENCE_VLEN / cpu.vlen
     full = full_scheme(layer)
-    if full and (full.levels or _worth_ordering(cpu.vlen // 8, weights[0])):
-        return _full_cycles(layer, full) * REFERENCE_VLEN / cpu.vlen
+    if full and (cycles := full_cycles(layer, full, cpu.vlen, REFERENCE_VLEN / cpu.vlen)):
+        return cycles
     lanes = weights[0] // view.op.groups
     # the smallest vector that the channels fit, of half a register of bytes to two
     width = next((w for w in (cpu.vlen // 16, cpu.vlen // 8) if lanes <= w), cpu.vlen // 4)
@@ -259,26 +254,6 @@ def _conv_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     beats = view.type.elements * each / filled * REFERENCE_VLEN / cpu.vlen
     issued = products * view.op.groups * -(-lanes // width) * ISSUED + PIXEL_ISSUED
     return max(beats, issued * prod(view.type.shape[1:]))
-
-
-def _worth_ordering(vector_bytes: int, channels: int) -> bool:
-    """As worth_ordering of hck_full.c."""
-    return vector_bytes > 17 and channels * (vector_bytes - 17) >= 68 * vector_bytes
-
-
-def _full_cycles(layer: Layer, full: FullScheme) -> float:
-    """At REFERENCE_VLEN, for elements of which every value is as frequent; zeros cost nothing."""
-    channels, products = layer.first.type.shape[0], int(weights_of(layer)[0].size)
-    if layer.x.dtype.kind == "bipolar":
-        values, zeros = 2, 0
-    else:
-        values, zeros = layer.x.hi - layer.x.lo + 1, int(layer.x.lo <= 0 <= layer.x.hi)
-    rows = products * (values - zeros) / values
-    if full.levels:
-        each = ROW_CYCLES + MULTIPLY_CYCLES / min(full.reach, products / full.levels)
-        return rows * channels * each + products * full.levels * LEVEL_CYCLES
-    group = max(2 * full.reach / max(-layer.x.lo, layer.x.hi) - 0.5, 1)
-    return rows * channels * (MULTIPLY_CYCLES + WIDEN_CYCLES / group)
 
 
 def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, proof: Accumulator, vlen: int) -> float:

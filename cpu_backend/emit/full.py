@@ -69,7 +69,8 @@ def full_scheme(layer: Layer) -> Scheme | None:
 
 def full_fields(layer: Layer, chosen: Scheme) -> Fields:
     """What ``hck_full`` has beside the convolution."""
-    return {"lo": chosen.lo, "levels": chosen.levels, "reach": f"{chosen.reach}u"}
+    top = max(-layer.x.lo, layer.x.hi)
+    return {"lo": chosen.lo, "levels": chosen.levels, "reach": f"{chosen.reach}u", "top": f"{top}u"}
 
 
 def full_layer(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode:
@@ -80,7 +81,7 @@ def full_layer(layer: Layer, name: str, to: Destination, chosen: Scheme) -> Laye
     full_record.insert(1, f"    .conv = {{{inner}}},")
     map_, map_record, map_arrays = layer_map(layer, name)
     out, channels, kh, kw = w.shape
-    scratch = 12 * w[0].size + 8 * (8 * kh * kw + 4 * out)
+    scratch = 16 * 1792 + (10 * w[0].size // 8 + 1) * 8 + 8 * (8 * kh * kw + 4 * out)
     return LayerCode(
         function(
             layer,

@@ -5,12 +5,24 @@
 
 #if defined(__riscv_vector)
 
+/* Bytes of zeros, without a call of memset. */
+static void clear(void *to, size_t bytes) {
+    uint8_t *at = (uint8_t *)to;
+    for (size_t vl; bytes; bytes -= vl, at += vl) {
+        vl = __riscv_vsetvl_e8m8(bytes);
+        __riscv_vse8(at, __riscv_vmv_v_x_u8m8(0, vl), vl);
+    }
+}
+
+#include "hck_full_groups.inc"
+
+/* Levels: rows of weights in the order in which they are added, and where their sums go. */
 typedef struct {
-    uint16_t *rows;          /* levels: rows of weights, in the order in which they are added */
+    uint16_t *rows;
     size_t ends[HCK_LEVELS]; /* behind the last row of each level */
-    uint64_t *entries;       /* groups: where a row of weights begins, times 256, and its element */
-    size_t count;            /* of entries */
-    uint16_t *lengths;       /* entries in each group */
+    size_t room;             /* so large a sum of elements' magnitudes, times the largest weight, fits 16 bits */
+    int16_t *sums;
+    int32_t *wide; /* sums go there when there is no room left; NULL: 16 bits hold whole ones */
 } row_order;
 
 /* Appends the rows whose element is `value`, `vl` of them after another. */
@@ -42,142 +54,126 @@ static void order_levels(const hck_full *f, const uint8_t *x, size_t products, r
     }
 }
 
-HCK_INLINE void order_groups(hck_type type, const hck_full *f, const void *x, size_t products, row_order *order) {
-    const uint32_t reach = f->reach;
-    const uint64_t step = (uint64_t)f->conv.out_c << 8;
-    uint32_t room = reach;
-    uint64_t *to = order->entries, *first = to, row = 0;
-    uint16_t *length = order->lengths;
-    for (size_t i = 0; i < products; i++, row += step) {
-        const int32_t value = hck_get(x, type, i);
-        const uint32_t magnitude = (uint32_t)(value < 0 ? -value : value);
-        if (value == 0) continue;
-        if (magnitude > room) {
-            *length++ = (uint16_t)(to - first);
-            first = to;
-            room = reach;
-        }
-        room -= magnitude;
-        *to++ = row | (uint8_t)value;
+/* Moves `channels` sums of 16 bits to those of 32 bits. */
+static void widen(const row_order *order, size_t first, size_t channels) {
+    int16_t *from = order->sums + first;
+    int32_t *to = order->wide + first;
+    for (size_t vl; channels; channels -= vl, from += vl, to += vl) {
+        vl = __riscv_vsetvl_e32m8(channels);
+        __riscv_vse32(to, __riscv_vwadd_wv(__riscv_vle32_v_i32m8(to, vl), __riscv_vle16_v_i16m4(from, vl), vl), vl);
+        __riscv_vse16(from, __riscv_vmv_v_x_i16m4(0, vl), vl);
     }
-    *length = (uint16_t)(to - first);
-    order->count = (size_t)(to - order->entries);
 }
 
-#define ROW(SIZE, row) __riscv_vle8_v_i8##SIZE(w + rows[row] * lanes, vl)
-
-/* Levels with sums of BITS bits: MULTIPLY_ADD adds `value` times `sum`, which is of rows added up in 8 bits. */
-#define LEVELS(NAME, SIZE, BITS, TOTAL, MULTIPLY_ADD)                                                             \
-    static void NAME(const hck_full *f, const row_order *order, const int8_t *w, size_t vl, void *to) {           \
+/*
+ * The sums of `vl` channels from `first` on. Rows with the same element are added up in 8 bits: ROW_1 is the first of
+ * them, TWO_ROWS takes pairs, if it does, and ROW_N one more; ADD_SUMS adds `value` times that to sums of 16 bits. SAVE
+ * stores these, after which they are 0.
+ */
+#define LEVELS(NAME, CLEAR, ROW_1, TWO_ROWS, ROW_N, ADD_SUMS, SAVE)                                               \
+    static void NAME(const hck_full *f, const row_order *order, size_t first, size_t vl) {                        \
         const size_t lanes = f->conv.out_c, reach = f->reach;                                                     \
+        const int8_t *const w = f->conv.weights + first;                                                          \
         const uint16_t *rows = order->rows;                                                                       \
-        vint##BITS##TOTAL##_t total = __riscv_vmv_v_x_i##BITS##TOTAL(0, vl);                                      \
+        int16_t *const to = order->sums + first;                                                                  \
+        size_t room = order->room;                                                                                \
+        CLEAR                                                                                                     \
         for (size_t v = 0; v < f->levels; v++) {                                                                  \
-            const int8_t value = (int8_t)(f->lo + (int32_t)v);                                                    \
+            const int32_t element = f->lo + (int32_t)v;                                                           \
+            const int8_t value = (int8_t)element;                                                                 \
+            const size_t magnitude = (size_t)(element < 0 ? -element : element);                                  \
             for (size_t left = (size_t)(order->rows + order->ends[v] - rows), n; left; left -= n) {               \
                 n = HCK_MIN(left, reach);                                                                         \
-                const uint16_t *const end = rows + n;                                                             \
-                vint8##SIZE##_t sum = ROW(SIZE, 0);                                                               \
-                for (rows++; rows + 4 <= end; rows += 4) {                                                        \
-                    sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                                                    \
-                    sum = __riscv_vadd(sum, ROW(SIZE, 1), vl);                                                    \
-                    sum = __riscv_vadd(sum, ROW(SIZE, 2), vl);                                                    \
-                    sum = __riscv_vadd(sum, ROW(SIZE, 3), vl);                                                    \
+                if (order->wide && n * magnitude > room) {                                                        \
+                    SAVE                                                                                          \
+                    widen(order, first, vl);                                                                      \
+                    room = order->room;                                                                           \
                 }                                                                                                 \
-                for (; rows < end; rows++) sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                             \
-                MULTIPLY_ADD                                                                                      \
+                room -= n * magnitude;                                                                            \
+                const uint16_t *const end = rows + n;                                                             \
+                ROW_1                                                                                             \
+                rows++;                                                                                           \
+                TWO_ROWS                                                                                          \
+                for (; rows < end; rows++) {                                                                      \
+                    ROW_N                                                                                         \
+                }                                                                                                 \
+                ADD_SUMS                                                                                          \
             }                                                                                                     \
         }                                                                                                         \
-        __riscv_vse##BITS((int##BITS##_t *)to, total, vl);                                                        \
+        SAVE                                                                                                      \
+        if (order->wide) widen(order, first, vl);                                                                 \
     }
-#define IN_16 total = __riscv_vwmacc(total, value, sum, vl);
-#define IN_32 total = __riscv_vwadd_wv(total, __riscv_vwmul(sum, value, vl), vl);
-LEVELS(levels_16_mf2, mf2, 16, m1, IN_16)
-LEVELS(levels_16_m1, m1, 16, m2, IN_16)
-LEVELS(levels_16_m2, m2, 16, m4, IN_16)
-LEVELS(levels_16_m4, m4, 16, m8, IN_16)
-LEVELS(levels_32_mf2, mf2, 32, m2, IN_32)
-LEVELS(levels_32_m1, m1, 32, m4, IN_32)
-LEVELS(levels_32_m2, m2, 32, m8, IN_32)
 
-/* EACH(M): M(k) for each of one or two vectors, `vl` channels apart, which share the scalar work. */
-#define GROUPS(NAME, EACH, X_TYPE, SIZE, PART, TOTAL, MULTIPLY, MULTIPLY_ADD)                                     \
-    static void NAME(const hck_full *f, const row_order *order, const int8_t *w, size_t vl, void *to) {           \
-        const uint64_t *entry = order->entries, *const end = entry + order->count;                                \
-        const uint16_t *length = order->lengths;                                                                  \
-        (void)f;                                                                                                  \
-        EACH(CLEAR, TOTAL, )                                                                                      \
-        while (entry != end) {                                                                                    \
-            const uint64_t *const last = entry + *length++;                                                       \
-            const int8_t *at = w + (*entry >> 8);                                                                 \
-            X_TYPE value = (X_TYPE)*entry++;                                                                      \
-            EACH(START, SIZE, PART, MULTIPLY)                                                                     \
-            for (; entry != last; entry++) {                                                                      \
-                at = w + (*entry >> 8);                                                                           \
-                value = (X_TYPE)*entry;                                                                           \
-                EACH(ACCUMULATE, SIZE, MULTIPLY_ADD)                                                              \
-            }                                                                                                     \
-            EACH(FLUSH, , )                                                                                       \
-        }                                                                                                         \
-        EACH(STORE, , )                                                                                           \
+/* With sums in registers. */
+#define ROW(SIZE, row) __riscv_vle8_v_i8##SIZE(w + rows[row] * lanes, vl)
+#define IN_REGISTERS(NAME, SIZE, TOTAL)                                                 \
+    LEVELS(                                                                             \
+        NAME, vint16##TOTAL##_t total = __riscv_vmv_v_x_i16##TOTAL(0, vl);              \
+        , vint8##SIZE##_t sum = ROW(SIZE, 0);                                           \
+        , for (; rows + 2 <= end; rows += 2) {                                          \
+            sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                                  \
+            sum = __riscv_vadd(sum, ROW(SIZE, 1), vl);                                  \
+        }, sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                                   \
+        , total = __riscv_vwmacc(total, value, sum, vl);                                \
+        , __riscv_vse16(to, total, vl); total = __riscv_vmv_v_x_i16##TOTAL(0, vl);)
+IN_REGISTERS(levels_mf2, mf2, m1)
+IN_REGISTERS(levels_m1, m1, m2)
+IN_REGISTERS(levels_m2, m2, m4)
+IN_REGISTERS(levels_m4, m4, m8)
+
+/* With sums in memory, of eight or sixteen registers of channels. */
+HCK_INLINE void add_half(int16_t *to, vint8m4_t sum, int8_t value, size_t vl) {
+    __riscv_vse16(to, __riscv_vwmacc(__riscv_vle16_v_i16m8(to, vl), value, sum, vl), vl);
+}
+#define CLEAR_SUMS const size_t half = __riscv_vsetvlmax_e8m4(); clear(to, vl * sizeof *to);
+#define EIGHT(k) __riscv_vle8_v_i8m8(w + *rows * lanes + 2 * k * half, 2 * half)
+#define FIRST_ROW(k) vint8m8_t sum##k = EIGHT(k);
+#define NEXT_ROW(k) sum##k = __riscv_vadd(sum##k, EIGHT(k), 2 * half);
+#define ADD_HALVES(k)                                                                     \
+    add_half(to + 2 * k * half, __riscv_vget_v_i8m8_i8m4(sum##k, 0), value, half);        \
+    add_half(to + (2 * k + 1) * half, __riscv_vget_v_i8m8_i8m4(sum##k, 1), value, half);
+LEVELS(levels_m8, CLEAR_SUMS, FIRST_ROW(0), , NEXT_ROW(0), ADD_HALVES(0), )
+LEVELS(levels_m16, CLEAR_SUMS, FIRST_ROW(0) FIRST_ROW(1), , NEXT_ROW(0) NEXT_ROW(1), ADD_HALVES(0) ADD_HALVES(1), )
+
+typedef void (*levels_fn)(const hck_full *f, const row_order *order, size_t first, size_t vl);
+
+static void by_levels(const hck_full *f, const uint8_t *x, size_t products, int fits, uint8_t *tile, void *scratch) {
+    /* by the channels that they take: vectors of weights of half a register, one, two, four, eight, twice eight */
+    static const levels_fn levels[6] = {levels_mf2, levels_m1, levels_m2, levels_m4, levels_m8, levels_m16};
+    const size_t channels = f->conv.out_c, one = __riscv_vsetvlmax_e8m1();
+    const int is_long = one <= 16 && f->reach >= 8; /* where instructions count for more than sums in memory do */
+    row_order order;
+    order.rows = (uint16_t *)scratch;
+    order.room = 258 * f->reach; /* 258 * 127 fits 16 bits */
+    order.sums = (int16_t *)(void *)(fits ? tile : tile + 4 * channels);
+    order.wide = fits ? NULL : (int32_t *)(void *)tile;
+    order_levels(f, x, products, &order);
+    if (!fits) clear(tile, 4 * channels);
+    for (size_t first = 0, taken; first < channels; first += taken) {
+        const size_t left = channels - first;
+        size_t size = 2 * left <= one ? 0 : left <= one ? 1 : left <= 2 * one ? 2 : 3;
+        taken = HCK_MIN(left, 4 * one);
+        if (is_long && left >= 8 * one) {
+            size = left >= 16 * one ? 5 : 4;
+            taken = (size == 5 ? 16 : 8) * one;
+        }
+        levels[size](f, &order, first, taken);
     }
-#define ONE(M, ...) M(0, __VA_ARGS__)
-#define TWO(M, ...) M(0, __VA_ARGS__) M(1, __VA_ARGS__)
-#define CLEAR(k, TOTAL, unused) vint32##TOTAL##_t total##k = __riscv_vmv_v_x_i32##TOTAL(0, vl);
-#define START(k, SIZE, PART, MULTIPLY) \
-    vint16##PART##_t part##k = MULTIPLY(__riscv_vle8_v_i8##SIZE(at + k * vl, vl), value, vl);
-#define ACCUMULATE(k, SIZE, MULTIPLY_ADD) \
-    part##k = MULTIPLY_ADD(part##k, value, __riscv_vle8_v_i8##SIZE(at + k * vl, vl), vl);
-#define FLUSH(k, unused, unused_too) total##k = __riscv_vwadd_wv(total##k, part##k, vl);
-#define STORE(k, unused, unused_too) __riscv_vse32((int32_t *)to + k * vl, total##k, vl);
-GROUPS(groups_u8_mf2, ONE, uint8_t, mf2, m1, m2, __riscv_vwmulsu, __riscv_vwmaccus)
-GROUPS(groups_u8_m1, ONE, uint8_t, m1, m2, m4, __riscv_vwmulsu, __riscv_vwmaccus)
-GROUPS(groups_u8_m2, ONE, uint8_t, m2, m4, m8, __riscv_vwmulsu, __riscv_vwmaccus)
-GROUPS(groups_u8_m4, TWO, uint8_t, m2, m4, m8, __riscv_vwmulsu, __riscv_vwmaccus)
-GROUPS(groups_i8_mf2, ONE, int8_t, mf2, m1, m2, __riscv_vwmul, __riscv_vwmacc)
-GROUPS(groups_i8_m1, ONE, int8_t, m1, m2, m4, __riscv_vwmul, __riscv_vwmacc)
-GROUPS(groups_i8_m2, ONE, int8_t, m2, m4, m8, __riscv_vwmul, __riscv_vwmacc)
-GROUPS(groups_i8_m4, TWO, int8_t, m2, m4, m8, __riscv_vwmul, __riscv_vwmacc)
-
-/* Counted under the meter, groups cost about 17 instructions for a row and again for each pair of vectors of weights;
- * without them four channels of a row cost a beat. */
-static int worth_ordering(size_t vector_bytes, size_t channels) {
-    return vector_bytes > 17 && channels * (vector_bytes - 17) >= 68 * vector_bytes;
 }
 
-typedef void (*sums_fn)(const hck_full *f, const row_order *order, const int8_t *w, size_t vl, void *to);
-
 void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
-    /* by the channels that they take: vectors of weights of half a register, one, two, four (or twice two) */
-    static const sums_fn whole[4] = {levels_16_mf2, levels_16_m1, levels_16_m2, levels_16_m4};
-    static const sums_fn levels[4] = {levels_32_mf2, levels_32_m1, levels_32_m2, levels_32_m2};
-    static const sums_fn groups[2][4] = {{groups_u8_mf2, groups_u8_m1, groups_u8_m2, groups_u8_m4},
-                                         {groups_i8_mf2, groups_i8_m1, groups_i8_m2, groups_i8_m4}};
     const hck_conv *const c = &f->conv;
-    const size_t products = (size_t)c->kernel_h * c->kernel_w * c->in_c, one = __riscv_vsetvlmax_e8m1();
+    const size_t products = (size_t)c->kernel_h * c->kernel_w * c->in_c;
     const int fits = f->levels && c->flush >= products;
-    const sums_fn *const sums = fits ? whole : f->levels ? levels : groups[c->x_type];
-    row_order order;
-    if (!f->levels && !worth_ordering(one, c->out_c)) {
+    const order_kind kind = f->levels ? HCK_NOT : kind_of_order(f, products);
+    uint8_t *const tile = (uint8_t *)scratch + HCK_FULL_ORDER(c->kernel_h, c->kernel_w, c->in_c);
+    if (f->levels) {
+        by_levels(f, (const uint8_t *)x, products, fits, tile, scratch);
+    } else if (kind != HCK_NOT) {
+        by_groups(f, kind, (const uint8_t *)x, products, (int32_t *)(void *)tile, scratch);
+    } else {
         hck_conv2d(c, q, x, y, y_stride, scratch);
         return;
-    }
-    order.rows = (uint16_t *)scratch;
-    order.entries = (uint64_t *)scratch;
-    order.lengths = (uint16_t *)(order.entries + products);
-    uint8_t *const tile = (uint8_t *)scratch + 12 * products;
-    if (f->levels)
-        order_levels(f, (const uint8_t *)x, products, &order);
-    else if (c->x_type == HCK_U8)
-        order_groups(HCK_U8, f, x, products, &order);
-    else
-        order_groups(HCK_I8, f, x, products, &order);
-    for (size_t first = 0, taken; first < c->out_c; first += taken) {
-        const size_t left = c->out_c - first, size = 2 * left <= one ? 0 : left <= one ? 1 : 2;
-        const int pair = !f->levels && left >= 4 * one, wide = fits && left > 2 * one;
-        taken = HCK_MIN(left, (pair || wide ? 4 : 2) * one);
-        sums[pair || wide ? 3 : size](f, &order, c->weights + first, pair ? taken / 2 : taken,
-                                      tile + first * (fits ? 2 : 4));
     }
     hck_requantise_rows(q, tile, fits ? HCK_I16 : HCK_I32, c->out_c, y, y_stride, 1, 1);
 }

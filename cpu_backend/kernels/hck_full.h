@@ -3,9 +3,9 @@
  * operations it takes; the elements, which are known before the weights are touched, decide the order of the products.
  *
  * Few levels: rows of weights whose elements are equal are added up in 8 bits, and only their sum is multiplied.
- * Otherwise: products are added up in 16 bits as long as the elements' magnitudes prove them to fit, then to 32 bits.
- * Either way rows whose element is 0 cost nothing. Without vectors, or where those are short beside the channels, it is
- * hck_conv2d.
+ * Otherwise: products are added up in 16 bits as long as the elements prove them to fit, then to 32 bits; rows of which
+ * the elements have a common divisor are next to each other, and it multiplies only the sum. Either way rows whose
+ * element is 0 cost nothing. Without vectors, or where too few channels share the cost of the order, it is hck_conv2d.
  */
 #ifndef HCK_FULL_H
 #define HCK_FULL_H
@@ -19,12 +19,15 @@ typedef struct {
     int32_t lo;      /* elements are lo .. lo + levels - 1, which signed bytes hold */
     uint32_t levels; /* up to HCK_LEVELS; 0: more */
     uint32_t reach;  /* so many weights of a channel fit 8 bits; without levels: so large a sum of magnitudes, times the
-                        largest weight, fits 16 bits, any one at least */
+                        largest weight, fits 16 bits, any one at least; 255 or more */
+    uint32_t top;    /* the largest magnitude of an element */
 } hck_full;
 
-/* Bytes of scratch memory, 8-byte aligned: rows in their order, then the sums. */
+/* Bytes of scratch memory, 8-byte aligned: the order of the rows (hck_full_groups.inc says what is in it), the sums. */
+#define HCK_FULL_ORDER(kernel_h, kernel_w, in_c) \
+    (16u * (256u + 512u + 1024u) + (10u * (kernel_h) * (kernel_w) * (in_c) / 8u + 1u) * 8u)
 #define HCK_FULL_SCRATCH(kernel_h, kernel_w, in_c, out_c) \
-    (12u * (kernel_h) * (kernel_w) * (in_c) + HCK_CONV_SCRATCH(kernel_h, kernel_w, out_c))
+    (HCK_FULL_ORDER(kernel_h, kernel_w, in_c) + HCK_CONV_SCRATCH(kernel_h, kernel_w, out_c))
 
 void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch);
 

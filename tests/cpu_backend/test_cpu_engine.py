@@ -130,12 +130,14 @@ def test_cost_of_a_single_pixel_whose_weights_have_to_be_widened(board: Target) 
 
 
 def test_cost_of_fully_connected_layers(board: Target) -> None:
-    """Counted under the meter (benchmarks.riscv, 1024 -> 256): 0.200 cycles a MAC of int8, 0.0742 of W4A4."""
+    """Counted under the meter (benchmarks.riscv, 1024 -> 256): 0.144 cycles a MAC of int8, 0.0742 of W4A4; few rows
+    (256 -> 256), which keep their order, 0.207."""
     rng = np.random.default_rng(1)
-    for bits, x, counted in ((8, DType("int", 8), 0.200), (4, DType("uint", 4), 0.0742)):
+    signed, unsigned = DType("int", 8), DType("uint", 4)
+    for bits, x, rows, counted in ((8, signed, 1024, 0.144), (4, unsigned, 1024, 0.0742), (8, signed, 256, 0.207)):
         most = (1 << bits - 1) - 1
-        graph = conv(rng.integers(-most, most + 1, (256, 1024, 1, 1)), x, extent=1)
-        assert candidate(graph, board).cycles / (1024 * 256) == pytest.approx(counted, rel=0.06)
+        graph = conv(rng.integers(-most, most + 1, (256, rows, 1, 1)), x, extent=1)
+        assert candidate(graph, board).cycles / (rows * 256) == pytest.approx(counted, rel=0.06)
 
 
 def test_cost_of_depthwise_convolutions_with_their_map() -> None:
