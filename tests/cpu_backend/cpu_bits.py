@@ -62,9 +62,9 @@ def bits_case(one: Graph, plain: Case) -> Case:
 def network(seed: int) -> Graph:
     """Bipolar -> sign -> two bits -> sums and gated sums: padding, a stride, a 2x2 max-pool, vectors not filled."""
     rng = np.random.default_rng(seed)
-    x = TensorType.of_dtype((19, 12, 14), DType("bipolar", 1))
+    x = TensorType.of_dtype((31, 12, 14), DType("bipolar", 1))
     constants: dict[str, Array] = {
-        "w1": rng.choice([-1, 1], (70, 19, 3, 3)),
+        "w1": rng.choice([-1, 1], (70, 31, 3, 3)),
         "t1": rng.integers(-9, 9, 70),
         "r1": rng.integers(0, 2, 70),
         "w2": rng.choice([-1, 1], (33, 70, 3, 3)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from cpu_blocks import MAP_PARAMETERS
 from cpu_cases import Case, operand, values
 from cpu_encode import FILL, OPERANDS, TYPES, map_of, strided
 from cpu_sketches import with_map
@@ -150,7 +151,7 @@ def float_case(rng: np.random.Generator) -> FloatCase:
     expected = y if y_layout == "HCK_CHW" else y.transpose(1, 2, 0)
     constants_ = np.concatenate([[lo, hi], bias]).astype(np.float32).tobytes()
     blobs = (constants_, *[b""] * (OPERANDS - 2), data, *_weights(layer, pruned))
-    numbers = (*[0] * 9, stride, *_numbers(layer, pruned, x_layout, y_layout))
+    numbers = (*[0] * (MAP_PARAMETERS - 1), stride, *_numbers(layer, pruned, x_layout, y_layout))
     label = f"float {x.shape} {w.shape} {op} pool {pool} {x_layout} {y_layout} {pruned.block_rows}"
     return FloatCase(Case(SPARSE_FLOAT, numbers, blobs, bytes(4 * y.size), label), expected)
 

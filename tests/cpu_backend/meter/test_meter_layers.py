@@ -134,26 +134,28 @@ def costs(meter: Meter, board: Target, tmp_path: Path) -> Costs:
 
 
 def test_narrow_sums_need_half_the_beats(costs: Costs) -> None:
-    """Of 64 -> 64 channels at VLEN 256 and DLEN 128: a beat holds 4 sums of 32 bits, 8 of 16."""
-    macs = 16 * 16 * 64 * 64 * 9
+    """Of 64 -> 64 channels at VLEN 256 and DLEN 128: a beat holds 4 sums of 32 bits, 8 of 16; minimal filtering has 16
+    products for the 36 of four results."""
+    products = 16 * 16 * 64 * 64 * 9 * 16 / 36
     (wide,), (narrow,) = (costs(convolution(f"c{bits}", bits, 64, 16), 256) for bits in (8, 4))
     wide_beats, narrow_beats = (c.counts.beats(256, 128)["vmul"] for c in (wide, narrow))
-    assert macs / 4 <= wide_beats <= 1.05 * macs / 4
-    assert narrow_beats <= 1.05 * macs / 8
+    assert products / 4 <= wide_beats <= 1.1 * products / 4
+    assert products / 8 <= narrow_beats <= 1.1 * products / 8
     assert wide.cycles.arithmetic == wide.counts.arithmetic_beats(256, 128)
 
 
 @pytest.mark.parametrize(("bits", "most"), [(8, 0.23), (4, 0.1)])
 def test_one_pixel_costs_less_than_its_products(costs: Costs, bits: int, most: float) -> None:
     """Fully connected 256 -> 256: a product in 16 bits takes 1/8 of a beat, and in 32 bits 1/4; a weight is read once,
-    if its element is not 0."""
+    if its element is not 0, and of int8 a 32-bit total with every third or later."""
     top = (1 << bits - 1) - 1
     x = TensorType.of_dtype((256, 1, 1), DType("int" if bits == 8 else "uint", bits))
     weights = np.random.default_rng(1).integers(-top, top + 1, (256, 256, 1, 1))
     graph = Graph("fc", {"x": x}, (Node("y", Conv2d(), ("x", "w")),), ("y",), {"w": weights}).verify()
     (layer,) = costs(graph, 256)
     assert layer.counts.arithmetic_beats(256, 128) <= most * 256 * 256
-    assert 0.85 * 256 * 256 / 16 <= layer.counts.beats(256, 128)["vload"] <= 1.1 * 256 * 256 / 16
+    totals = 256 * 256 / 4 / 3 if bits == 8 else 0
+    assert 0.85 * 256 * 256 / 16 <= layer.counts.beats(256, 128)["vload"] <= 1.1 * 256 * 256 / 16 + totals
 
 
 @pytest.mark.parametrize(("bits", "most"), [(8, 0.30), (4, 0.15)])
@@ -169,9 +171,9 @@ def test_depthwise_sums_stay_in_registers(costs: Costs, bits: int, most: float) 
 
 
 def test_without_vectors_every_product_is_an_instruction(costs: Costs) -> None:
-    macs = 6 * 6 * 8 * 8 * 9 - (4 * 5 + 4 * 4 * 3) * 64  # less what lies beside the picture
+    """Of minimal filtering, which the code is for: 16 for each of 9 tiles."""
     (layer,) = costs(convolution("scalar", 8, 8, 6), 0)
-    assert layer.counts.instructions["mul"] >= macs
+    assert 9 * 16 * 8 * 8 <= layer.counts.instructions["mul"] < 6 * 6 * 8 * 8 * 9
     assert layer.counts.beats(128, 128) == dict.fromkeys(layer.counts.beats(128, 128), 0)
 
 
