@@ -21,6 +21,7 @@ from ir.types import Array
 I8 = (-128, 127)
 U8 = (0, 255)
 I16 = (-(1 << 15), (1 << 15) - 1)
+U16 = (0, (1 << 16) - 1)
 I32 = (-(1 << 31), (1 << 31) - 1)
 WHOLE_SUM = (1 << 32) - 1
 """Flush period of an accumulator that holds the whole sum."""

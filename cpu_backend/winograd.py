@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from cpu_backend.ranges import I8, I16, I32, partial_sums
+from cpu_backend.ranges import I8, I16, I32, U16, partial_sums
 from ir.memo import remembered
 from ir.types import Array
 
@@ -102,7 +102,7 @@ def _period(u: Array, lo: int, hi: int) -> int:
     """The most products in a row, as the kernel cuts them, that 16 bits hold; all of them if they do."""
     up, down = np.maximum(u, 0), np.minimum(u, 0)
     least, most = up * lo + down * hi, up * hi + down * lo
-    for parts in range(1, len(u) + 1):
+    for parts in range(-(-len(u) // U16[1]), len(u) + 1):
         period = -(-len(u) // parts)
         starts = np.arange(0, len(u), period)
         if _inside((int(np.add.reduceat(least, starts).min()), int(np.add.reduceat(most, starts).max())), I16):
