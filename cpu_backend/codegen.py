@@ -203,7 +203,8 @@ def _header(region: Graph, name: str, constants: Sequence[Constant | Written]) -
     return (
         f"/* Constants of region {region.name}, read by {name}.c.\n"
         f" * Weights lie as [groups][kernel_h][kernel_w][in][out], depthwise ones as [kernel_h][kernel_w][in];\n"
-        f" * packed for words as hck_scalar.h says, in bits as hck_bits.h says,\n * transformed as hck_winograd.h says. */\n"
+        " * packed for words as hck_scalar.h says, in bits as hck_bits.h says,\n"
+        " * transformed as hck_winograd.h says. */\n"
         f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n" + "\n".join(arrays) + "\n#endif\n"
     )
 
