@@ -90,6 +90,8 @@ def row_tiles(layer: Layer) -> Tiles | None:
     if isinstance(layer.first.op, GatedConv2d) and kernel_type(layer.x) not in ("HCK_U8", "HCK_I8"):
         return None
     each = -(-total // min(total, layer.threads * TILES_PER_THREAD)) if layer.threads > 1 else total
+    if layer.form == "winograd" and not layer.find(MaxPool2d):
+        each += each % 2  # results come in pairs of rows
     if layer.form == "columns":
         each = _strip(layer, next(n for n in range(each, total + 1) if total % n == 0))
     return Tiles(total, each, layer.threads) if each < total else None

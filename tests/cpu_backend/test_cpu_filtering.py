@@ -19,6 +19,7 @@ from cpu_backend.codegen import generate
 from cpu_backend.engine import CpuEngine
 from cpu_backend.forms import cheapest
 from cpu_backend.layers import layers_of
+from cpu_backend.tiles import row_tiles
 from cpu_backend.winograd import BT, PLANES, Filtering, filtering, plane_bounds
 from ir.executor import execute
 from ir.graph import Graph, Node
@@ -73,6 +74,16 @@ def test_a_network(board: Target, tmp_path: Path, riscv_tools: None) -> None:
         assert all(np.array_equal(a["pool"], b["pool"]) for a, b in zip(got, wanted, strict=True))
     code = generate(graph, layers=[replace(cheapest(each, board.cpu), threads=3) for each in layers_of(graph)])
     assert "hck_conv_rows(&part.conv" in code.files["cpu/filtered.c"]
+
+
+def test_tiles_of_rows_do_not_cut_pairs() -> None:
+    """10 rows for 8 threads: two tiles a thread would have one row each, and compute two."""
+    x = TensorType.of_dtype((64, 10, 20), DType("uint", 4))
+    constants = {"w": np.ones((64, 64, 3, 3), np.int64)}
+    graph = Graph("g", {"x": x}, (Node("y", Conv2d(padding=(1, 1, 1, 1)), ("x", "w")),), ("y",), constants).verify()
+    (layer,) = (replace(each, form="winograd", threads=8) for each in layers_of(graph))
+    tiles = row_tiles(layer)
+    assert tiles and (tiles.each, tiles.count) == (2, 5)
 
 
 def test_planes_are_bounded_by_what_elements_can_be() -> None:
