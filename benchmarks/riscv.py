@@ -197,9 +197,9 @@ def rows(
 
 
 def ours(found: Sequence[Row]) -> table.Ours:
-    """What the peers are compared with."""
+    """What the peers are compared with: of every layer the same types."""
     cycles: dict[tuple[str, int], dict[str, float]] = {}
-    for row in found:
+    for row in (row for row in found if row.types != DIRECT):
         cycles.setdefault((row.layer, row.vlen), {})[row.types] = row.cycles
     return cycles
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.riscv import FEW_BITS, MEASURED, SHAPES, VLENS, ZVBB, Shape, measure, rows
+from benchmarks.peers import network
+from benchmarks.riscv import DIRECT, FEW_BITS, MEASURED, SHAPES, VLENS, ZVBB, Row, Shape, measure, ours, rows
+from benchmarks.shapes import RESNET20
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.meter.meter import Meter
 
@@ -34,3 +36,19 @@ def test_rows(riscv_tools: None) -> None:
 def test_a_machine_has_its_own_lengths(meter: Meter, tmp_path: Path) -> None:
     (row,) = measure(meter, load_machine("sifive-x280"), Shape("small", 16, 32, 4, 1), "w4a4", tmp_path)
     assert row.vlen == 512
+
+
+def test_the_network_is_of_types_that_every_layer_has() -> None:
+    """Only some layers have a row by every product, the yardstick."""
+    kinds = {shape.name: (*MEASURED, *([DIRECT] if shape.stride == 1 else [])) for shape, _ in RESNET20}
+    found = [Row(name, types, 256, "", *[0.5] * 5, 1.0) for name, each in kinds.items() for types in each]
+    frames = network.resnet20(ours(found), [], (256,))
+    assert [frame.type for frame in frames] == list(MEASURED)
+
+
+def test_the_yardstick_computes_every_product(riscv_tools: None) -> None:
+    """3x3: int8 by every product has four 32-bit sums to a beat, which minimal filtering undercuts; `relative` is to it."""
+    found = {(row.types, row.vlen): row for row in rows(load_machine("generic"), [Shape("s", 16, 32, 8, 3)], (256,))}
+    direct, chosen = found[DIRECT, 256], found["w8a8", 256]
+    assert direct.arithmetic_beats >= 0.2 and direct.relative == 1 and "minimal filtering" not in direct.accumulator
+    assert chosen.accumulator.startswith("minimal filtering") and chosen.relative > 1
