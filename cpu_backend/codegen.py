@@ -21,6 +21,7 @@ SHARED = ("hck_rows.h", "hck_f32.h", "hck_sparse.h")
 """What regions with layers in tiles need besides."""
 INCLUDED = {
     "hck_conv_rvv.c": (
+        "hck_rvv.h",
         "hck_conv_rvv8.inc",
         "hck_conv_rvv8_long.inc",
         "hck_conv_rvv16_all.inc",

@@ -9,6 +9,7 @@ import numpy as np
 from cpu_backend.emit.base import Destination, Fields, LayerCode, element_bytes, function, layer_map, record
 from cpu_backend.emit.constants import Constant
 from cpu_backend.emit.convolution import (
+    BLOCK,
     KERNELS,
     conv_accumulator,
     conv_fields,
@@ -73,6 +74,11 @@ def full_fields(layer: Layer, chosen: Scheme) -> Fields:
     return {"lo": chosen.lo, "levels": chosen.levels, "reach": f"{chosen.reach}u", "top": f"{top}u"}
 
 
+def order_bytes(products: int) -> int:
+    """HCK_FULL_ORDER."""
+    return 16 * (256 + 512 + 1024) + (10 * products // 8 + 1) * 8
+
+
 def full_layer(layer: Layer, name: str, to: Destination, chosen: Scheme) -> LayerCode:
     w, proof = weights_of(layer), conv_accumulator(layer)
     conv = {**conv_fields(layer, proof), "weights": f"{name}_weights", "zeros": "NULL"}
@@ -81,7 +87,7 @@ def full_layer(layer: Layer, name: str, to: Destination, chosen: Scheme) -> Laye
     full_record.insert(1, f"    .conv = {{{inner}}},")
     map_, map_record, map_arrays = layer_map(layer, name)
     out, channels, kh, kw = w.shape
-    scratch = 16 * 1792 + (10 * w[0].size // 8 + 1) * 8 + 8 * (8 * kh * kw + 4 * out)
+    scratch = order_bytes(w[0].size) + BLOCK * (8 * kh * kw + 4 * out)
     return LayerCode(
         function(
             layer,

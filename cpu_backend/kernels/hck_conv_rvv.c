@@ -17,32 +17,7 @@
 #include "hck.h"
 
 #if defined(__riscv_vector)
-#include <riscv_vector.h>
-
-#define EACH_4(M) M(0) M(1) M(2) M(3)
-#define EACH_7(M) EACH_4(M) M(4) M(5) M(6)
-#define EACH_8(M) EACH_7(M) M(7)
-
-/* Adds 16-bit sums to a row of the tile (sets it the first time). */
-HCK_INLINE void flush_m1(int32_t *row, vint16m1_t sum, int first, size_t vl) {
-    if (first)
-        __riscv_vse32(row, __riscv_vsext_vf2(sum, vl), vl);
-    else
-        __riscv_vse32(row, __riscv_vwadd_wv(__riscv_vle32_v_i32m2(row, vl), sum, vl), vl);
-}
-
-HCK_INLINE void flush_m2(int32_t *row, vint16m2_t sum, int first, size_t vl) {
-    if (first)
-        __riscv_vse32(row, __riscv_vsext_vf2(sum, vl), vl);
-    else
-        __riscv_vse32(row, __riscv_vwadd_wv(__riscv_vle32_v_i32m4(row, vl), sum, vl), vl);
-}
-
-HCK_INLINE void flush_m4(int32_t *row, vint16m4_t sum, int first, size_t vl) {
-    const size_t half = __riscv_vsetvlmax_e16m2(), low = HCK_MIN(vl, half); /* in halves: eight registers fewer */
-    flush_m2(row, __riscv_vget_i16m2(sum, 0), first, low);
-    flush_m2(row + low, __riscv_vget_i16m2(sum, 1), first, vl - low);
-}
+#include "hck_rvv.h"
 
 /* Adds 8-bit sums to 16-bit ones in the tile. */
 HCK_INLINE void flush_bytes(int16_t *row, vint8m4_t sum, int first, size_t vl) {
@@ -93,7 +68,7 @@ HCK_INLINE vint32m4_t multiply_add_i16(vint32m4_t sum, const int16_t *x, vint16m
 /* 8-bit sums: one kernel for both types of elements. */
 #define SIZE mf2
 #define WIDE m1
-#define EACH EACH_8
+#define EACH HCK_EACH_8
 #define MR 8
 #define UNROLL 2
 #include "hck_conv_rvv8.inc"
@@ -109,7 +84,7 @@ HCK_INLINE vint32m4_t multiply_add_i16(vint32m4_t sum, const int16_t *x, vint16m
 #undef UNROLL
 #define SIZE m2
 #define WIDE m4
-#define EACH EACH_4
+#define EACH HCK_EACH_4
 #define MR 4
 #define UNROLL 4
 #include "hck_conv_rvv8.inc"

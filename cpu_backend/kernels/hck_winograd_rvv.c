@@ -17,34 +17,17 @@
 #define HCK_VECTOR_(BITS, SIZE) vint##BITS##SIZE##_t
 #define HCK_VECTOR(BITS, SIZE) HCK_VECTOR_(BITS, SIZE)
 
-#define EACH_4(M) M(0) M(1) M(2) M(3)
-#define EACH_7(M) EACH_4(M) M(4) M(5) M(6)
-
-HCK_INLINE void end_16_m1(int flushed, int fresh, void *sums, size_t at, vint16m1_t sum, size_t vl) {
-    int32_t *const to = (int32_t *)sums + at;
-    if (!flushed)
-        __riscv_vse16((int16_t *)sums + at, sum, vl);
-    else if (fresh)
-        __riscv_vse32(to, __riscv_vsext_vf2(sum, vl), vl);
-    else
-        __riscv_vse32(to, __riscv_vwadd_wv(__riscv_vle32_v_i32m2(to, vl), sum, vl), vl);
-}
-
-HCK_INLINE void end_16_m2(int flushed, int fresh, void *sums, size_t at, vint16m2_t sum, size_t vl) {
-    int32_t *const to = (int32_t *)sums + at;
-    if (!flushed)
-        __riscv_vse16((int16_t *)sums + at, sum, vl);
-    else if (fresh)
-        __riscv_vse32(to, __riscv_vsext_vf2(sum, vl), vl);
-    else
-        __riscv_vse32(to, __riscv_vwadd_wv(__riscv_vle32_v_i32m4(to, vl), sum, vl), vl);
-}
-
-HCK_INLINE void end_16_m4(int flushed, int fresh, void *sums, size_t at, vint16m4_t sum, size_t vl) {
-    const size_t half = __riscv_vsetvlmax_e16m2(), low = HCK_MIN(vl, half); /* in halves: four registers fewer */
-    end_16_m2(flushed, fresh, sums, at, __riscv_vget_i16m2(sum, 0), low);
-    end_16_m2(flushed, fresh, sums, at + low, __riscv_vget_i16m2(sum, 1), vl - low);
-}
+/* Sums of 16 bits are kept, or added to those of 32. */
+#define END_16(WIDE)                                                                                                \
+    HCK_INLINE void end_16_##WIDE(int flushed, int fresh, void *sums, size_t at, vint16##WIDE##_t sum, size_t vl) { \
+        if (flushed)                                                                                                \
+            hck_flush_##WIDE((int32_t *)sums + at, sum, fresh, vl);                                                 \
+        else                                                                                                        \
+            __riscv_vse16((int16_t *)sums + at, sum, vl);                                                           \
+    }
+END_16(m1)
+END_16(m2)
+END_16(m4)
 
 /* Sums of 32 bits are complete. */
 #define END_32(WIDE)                                                                                        \

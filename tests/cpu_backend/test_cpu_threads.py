@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cpu_cases
+import cpu_filtering
 import cpu_graphs
 import cpu_networks
 import float_graphs
@@ -191,6 +192,15 @@ def test_kernel_for_pruned_columns(tmp_path: Path) -> None:
     check(program, artifact, graph, 1, None, 1, 2, 4)
 
 
+def test_kernel_of_minimal_filtering(tmp_path: Path) -> None:
+    """Tiles of whole pairs of rows: 13 in fours, and 7 pooled ones one by one."""
+    graph = cpu_filtering.network(3)
+    artifact = in_tiles(graph, 2, form="winograd")
+    assert artifact.files[artifact.sources[0]].count("hck_conv_rows(&part") == 2
+    program = build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
+    check(program, artifact, graph, 3, None, 1, 2, 3)
+
+
 def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread has strips of rows whose planes fit a cache: the most that divide the layer's rows."""
     (layer,) = (replace(each, form="columns") for each in layers_of(big()))
@@ -205,10 +215,13 @@ def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["classifier", "decoder", "pruned"])
-def test_vectors(network: str, tmp_path: Path, riscv_tools: None) -> None:
-    graph = {**GRAPHS, "pruned": pruned}[network](5)
-    artifact = in_tiles(graph, 4, form="columns" if network == "pruned" else "usual")
+@pytest.mark.parametrize(
+    ("network", "form"),
+    [("classifier", "usual"), ("decoder", "usual"), ("pruned", "columns"), ("filtered", "winograd")],
+)
+def test_vectors(network: str, form: Form, tmp_path: Path, riscv_tools: None) -> None:
+    graph = {**GRAPHS, "pruned": pruned, "filtered": cpu_filtering.network}[network](5)
+    artifact = in_tiles(graph, 4, form=form)
     program = build_region(artifact, graph, tmp_path, toolchain.VECTOR, threaded=True)
     for vlen in (128, 256):
         check(program, artifact, graph, 5, vlen, 1, 3, 4)
