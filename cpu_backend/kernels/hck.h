@@ -14,6 +14,7 @@
 #define HCK_INLINE static inline __attribute__((always_inline))
 #define HCK_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define HCK_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define HCK_INFINITY (__builtin_inff())
 
 void *memcpy(void *to, const void *from, size_t bytes);
 

@@ -12,8 +12,6 @@
 
 #include "hck.h"
 
-#define HCK_INFINITY (__builtin_inff())
-
 /* What ends a layer: v < 0 times slope[c] (NULL: 1), then min(max(v, lo), hi). Infinite bounds cost nothing. */
 typedef struct {
     float lo, hi;
