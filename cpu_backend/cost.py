@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from cpu_backend.columns_cost import columns_cycles
 from cpu_backend.depthwise_cost import fused_rate
 from cpu_backend.emit import (
     bit_planes,
     conv_accumulator,
     conv_scheme,
     extent,
-    plane_shape,
     pruned_float_weights,
     pruned_weights,
     words_of,
@@ -37,8 +37,7 @@ from cpu_backend.full_cost import full_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import I16, WHOLE_SUM, Accumulator
 from cpu_backend.scalar import word_of
-from cpu_backend.sparse import Pruned
-from cpu_backend.tiles import row_tiles, tiles_of
+from cpu_backend.tiles import tiles_of
 from cpu_backend.winograd_cost import filtered_cycles
 from ir.graph import NodeView
 from ir.ops import (
@@ -165,10 +164,6 @@ BITS_CYCLES, PACK_CYCLES = 0.38, 0.8
 BITS_ISSUED, BITS_PIXEL_ISSUED = 4.6, 220
 """Convolutions of bits: vector cycles per element of 16 products (three operations on 16 bits) and to pack one; as
 above, instructions per vector of elements and per pixel."""
-PLANE_ELEMENT, PANEL_ELEMENT = 1.2, 0.1
-"""Column-pruned convolutions: cycles per element of the padded planes and of a panel, at REFERENCE_VLEN."""
-LONGEST_VLEN = 512
-"""At which the panels of these have their full size (HCK_ROW_BYTES)."""
 EFFICIENCY = 0.85
 """Of a core beside others: they share caches and memory, and tiles read rows at their edges twice. An assumption; two
 threads of x86 had 0.9 (benchmarks.threads)."""
@@ -193,7 +188,9 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     scale = REFERENCE_VLEN / cpu.vlen if vector else 1.0
     if isinstance(view.op, Conv2d):
         if layer.form == "columns":
-            return _pruned_cycles(layer, view, cpu, pruned_weights(layer))
+            columns = pruned_weights(layer)
+            assert columns is not None
+            return columns_cycles(layer, columns, cpu.vlen)
         if layer.form == "winograd":
             return filtered_cycles(layer, cpu.vlen)
         return _bits_cycles(layer, view, cpu) if layer.form == "bits" else _conv_cycles(layer, view, cpu)
@@ -212,7 +209,7 @@ def _node_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
 
 def _float_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:
     if layer.form == "columns" and isinstance(view.op, Conv2d):
-        return _pruned_cycles(layer, view, cpu, pruned_float_weights(layer))
+        return columns_cycles(layer, pruned_float_weights(layer), cpu.vlen)
     return float_cycles(layer, view, cpu)
 
 
@@ -267,18 +264,6 @@ def _depthwise_rate(layer: Layer, op: Conv2d | GatedConv2d, proof: Accumulator, 
         return OTHER_DEPTHWISE_CYCLES_PER_MAC
     width, channels = vlen // (8 if proof.bits == 16 else 16), layer.x.shape[0]
     return DEPTHWISE_CYCLES_PER_MAC[proof.bits] * (-(-channels // width) * width) / channels
-
-
-def _pruned_cycles(layer: Layer, view: NodeView, cpu: Cpu, pruned: Pruned | None) -> float:
-    """Products and flushes as the proof counts them, what is moved, and the lanes that pixels do not fill."""
-    assert pruned is not None
-    pixels = prod(view.type.shape[1:])
-    panel = round(min(cpu.vlen, LONGEST_VLEN) / (32 * pruned.sums.product))
-    computed = -(-pixels // panel) * panel * pruned.beats
-    tiles = row_tiles(layer)
-    planes = prod(plane_shape(layer)) * (tiles.count if tiles else 1)
-    moved = planes * PLANE_ELEMENT + pixels * pruned.rows.size * PANEL_ELEMENT
-    return (computed + moved) * REFERENCE_VLEN / cpu.vlen
 
 
 def _bits_cycles(layer: Layer, view: NodeView, cpu: Cpu) -> float:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
+
+import numpy as np
 
 from cpu_backend.cost import REFERENCE_VLEN, layer_cycles
 from cpu_backend.emit import (
@@ -17,13 +20,14 @@ from cpu_backend.emit import (
 )
 from cpu_backend.emit.convolution import weights_of
 from cpu_backend.layers import Layer
+from cpu_backend.repeated import GROUPS_SUM16, can_repeat
 from cpu_backend.tiles import threads_of
 from ir.target import Cpu
 
 LEAST_COLUMNS_CYCLES = {8: 1 / 16, 16: 1 / 8, 32: 1 / 8}
-COLUMNS_SHARE = 0.9
+COLUMNS_SHARE, IN_PLACE_SHARE = 0.9, 0.98
 """Dense weights are multiplied column by column where that takes at most this share of the other kernels' cycles: its
-price is scratch memory for planes and panels."""
+price is scratch memory, for planes or, in place, for a panel alone."""
 
 
 def cheapest(layer: Layer, cpu: Cpu) -> Layer:
@@ -35,12 +39,12 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     forms = [layer]
     if layer.is_fallback:
         return layer
-    if cpu.vlen and _by_columns(layer, cpu):
-        forms.append(replace(layer, form="columns"))
     if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
         forms.append(replace(layer, form="bits"))
     if cpu.vlen and takes_winograd(layer) and filtered(layer):
         forms.append(replace(layer, form="winograd"))
+    if cpu.vlen and _by_columns(layer, cpu, min(layer_cycles(form, cpu) for form in forms)):
+        forms.append(replace(layer, form="columns"))
     return min(forms, key=lambda form: layer_cycles(form, cpu))
 
 
@@ -53,22 +57,25 @@ def shared(layer: Layer, cpu: Cpu) -> Layer:
     return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
 
 
-def _by_columns(layer: Layer, cpu: Cpu) -> bool:
-    """Whether the kernel with pixels in the lanes takes the layer and may be worth it: there are columns to skip, or so
-    few output channels that the other kernels' lanes are empty."""
+def _by_columns(layer: Layer, cpu: Cpu, others: int) -> bool:
+    """Whether the kernel with pixels in the lanes takes the layer and may be worth it where others need so many cycles:
+    there are columns to skip, weights that repeat, or so few output channels that the others' lanes are empty."""
     if not layer.y.dtype.is_integer:
         return has_pruned_float_columns(layer)
     if not takes_columns(layer):
         return False
     if has_pruned_columns(layer):
         return pruned_weights(layer) is not None
-    limit = COLUMNS_SHARE * layer_cycles(layer, cpu)
+    limit = (IN_PLACE_SHARE if layer.is_in_place else COLUMNS_SHARE) * others
     if _least_by_columns(layer, cpu) > limit or pruned_weights(layer) is None:
         return False
     return layer_cycles(replace(layer, form="columns"), cpu) < limit
 
 
 def _least_by_columns(layer: Layer, cpu: Cpu) -> float:
-    """Cycles of the products alone, so that weights need not be cut into tiles where those are too many."""
-    products = layer.first.type.elements * int(weights_of(layer)[0].size)
-    return products * LEAST_COLUMNS_CYCLES[conv_accumulator(layer).bits] * REFERENCE_VLEN / cpu.vlen
+    """Cycles of the operations alone, so that weights need not be looked through where those are too many."""
+    weights = weights_of(layer)
+    each = LEAST_COLUMNS_CYCLES[conv_accumulator(layer).bits] * weights.size
+    if can_repeat(layer.x.lo, layer.x.hi):
+        each = min(each, GROUPS_SUM16.product * np.count_nonzero(weights))
+    return each * prod(layer.first.type.shape[1:]) * REFERENCE_VLEN / cpu.vlen

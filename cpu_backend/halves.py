@@ -1,4 +1,4 @@
-"""Multiply-shifts of depthwise sums in 16 bits, with what 32 bits give: the proof, channel by channel.
+"""Multiply-shifts of short sums in 16 bits, with what 32 bits give: the proof, channel by channel.
 
 The kernel has a multiplication that keeps the upper half of a product, rounding down (``vsmul``), so that
 ``((sum + before) * mul >> 15) >> shift`` costs half the beats of 32-bit arithmetic. A channel's result is a monotone
@@ -42,7 +42,8 @@ class Halves:
 
 
 def in_halves(weights: Array, lo: int, hi: int, map_: Requantisation) -> Halves | None:
-    """For weights (C, 1, KH, KW), elements in lo..hi and a 32-bit multiply-shift; None where nothing is proven."""
+    """For weights (C, ...) of a filter each, elements in lo..hi and a 32-bit multiply-shift; None where nothing is
+    proven."""
     flat = weights.reshape(weights.shape[0], -1).astype(np.int64)
     ends = np.stack([flat * min(lo, 0), flat * max(hi, 0)])
     least, most = ends.min(0).sum(1), ends.max(0).sum(1)

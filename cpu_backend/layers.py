@@ -68,6 +68,15 @@ class Layer:
         return is_fallback(self.first)
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether it is a convolution each of whose results needs one pixel, and no pool follows."""
+        op = self.first.op
+        if not isinstance(op, Conv2d) or self.find(MaxPool2d):
+            return False
+        taps = self.first.operands[1].type.shape[2:]
+        return taps == (1, 1) and not any(op.padding)
+
+    @property
     def title(self) -> str:
         return " -> ".join(f"{type(view.op).__name__} {view.name}" for view in self.nodes)
 

@@ -73,9 +73,22 @@ class Pruned:
     lengths: tuple[tuple[tuple[int, ...], ...], ...]
 
     @property
+    def count(self) -> int:
+        """Of tiles."""
+        return len(self.tiles)
+
+    @property
     def products(self) -> int:
         """Multiplications per output pixel."""
         return sum(tile.weights.size for tile in self.tiles)
+
+    def notes(self, weights: int) -> tuple[str, str]:
+        """What is left of so many weights; what was proven."""
+        share = self.products / weights
+        kept = f"columns pruned, {share:.0%} left" if share < 1 else "pixels in the lanes, all columns"
+        runs = [n for block in self.lengths for each in block for n in each]
+        fit = f"{self.rows.size} columns in panels; runs of {min(runs)}..{max(runs)} columns fit the accumulator"
+        return f"{kept} in {self.count} tiles, {self.sums.name}", fit
 
     @property
     def beats(self) -> float:

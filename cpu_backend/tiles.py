@@ -79,8 +79,8 @@ def row_tiles(layer: Layer) -> Tiles | None:
     """None where one thread does the whole layer at once, or it has only one row; also for gated convolutions of levels
     that are not bytes.
 
-    The kernel for pruned columns has tables for one number of rows, which has to divide the layer's. One thread has
-    tiles for it, too: what it lays out before it multiplies shall stay in a cache, and needs less memory.
+    The kernel for columns lays the operand out in planes, unless the layer is in place, and has tables for one number
+    of rows, which has to divide the layer's. One thread has tiles for it, too: planes shall stay in a cache.
     """
     total = rows(layer)
     if total == 1 or (layer.threads == 1 and layer.form != "columns"):
@@ -92,7 +92,7 @@ def row_tiles(layer: Layer) -> Tiles | None:
     each = -(-total // min(total, layer.threads * TILES_PER_THREAD)) if layer.threads > 1 else total
     if layer.form == "winograd" and not layer.find(MaxPool2d):
         each += each % 2  # results come in pairs of rows
-    if layer.form == "columns":
+    if layer.form == "columns" and not layer.is_in_place:
         each = _strip(layer, next(n for n in range(each, total + 1) if total % n == 0))
     return Tiles(total, each, layer.threads) if each < total else None
 

@@ -199,19 +199,25 @@ def conv_accumulator(layer: Layer) -> Accumulator:
     return proof
 
 
-def _narrow_map(layer: Layer) -> Requantisation | None:
-    """The multiply-shift behind a depthwise convolution that hck_depthwise3_rvv.c has kernels for, else None."""
-    op, map_ = layer.first.op, layer.map
-    if not isinstance(op, Conv2d) or map_ is None or not isinstance(map_.op, MultiplyShift):
-        return None
-    if not is_depthwise(layer) or not is_narrow(layer) or element_bytes(layer.x) > 1 or layer.find(MaxPool2d):
+def map_to_bytes(layer: Layer) -> Requantisation | None:
+    """The multiply-shift in 32-bit arithmetic at the layer's end, if there is one and its results have 8 bits."""
+    map_ = layer.map
+    if map_ is None or not isinstance(map_.op, MultiplyShift):
         return None
     requantised = requantisation(map_)
     lo, hi = int(requantised.fields["lo"]), int(requantised.fields["hi"])
     narrow = {"HCK_U8": lo >= 0 and hi <= 255, "HCK_I8": lo >= I8[0] and hi <= I8[1]}.get(kernel_type(layer.y), False)
-    if weights_of(layer).shape[2:] != (3, 3) or op.stride[1] > 2 or not narrow or "add" not in requantised.arrays:
+    return requantised if narrow and "add" in requantised.arrays else None
+
+
+def _narrow_map(layer: Layer) -> Requantisation | None:
+    """The multiply-shift behind a depthwise convolution that hck_depthwise3_rvv.c has kernels for, else None."""
+    op = layer.first.op
+    if not isinstance(op, Conv2d) or not is_depthwise(layer) or not is_narrow(layer) or element_bytes(layer.x) > 1:
         return None
-    return requantised
+    if layer.find(MaxPool2d) or weights_of(layer).shape[2:] != (3, 3) or op.stride[1] > 2:
+        return None
+    return map_to_bytes(layer)
 
 
 def depthwise_halves(layer: Layer) -> Halves | None:

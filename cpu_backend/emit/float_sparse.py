@@ -35,7 +35,7 @@ def float_sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     fields: Fields = {**sparse_fields(layer, pruned), **{key: f"{name}_{key}" for key in arrays}}
     scratch, check = scratch_of(layer, name, pruned, 4)
     share = pruned.products / w.size
-    note = f"columns pruned, {share:.0%} left in {len(pruned.tiles)} tiles, float32"
+    note = f"columns pruned, {share:.0%} left in {pruned.count} tiles, float32"
     lo, hi = bounds(layer)
     rows = Rows.of(layer)
     conv, part = rows.part("hck_sparse", "conv")

@@ -17,17 +17,20 @@ from cpu_backend.emit.base import (
     record,
 )
 from cpu_backend.emit.constants import Constant
-from cpu_backend.emit.convolution import is_narrow, scratch_check, weights_of
+from cpu_backend.emit.convolution import is_narrow, map_to_bytes, scratch_check, weights_of
+from cpu_backend.halves import Halves, in_halves
 from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
+from cpu_backend.repeated import Columns, Repeated, by_columns
 from cpu_backend.requantise import kernel_type
-from cpu_backend.sparse import FLOAT, RUN32_SUM32, Pruned, has_columns, prune
+from cpu_backend.sparse import FLOAT, RUN32_SUM32, has_columns
 from ir.memo import remembered
 from ir.ops import Conv2d, MaxPool2d
 from ir.types import Array
 
 KERNELS = (
     "hck_sparse.c",
+    "hck_sparse_groups.c",
     "hck_sparse_map.c",
     "hck_sparse_move.c",
     "hck_sparse_portable.c",
@@ -56,15 +59,15 @@ def has_weight_columns(weights: Array) -> bool:
     return has_columns(as_columns(weights))
 
 
-def pruned_weights(layer: Layer) -> Pruned | None:
+def pruned_weights(layer: Layer) -> Columns | None:
     """The weights by columns with their proof, of a layer that the kernel takes; None where nothing is proven."""
     x = layer.x
     return _pruned(layer.first.operands[1].constant, x.lo, x.hi, 8 * x.dtype.container.itemsize)
 
 
 @remembered
-def _pruned(weights: Array, lo: int, hi: int, element_bits: int) -> Pruned | None:
-    return prune(as_columns(weights).astype(np.int32), lo, hi, element_bits)
+def _pruned(weights: Array, lo: int, hi: int, element_bits: int) -> Columns | None:
+    return by_columns(as_columns(weights).astype(np.int32), lo, hi, element_bits)
 
 
 def as_columns(weights: Array) -> Array:
@@ -94,9 +97,11 @@ def pool_of(layer: Layer) -> int:
 
 def offsets(layer: Layer, rows: Array, element: int) -> Array:
     """(pool, rows): at which byte of the planes each row's column begins, for every pixel of a pooling window's row;
-    elements have ``element`` bytes."""
+    elements have ``element`` bytes. Of a layer in place: each row's channel."""
     op = layer.first.op
     assert isinstance(op, Conv2d)
+    if layer.is_in_place:
+        return np.asarray(rows[None], np.uint32)
     channels, height, phases, width = plane_shape(layer)
     tap, channel = rows // channels, rows % channels
     ky, kx = tap // weights_of(layer).shape[3], tap % weights_of(layer).shape[3]
@@ -105,17 +110,17 @@ def offsets(layer: Layer, rows: Array, element: int) -> Array:
     return np.asarray(at * element, np.uint32)
 
 
-def plane_type(layer: Layer, pruned: Pruned) -> str:
+def plane_type(layer: Layer, pruned: Columns) -> str:
     """Elements as the tiles read them: 16 bits for 32-bit sums."""
     x_type = kernel_type(layer.x)
     return "HCK_I16" if pruned.sums is RUN32_SUM32 and x_type in ("HCK_U8", "HCK_I8") else x_type
 
 
-def plane_bytes(layer: Layer, pruned: Pruned) -> int:
+def plane_bytes(layer: Layer, pruned: Columns) -> int:
     return 4 if pruned.sums is FLOAT else ELEMENT_BYTES[plane_type(layer, pruned)]
 
 
-def sparse_fields(layer: Layer, pruned: Pruned) -> dict[str, int | str]:
+def sparse_fields(layer: Layer, pruned: Columns) -> dict[str, int | str]:
     """The fields of ``hck_sparse`` but for the addresses, in the record's order."""
     op, x, sums = layer.first.op, layer.x, layer.first.type
     assert isinstance(op, Conv2d)
@@ -134,7 +139,8 @@ def sparse_fields(layer: Layer, pruned: Pruned) -> dict[str, int | str]:
         "pool": pool_of(layer),
         "rows": pruned.rows.size,
         "block_rows": pruned.block_rows,
-        "tiles": len(pruned.tiles),
+        "tiles": pruned.count,
+        "in_place": int(layer.is_in_place),
     }
 
 
@@ -142,19 +148,17 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     pruned = pruned_weights(layer)
     assert pruned is not None
     w = weights_of(layer)
+    halves = map_in_halves(layer) if isinstance(pruned, Repeated) else None
+    if halves and isinstance(pruned, Repeated):
+        pruned = pruned.scaled(halves.scale)
     element = plane_bytes(layer, pruned)
     arrays = {"offsets": offsets(layer, pruned.rows, element), **pruned.arrays()}
     arrays = {key: values if values.size else np.zeros(1, values.dtype) for key, values in arrays.items()}
     fields = {**sparse_fields(layer, pruned), **{key: f"{name}_{key}" for key in arrays}}
-    map_, map_record, map_arrays = layer_map(layer, name)
+    map_, map_record, map_arrays = layer_map(layer, name, halves.map if halves else None)
     scratch, check = scratch_of(layer, name, pruned, element)
-    share = pruned.products / w.size
-    kept = f"columns pruned, {share:.0%} left" if share < 1 else "pixels in the lanes, all columns"
-    note = f"{kept} in {len(pruned.tiles)} tiles, {pruned.sums.name}"
-    facts = (
-        f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}: {note}",
-        f"{pruned.rows.size} columns in panels; runs of {_run_lengths(pruned)} columns fit the accumulator",
-    )
+    note, proven = pruned.notes(w.size)
+    facts = (f"weights {'x'.join(map(str, w.shape))} in {w.min()}..{w.max()}: {note}", proven)
     rows = Rows.of(layer)
     conv, part = rows.part("hck_sparse", "conv")
     return LayerCode(
@@ -179,14 +183,17 @@ def sparse_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
     )
 
 
-def scratch_of(layer: Layer, name: str, pruned: Pruned, element: int) -> tuple[int, str]:
+def map_in_halves(layer: Layer) -> Halves | None:
+    """The weights and the map with which sums of 16 bits are requantised in 16 bits, where that is proven to give the
+    same results."""
+    map_ = map_to_bytes(layer)
+    return in_halves(weights_of(layer), layer.x.lo, layer.x.hi, map_) if map_ else None
+
+
+def scratch_of(layer: Layer, name: str, pruned: Columns, element: int) -> tuple[int, str]:
     """Bytes of scratch memory, and the C declaration that checks them."""
-    plane, outputs = prod(plane_shape(layer)), weights_of(layer).shape[0]
+    plane = 0 if layer.is_in_place else prod(plane_shape(layer))
+    outputs = weights_of(layer).shape[0]
     scratch = aligned(plane * element) + ROW_BYTES * pruned.block_rows + SUM_BYTES * outputs
     size = f"HCK_SPARSE_SCRATCH({plane}u, {element}u, {pruned.block_rows}u, {outputs}u)"
     return scratch, scratch_check(name, size, scratch)
-
-
-def _run_lengths(pruned: Pruned) -> str:
-    lengths = [n for block in pruned.lengths for runs in block for n in runs]
-    return f"{min(lengths)}..{max(lengths)}"

@@ -21,7 +21,7 @@
 #define ALIGNED(bytes) (((bytes) + 63u) / 64u * 64u)
 
 enum { CONV, GATED, SPARSE, FILTERED };
-enum { CONV_FIELDS = 19, SPARSE_FIELDS = 21, MOST_SAMPLES = 1000 };
+enum { CONV_FIELDS = 19, SPARSE_FIELDS = 22, MOST_SAMPLES = 1000 };
 
 static uint8_t pool[POOL] __attribute__((aligned(4096)));
 static size_t size, at;
@@ -66,14 +66,15 @@ static struct {
 } job;
 
 static void read_map(void) {
-    uint32_t u[9];
-    words(u, 9);
-    const void *a[8];
-    for (int i = 0; i < 8; i++) a[i] = array();
+    uint32_t u[10];
+    words(u, 10);
+    const void *a[9];
+    for (int i = 0; i < 9; i++) a[i] = array();
     const hck_requantise map = {.map = (hck_map)u[0], .y_type = (hck_type)u[1], .channels = u[2], .shift = u[3],
                                 .lo = (int32_t)u[4], .hi = (int32_t)u[5], .levels = u[6], .offset = (int32_t)u[7],
-                                .step = (int32_t)u[8], .mul = a[0], .add = a[1], .wide_add = a[2], .table = a[3],
-                                .sign = a[4], .after = a[5], .least = a[6], .most = a[7]};
+                                .step = (int32_t)u[8], .above = u[9], .mul = a[0], .add = a[1], .wide_add = a[2], .table = a[3],
+                                .sign = a[4], .after = a[5], .least = a[6], .most = a[7],
+                                .before = a[8]};
     job.map = map;
 }
 
@@ -108,7 +109,7 @@ static size_t read_sparse(void) {
     for (int i = 0; i < 6; i++) a[i] = array();
     const hck_sparse c = {(hck_type)u[0], (hck_type)u[1], (hck_layout)u[2], (hck_layout)u[3], (hck_sums)u[4], u[5], u[6],
                           u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15], u[16], u[17], u[18], u[19], u[20],
-                          a[0], a[1], a[2], a[3], a[4], a[5]};
+                          u[21], a[0], a[1], a[2], a[3], a[4], a[5]};
     job.sparse = c;
     const size_t pixels = (size_t)(c.out_h / c.pool) * (c.out_w / c.pool);
     return pixels * job.map.channels * hck_size(job.map.y_type);
@@ -123,7 +124,7 @@ static size_t scratch_bytes(void) {
                                     hck_size(job.tiles.sums), hck_size(job.tiles.results));
     if (job.kind == CONV) return HCK_CONV_SCRATCH((size_t)c->kernel_h, c->kernel_w, c->out_c);
     const size_t rows = HCK_PLANE_ROWS(s->out_h, s->kernel_h, s->stride_h), phases = (size_t)s->stride_w * s->pool;
-    const size_t plane = s->in_c * rows * phases * HCK_PLANE_COLUMNS(s->out_w, s->kernel_w, s->stride_w, s->pool);
+    const size_t plane = s->in_place ? 0 : s->in_c * rows * phases * HCK_PLANE_COLUMNS(s->out_w, s->kernel_w, s->stride_w, s->pool);
     return HCK_SPARSE_SCRATCH(plane, hck_plane_bytes(s), (size_t)s->block_rows, (size_t)s->out_c);
 }
 

@@ -107,7 +107,8 @@ HCK_INLINE vint32m4_t map(const hck_requantise *q, vint32m4_t x, size_t c, size_
 /* What the channels of a panel have in common. */
 typedef struct {
     const void *sums;
-    size_t channels, pixels, count, apart; /* sums of a channel; results; elements between the sums of a result */
+    hck_sparse_channels channels;
+    size_t pixels, count, apart; /* sums of a channel; results; elements between the sums of a result */
     unsigned pool;
     target to;
     size_t channel_bytes; /* from channel to channel of the result */
@@ -153,18 +154,83 @@ HCK_INLINE void multiply_shift_words(hck_type type, const panel *p, const void *
     }
 }
 
+/* What is proven to need no more than 16 bits (before): the results of one channel's sums, as bytes. The bounds are
+ * those of a result; times 1 << shift they fit 16 bits. */
+#define IN_16_BITS(LMUL, BYTES_LMUL)                                                                                  \
+    HCK_INLINE vuint8##BYTES_LMUL##_t in_16_bits_##LMUL(const panel *p, const hck_requantise *q, const int16_t *sums, \
+                                                        size_t o, size_t vl) {                                        \
+        const unsigned shift = q->shift - 15u;                                                                        \
+        vint16##LMUL##_t half = __riscv_vle16_v_i16##LMUL(sums, vl);                                                  \
+        for (unsigned k = 1; k < p->pool; k++)                                                                        \
+            half = __riscv_vmax(half, __riscv_vle16_v_i16##LMUL(sums + k * p->apart, vl), vl);                        \
+        half = __riscv_vadd(half, q->before[o], vl);                                                                  \
+        half = __riscv_vsmul(half, (int16_t)q->mul[o], __RISCV_VXRM_RDN, vl);                                         \
+        if (q->hi > INT8_MAX) {                                                                                       \
+            half = __riscv_vmax(half, (int16_t)(q->lo << shift), vl);                                                 \
+            const vuint16##LMUL##_t positive = __riscv_vreinterpret_u16##LMUL(half);                                  \
+            return __riscv_vminu(__riscv_vnclipu(positive, shift, __RISCV_VXRM_RDN, vl), (uint8_t)q->hi, vl);         \
+        }                                                                                                             \
+        vint8##BYTES_LMUL##_t value = __riscv_vnclip(half, shift, __RISCV_VXRM_RDN, vl);                              \
+        if (q->above) return __riscv_vssubu(__riscv_vreinterpret_u8##BYTES_LMUL(value), (uint8_t)q->above, vl);       \
+        value = __riscv_vmin(__riscv_vmax(value, (int8_t)q->lo, vl), (int8_t)q->hi, vl);                              \
+        return __riscv_vreinterpret_u8##BYTES_LMUL(value);                                                            \
+    }
+
+IN_16_BITS(m2, m1)
+IN_16_BITS(m4, m2)
+
+HCK_INLINE vuint16m2_t zip_bytes(vuint8m1_t even, vuint8m1_t odd, size_t vl) {
+    return __riscv_vwmaccu(__riscv_vwaddu_vv(even, odd, vl), UINT8_MAX, odd, vl);
+}
+
+HCK_INLINE vuint32m4_t zip_halves(vuint16m2_t even, vuint16m2_t odd, size_t vl) {
+    return __riscv_vwmaccu(__riscv_vwaddu_vv(even, odd, vl), UINT16_MAX, odd, vl);
+}
+
+/* Four neighbouring channels of HWC results: each lane of a strided store costs, so it stores four. */
+HCK_INLINE void four_channels(const panel *p, const hck_requantise *q, const int16_t *sums, size_t o, uint8_t *y) {
+    for (size_t i = 0, vl; i < p->count; i += vl, sums += vl, y += (ptrdiff_t)vl * p->to.step) {
+        vl = __riscv_vsetvl_e16m2(p->count - i);
+        const vuint8m1_t a = in_16_bits_m2(p, q, sums, o, vl), b = in_16_bits_m2(p, q, sums + p->pixels, o + 1, vl);
+        const vuint8m1_t c = in_16_bits_m2(p, q, sums + 2 * p->pixels, o + 2, vl);
+        const vuint8m1_t d = in_16_bits_m2(p, q, sums + 3 * p->pixels, o + 3, vl);
+        const vuint32m4_t all = zip_halves(zip_bytes(a, b, vl), zip_bytes(c, d, vl), vl);
+        __riscv_vsse32((uint32_t *)(void *)y, p->to.step, all, vl);
+    }
+}
+
+HCK_INLINE void multiply_shift_16(const panel *p, const hck_requantise *q) {
+    const int16_t *sums = (const int16_t *)p->sums;
+    uint8_t *y = p->to.y;
+    const int words = __riscv_vsetvlmax_e16m2() >= 32 && p->channel_bytes == 1 && p->to.step % 4 == 0 &&
+                      (uintptr_t)y % 4 == 0; /* of shorter vectors there would be more instructions than lanes saved */
+    size_t o = p->channels.begin;
+    for (; words && p->channels.end - o >= 4; o += 4, sums += 4 * p->pixels, y += 4) four_channels(p, q, sums, o, y);
+    for (; o < p->channels.end; o++, sums += p->pixels, y += p->channel_bytes)
+        for (size_t i = 0, vl; i < p->count; i += vl) {
+            vl = __riscv_vsetvl_e16m4(p->count - i);
+            const vuint8m2_t value = in_16_bits_m4(p, q, sums + i, o, vl);
+            if (p->to.step == 1)
+                __riscv_vse8(y + i, value, vl);
+            else
+                __riscv_vsse8(y + (ptrdiff_t)i * p->to.step, p->to.step, value, vl);
+        }
+}
+
 HCK_INLINE void multiply_shift(hck_type type, const panel *panel_, const hck_requantise *q) {
     const panel p = *panel_;
     const size_t bytes = hck_size(q->y_type), shift = q->shift;
     const int16_t lo = (int16_t)q->lo, hi = (int16_t)q->hi;
-    const int32_t *mul = q->mul, *add = q->add;
+    const int32_t *mul = q->mul + p.channels.begin, *add = q->add + p.channels.begin;
     const uint8_t *sums = (const uint8_t *)p.sums;
     uint8_t *y = p.to.y;
-    for (size_t o = p.channels; o; o--, mul++, add++, sums += p.pixels * hck_size(type), y += p.channel_bytes) {
+    for (size_t o = p.channels.end - p.channels.begin; o; o--, mul++, add++, y += p.channel_bytes) {
+        const int16_t *halves = (const int16_t *)(const void *)sums;
         if (type == HCK_I16 && fits_16(*mul))
-            multiply_shift_halves(&p, (const int16_t *)(const void *)sums, bytes, (int16_t)*mul, *add, shift, lo, hi, y);
+            multiply_shift_halves(&p, halves, bytes, (int16_t)*mul, *add, shift, lo, hi, y);
         else
             multiply_shift_words(type, &p, sums, bytes, *mul, *add, shift, lo, hi, y);
+        sums += p.pixels * hck_size(type);
     }
 }
 
@@ -172,7 +238,7 @@ HCK_INLINE void multiply_shift(hck_type type, const panel *panel_, const hck_req
 HCK_INLINE void thresholds(const panel *p, const hck_requantise *q) {
     const int16_t *sums = (const int16_t *)p->sums;
     target to = p->to;
-    for (size_t o = 0; o < p->channels; o++, sums += p->pixels, to.y += p->channel_bytes)
+    for (size_t o = p->channels.begin; o < p->channels.end; o++, sums += p->pixels, to.y += p->channel_bytes)
         for (size_t i = 0, vl; i < p->count; i += vl) {
             vl = __riscv_vsetvl_e16m2(p->count - i);
             const vint16m2_t x = load_halves(sums, i, p->pool, p->apart, vl);
@@ -191,8 +257,9 @@ HCK_INLINE void thresholds(const panel *p, const hck_requantise *q) {
 
 HCK_INLINE void any_map(hck_type type, const panel *p, const hck_requantise *q) {
     const uint8_t *sums = (const uint8_t *)p->sums;
+    const size_t bytes = p->pixels * hck_size(type);
     target to = p->to;
-    for (size_t o = 0; o < p->channels; o++, sums += p->pixels * hck_size(type), to.y += p->channel_bytes)
+    for (size_t o = p->channels.begin; o < p->channels.end; o++, sums += bytes, to.y += p->channel_bytes)
         for (size_t i = 0, vl; i < p->count; i += vl) {
             vl = __riscv_vsetvl_e32m4(p->count - i);
             store(q->y_type, to, i, map(q, load_sums(type, sums, i, p->pool, p->apart, vl), o, vl), vl);
@@ -201,7 +268,9 @@ HCK_INLINE void any_map(hck_type type, const panel *p, const hck_requantise *q) 
 
 HCK_INLINE void map_panel(hck_type type, const panel *p, const hck_requantise *q) {
     const int narrow = hck_size(q->y_type) < 4;
-    if (narrow && q->map == HCK_MULTIPLY_SHIFT && q->add && !q->least && fits_16(q->lo) && fits_16(q->hi))
+    if (q->before && type == HCK_I16)
+        multiply_shift_16(p, q);
+    else if (narrow && q->map == HCK_MULTIPLY_SHIFT && q->add && !q->least && fits_16(q->lo) && fits_16(q->hi))
         multiply_shift(type, p, q);
     else if (narrow && q->map == HCK_THRESHOLDS && type == HCK_I16 && !q->sign)
         thresholds(p, q);
@@ -210,12 +279,12 @@ HCK_INLINE void map_panel(hck_type type, const panel *p, const hck_requantise *q
 }
 
 void hck_sparse_map(const hck_sparse *c, const hck_requantise *q, void *sums, hck_type type, size_t pixels,
-                    size_t first, size_t count, void *y, size_t y_stride) {
+                    size_t first, size_t count, hck_sparse_channels channels, void *y, size_t y_stride) {
     const size_t bytes = hck_size(q->y_type), pixel = c->y_layout == HCK_HWC ? y_stride : 1;
     const size_t channel = c->y_layout == HCK_HWC ? 1 : y_stride;
     const unsigned pool = c->pool * c->pool;
-    const target to = {(uint8_t *)y + first * pixel * bytes, (ptrdiff_t)(pixel * bytes)};
-    const panel p = {sums, c->out_c, pixels, count, pixels / pool, pool, to, channel * bytes};
+    const target to = {(uint8_t *)y + (first * pixel + channels.begin * channel) * bytes, (ptrdiff_t)(pixel * bytes)};
+    const panel p = {sums, channels, pixels, count, pixels / pool, pool, to, channel * bytes};
     if (type == HCK_I16)
         map_panel(HCK_I16, &p, q);
     else
@@ -223,10 +292,10 @@ void hck_sparse_map(const hck_sparse *c, const hck_requantise *q, void *sums, hc
 }
 
 void hck_sparse_bias(const hck_sparse *c, const hck_bias *q, const float *sums, size_t pixels, size_t first,
-                     size_t count, float *y, size_t y_stride) {
+                     size_t count, hck_sparse_channels channels, float *y, size_t y_stride) {
     const size_t pixel = c->y_layout == HCK_HWC ? y_stride : 1, channel = c->y_layout == HCK_HWC ? 1 : y_stride;
     const unsigned pool = c->pool * c->pool;
-    for (size_t o = 0; o < c->out_c; o++, sums += pixels) {
+    for (size_t o = channels.begin; o < channels.end; o++, sums += pixels) {
         float *to = y + first * pixel + o * channel;
         for (size_t i = 0, vl; i < count; i += vl) {
             vl = __riscv_vsetvl_e32m4(count - i);
@@ -245,9 +314,11 @@ void hck_sparse_bias(const hck_sparse *c, const hck_bias *q, const float *sums, 
 
 #else
 
-/* Results one after another: hck_requantise_rows maps them as rows of channels, which lie behind the sums. */
+/* Results one after another: hck_requantise_rows maps them as rows of channels, which lie behind the sums; all of them,
+ * as hck_sparse.c has it. */
 void hck_sparse_map(const hck_sparse *c, const hck_requantise *q, void *sums, hck_type type, size_t pixels,
-                    size_t first, size_t count, void *y, size_t y_stride) {
+                    size_t first, size_t count, hck_sparse_channels channels, void *y, size_t y_stride) {
+    (void)channels;
     const size_t bytes = hck_size(q->y_type), pool = c->pool * c->pool;
     const int32_t *from = (const int32_t *)sums;
     int32_t *row = (int32_t *)sums + c->out_c * pixels;
@@ -268,10 +339,10 @@ void hck_sparse_map(const hck_sparse *c, const hck_requantise *q, void *sums, hc
 }
 
 void hck_sparse_bias(const hck_sparse *c, const hck_bias *q, const float *sums, size_t pixels, size_t first,
-                     size_t count, float *y, size_t y_stride) {
+                     size_t count, hck_sparse_channels channels, float *y, size_t y_stride) {
     const size_t pixel = c->y_layout == HCK_HWC ? y_stride : 1, channel = c->y_layout == HCK_HWC ? 1 : y_stride;
     const size_t pool = c->pool * c->pool;
-    for (size_t o = 0; o < c->out_c; o++, sums += pixels)
+    for (size_t o = channels.begin; o < channels.end; o++, sums += pixels)
         for (size_t p = 0; p < count; p++) {
             float value = sums[p];
             for (size_t k = 1; k < pool; k++)

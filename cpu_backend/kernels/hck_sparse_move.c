@@ -54,6 +54,19 @@ static void fetch(const hck_sparse *c, const uint8_t *x, ptrdiff_t step, size_t 
         (c->x_type == HCK_U8 ? fetch_u8_as_16 : fetch_i8_as_16)(x, step, count, y);
 }
 
+/* The same of four neighbouring channels that are bytes, at once, into rows `row` bytes apart. */
+static void fetch_four(const uint8_t *x, ptrdiff_t step, size_t count, uint8_t *y, size_t row) {
+    for (size_t vl; count; count -= vl, x += (ptrdiff_t)vl * step, y += vl) {
+        vl = __riscv_vsetvl_e32m4(count);
+        const vuint32m4_t four = __riscv_vlse32_v_u32m4((const uint32_t *)(const void *)x, step, vl);
+        const vuint16m2_t low = __riscv_vncvt_x(four, vl), high = __riscv_vnsrl(four, 16, vl);
+        __riscv_vse8(y, __riscv_vncvt_x(low, vl), vl);
+        __riscv_vse8(y + row, __riscv_vnsrl(low, 8, vl), vl);
+        __riscv_vse8(y + 2 * row, __riscv_vncvt_x(high, vl), vl);
+        __riscv_vse8(y + 3 * row, __riscv_vnsrl(high, 8, vl), vl);
+    }
+}
+
 #define LOAD_AT(BITS, LMUL, offset) \
     __riscv_vle##BITS##_v_u##BITS##LMUL((const uint##BITS##_t *)(const void *)(from + (offset)), vl)
 
@@ -119,6 +132,11 @@ static void fetch(const hck_sparse *c, const uint8_t *x, ptrdiff_t step, size_t 
     }
 }
 
+static void fetch_four(const uint8_t *x, ptrdiff_t step, size_t count, uint8_t *y, size_t row) {
+    for (size_t i = 0; i < count; i++, x += step)
+        for (size_t k = 0; k < 4; k++) y[k * row + i] = x[k];
+}
+
 static void clear(uint8_t *y, size_t bytes) {
     static const uint8_t zeros[64];
     for (size_t n; bytes; bytes -= n, y += n) {
@@ -132,6 +150,35 @@ static void clear(uint8_t *y, size_t bytes) {
 void hck_sparse_pack(size_t element, const uint8_t *from, const uint32_t *offsets, size_t rows, size_t count,
                      uint8_t *panel, size_t row_bytes) {
     (element == 1 ? pack_8 : element == 2 ? pack_16 : pack_32)(from, offsets, rows, count, panel, row_bytes);
+}
+
+/* Some pixels at a time, so that their other channels are still in the cache when their turn comes. */
+#define NEAR_PIXELS 64u
+
+void hck_sparse_pack_in_place(const hck_sparse *c, const void *x, size_t first, const uint32_t *channels, size_t rows,
+                              size_t count, uint8_t *panel, size_t row_bytes) {
+    const size_t from = c->sums == HCK_RUN_FLOAT ? 4 : hck_size(c->x_type), to = hck_plane_bytes(c);
+    const int hwc = c->x_layout == HCK_HWC;
+    const size_t pixel = hwc ? c->in_c * from : from, channel = hwc ? from : (size_t)c->in_h * c->in_w * from;
+    const int words = hwc && from == 1 && to == 1 && c->in_c % 4 == 0 && (uintptr_t)x % 4 == 0;
+    const size_t row = c->stride_h * c->stride_w == 1 ? (size_t)c->out_h * c->out_w : c->out_w; /* of equal steps */
+    const ptrdiff_t step = (ptrdiff_t)(c->stride_w * pixel);
+    for (size_t done = 0, n; done < count; done += n) {
+        const size_t out_y = (first + done) / row, out_x = (first + done) % row;
+        n = HCK_MIN(HCK_MIN(count - done, NEAR_PIXELS), row - out_x);
+        const uint8_t *source = (const uint8_t *)x + (out_y * c->stride_h * c->in_w + out_x * c->stride_w) * pixel;
+        uint8_t *target = panel + done * to;
+        for (size_t k = 0; k < rows; target += row_bytes, k++) {
+            const uint8_t *at = source + channels[k] * channel;
+            if (words && rows - k >= 4 && channels[k] % 4 == 0 && channels[k + 3] == channels[k] + 3) {
+                fetch_four(at, step, n, target, row_bytes);
+                target += 3 * row_bytes;
+                k += 3;
+            } else {
+                fetch(c, at, step, n, target);
+            }
+        }
+    }
 }
 
 void hck_sparse_planes(const hck_sparse *c, const void *x, void *planes) {

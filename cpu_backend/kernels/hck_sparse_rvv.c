@@ -63,7 +63,7 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
     __riscv_vse32(row, run, vl);
 }
 
-/* Each: the run's vector type and its zero, the panel's and how to load it, the weight's, the product, the flush; what
+/* Each: the run's vector type and its zero, the panel's and how to load it, the weight's, the products, the flush; what
  * stands between columns: rows of EMUL 4 are loaded one at a time, for two there are no registers. */
 #define ONE_ROW __asm__ volatile("" : : : "memory");
 #define ANY_ROWS
@@ -74,6 +74,7 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #define X_TYPE int8_t
 #define X_VECTOR vint8m4_t
 #define X_LOAD __riscv_vle8_v_i8m4
+#define MULTIPLY(w, x, vl) __riscv_vmul(x, w, vl)
 #define MULTIPLY_ADD(run, w, x, vl) __riscv_vmacc(run, w, x, vl)
 #define KERNEL run8_sum16
 #define SUM int16_t
@@ -85,6 +86,7 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #undef RUN
 #undef X_VECTOR
 #undef X_LOAD
+#undef MULTIPLY
 #undef MULTIPLY_ADD
 #undef KERNEL
 
@@ -92,6 +94,7 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #define RUN vint16m4_t
 #define X_VECTOR vint8m2_t
 #define X_LOAD __riscv_vle8_v_i8m2
+#define MULTIPLY(w, x, vl) __riscv_vwmul(x, w, vl)
 #define MULTIPLY_ADD(run, w, x, vl) __riscv_vwmacc(run, w, x, vl)
 #undef FLUSH
 #define FLUSH add_16
@@ -108,10 +111,12 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #undef X_TYPE
 #undef X_VECTOR
 #undef X_LOAD
+#undef MULTIPLY
 #undef MULTIPLY_ADD
 #define X_TYPE uint8_t
 #define X_VECTOR vuint8m2_t
 #define X_LOAD __riscv_vle8_v_u8m2
+#define MULTIPLY(w, x, vl) MULTIPLY_ADD(RUN_ZERO(vl), w, x, vl) /* none with a signed scalar */
 #define MULTIPLY_ADD(run, w, x, vl) __riscv_vwmaccsu(run, w, x, vl)
 #define KERNEL run16_sum32_u8
 #include "hck_sparse_rvv_all.inc"
@@ -144,10 +149,12 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #undef X_TYPE
 #undef X_VECTOR
 #undef X_LOAD
+#undef MULTIPLY
 #undef MULTIPLY_ADD
 #define X_TYPE int16_t
 #define X_VECTOR vint16m2_t
 #define X_LOAD __riscv_vle16_v_i16m2
+#define MULTIPLY(w, x, vl) __riscv_vwmul(x, w, vl)
 #define MULTIPLY_ADD(run, w, x, vl) __riscv_vwmacc(run, w, x, vl)
 #define KERNEL run32_sum32_i16
 #include "hck_sparse_rvv_all.inc"
@@ -159,6 +166,7 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #undef X_TYPE
 #undef X_VECTOR
 #undef X_LOAD
+#undef MULTIPLY
 #undef MULTIPLY_ADD
 #undef W_TYPE
 
@@ -170,6 +178,7 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
 #define X_TYPE float
 #define X_VECTOR vfloat32m4_t
 #define X_LOAD __riscv_vle32_v_f32m4
+#define MULTIPLY(w, x, vl) __riscv_vfmul(x, w, vl)
 #define MULTIPLY_ADD(run, w, x, vl) __riscv_vfmacc(run, w, x, vl)
 #define KERNEL run_float
 #undef BETWEEN
@@ -183,11 +192,12 @@ HCK_INLINE void add_float(float *row, vfloat32m4_t run, int fresh, size_t vl) {
     }
 
 void hck_sparse_rvv(const hck_sparse *c, hck_sparse_kernel *kernel) {
-    static const hck_sparse_fn tiles[5][2][HCK_TILE] = {{SIZES(run8_sum16), SIZES(run8_sum16)},
-                                                        {SIZES(run16_sum16_u8), SIZES(run16_sum16_i8)},
-                                                        {SIZES(run16_sum32_u8), SIZES(run16_sum32_i8)},
-                                                        {SIZES(run32_sum32_u16), SIZES(run32_sum32_i16)},
-                                                        {SIZES(run_float), SIZES(run_float)}};
+    static const hck_sparse_fn tiles[][2][HCK_TILE] = {
+        [HCK_RUN8_SUM16] = {SIZES(run8_sum16), SIZES(run8_sum16)},
+        [HCK_RUN16_SUM16] = {SIZES(run16_sum16_u8), SIZES(run16_sum16_i8)},
+        [HCK_RUN16_SUM32] = {SIZES(run16_sum32_u8), SIZES(run16_sum32_i8)},
+        [HCK_RUN32_SUM32] = {SIZES(run32_sum32_u16), SIZES(run32_sum32_i16)},
+        [HCK_RUN_FLOAT] = {SIZES(run_float), SIZES(run_float)}};
     const int is_signed = c->plane_type == HCK_I8 || c->plane_type == HCK_I16;
     for (size_t n = 0; n < HCK_TILE; n++) kernel->tile[n] = tiles[c->sums][is_signed][n];
     kernel->sums = c->sums == HCK_RUN8_SUM16 || c->sums == HCK_RUN16_SUM16 ? HCK_I16 : HCK_I32;

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from cpu_backend.emit.sparse import offsets, plane_bytes, sparse_fields
 from cpu_backend.layers import Layer, layers_of
+from cpu_backend.repeated import GROUPS_SUM16, Columns, Repeated
 from cpu_backend.sparse import BYTES, Pruned, Tile
 from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import FAMILIES, USUAL, Family, Variant, products
@@ -41,12 +43,14 @@ MAPS = (
     "HCK_RPRELU",
 )
 """hck_map in its order."""
-SUMS = ("HCK_RUN8_SUM16", "HCK_RUN16_SUM16", "HCK_RUN16_SUM32", "HCK_RUN32_SUM32")
+SUMS = (*(way.name for way in BYTES), GROUPS_SUM16.name)
 """hck_sums in its order."""
 FUSED = ("HCK_APART", "HCK_PARTS", "HCK_SHORT_PARTS", "HCK_WHOLE_SUMS")
 """hck_fused in its order."""
 NUMBERS = {name: n for names in (tuple(TYPES), MAPS, SUMS, FUSED, ("HCK_HWC",)) for n, name in enumerate(names)}
-SHIFT = 8
+SHIFT, HALVES_SHIFT = 8, 20
+WIDTHS: Mapping[str, Integer] = {"wide_add": np.int64, "before": np.int16}
+"""Arrays of other than 32 bits."""
 CONV, GATED, SPARSE, FILTERED = range(4)
 KINDS: Mapping[Family, int] = {"columns": SPARSE, "winograd": FILTERED}
 
@@ -73,7 +77,7 @@ def encode(signature: Signature, variant: Variant) -> bytes:
     stream, rng, conv = Stream(), np.random.default_rng(SEED), signature.conv
     kind = KINDS.get(variant.family, GATED if signature.operator == "gated" else CONV)
     stream.words([kind])
-    _map(stream, rng, signature)
+    _map(stream, rng, signature, signature.columns.get("halves") if kind == SPARSE and signature.columns else None)
     x_type = TYPES[str(conv["x_type"])]
     if kind == SPARSE:
         _sparse(stream, signature)
@@ -99,16 +103,20 @@ def _integers(rng: np.random.Generator, count: int, type_: Integer) -> Array:
     return rng.integers(info.min, info.max, count, endpoint=True).astype(type_)
 
 
-def _map(stream: Stream, rng: np.random.Generator, signature: Signature) -> None:
-    """hck_requantise; bounds are those of the result's type."""
+def _map(stream: Stream, rng: np.random.Generator, signature: Signature, halves: str | None) -> None:
+    """hck_requantise; bounds are those of the result's type. ``halves``: in 16 bits, results from 0 to more than 127
+    ("unsigned"), of others ("bytes"), or clipped at once ("above")."""
     facts, channels = signature.map, int(signature.conv["out_c"])
     bounds, levels = np.iinfo(TYPES[facts["y_type"]]), int(facts["levels"])
-    stream.words([facts["map"], facts["y_type"], channels, SHIFT, int(bounds.min), int(bounds.max), levels, 0, 1])
-    for key in ("mul", "add", "wide_add", "table", "sign", "after", "least", "most"):
+    lo, hi = int(bounds.min), int(bounds.max) if halves in (None, "unsigned") else int(np.iinfo(np.int8).max)
+    shift = SHIFT if halves is None else HALVES_SHIFT
+    stream.words([facts["map"], facts["y_type"], channels, shift, lo, hi, levels, 0, 1, int(halves == "above")])
+    arrays = [*facts["arrays"], *(["before"] if halves else [])]
+    for key in ("mul", "add", "wide_add", "table", "sign", "after", "least", "most", "before"):
         size = channels * (levels if key == "table" else 1)
         values = rng.integers(1, 100, size) if key != "sign" else np.ones(size)
-        present = key in facts["arrays"]
-        stream.array(values.astype(np.int64 if key == "wide_add" else np.int32) if present else None)
+        present = key in arrays
+        stream.array(values.astype(WIDTHS.get(key, np.int32)) if present else None)
 
 
 def _sparse(stream: Stream, signature: Signature) -> None:
@@ -147,10 +155,12 @@ def stub(signature: Signature) -> Layer:
     return layer
 
 
-def typical(signature: Signature) -> Pruned:
-    """Column-pruned weights as the signature describes them: columns drawn at random, runs of one length."""
+def typical(signature: Signature) -> Columns:
+    """Weights by columns as the signature describes them: columns drawn at random, runs and groups of one length."""
     assert signature.columns is not None
     facts, rng = signature.columns, np.random.default_rng(SEED)
+    if facts["sums"] == GROUPS_SUM16.name:
+        return _repeated(facts, rng)
     every = np.sort(rng.permutation(products(signature.conv))[: facts["rows"]])
     tiles = []
     for count, channels, columns in facts["tiles"]:
@@ -165,6 +175,24 @@ def typical(signature: Signature) -> Pruned:
         here = [int(np.isin(tile.columns, block).sum()) for tile in tiles]
         lengths.append(tuple(_split(count, facts["run"], first == 0) for count in here))
     return Pruned(tuple(tiles), rows, facts["block_rows"], sums, tuple(lengths))
+
+
+def _repeated(facts: Mapping[str, Any], rng: np.random.Generator) -> Repeated:
+    """Half of each group is subtracted."""
+    ((channels, _, kept),) = facts["tiles"]
+    rows, block_rows, run = (int(facts[key]) for key in ("rows", "block_rows", "run"))
+    every = [np.sort(rng.permutation(rows)[:kept]) for _ in range(channels)]
+    here = [
+        row[(first <= row) & (row < first + block_rows)]
+        for first in range(0, max(1, rows), block_rows)
+        for row in every
+    ]
+    counts = [(row.size, min(row.size, max(1, round(row.size / run)))) for row in here]  # elements, groups
+    each = np.array([n * (k + 1) // count - n * k // count for n, count in counts for k in range(count)], np.int64)
+    groups = np.array([count for _, count in counts]).reshape(-1, channels)
+    weights = _integers(rng, each.size, np.int8)
+    columns = np.concatenate(here) % block_rows
+    return Repeated(np.arange(rows), block_rows, groups, each - each // 2, each // 2, weights, columns)
 
 
 def _split(count: int, run: int, first: bool) -> tuple[int, ...]:

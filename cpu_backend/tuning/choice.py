@@ -10,6 +10,7 @@ from cpu_backend.forms import cheapest, shared
 from cpu_backend.layers import Form, Layer
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.tuning.database import Database, DatabaseError, Entry
+from cpu_backend.tuning.model import estimate
 from cpu_backend.tuning.signature import Signature, signature_of, without_columns
 from cpu_backend.variants import COLUMNS, USUAL, WINOGRAD, Variant, legal
 from ir.ops import OperatorError
@@ -17,6 +18,8 @@ from ir.target import Cpu
 
 FORMS: Mapping[Variant, Form] = {COLUMNS: "columns", WINOGRAD: "winograd"}
 """Kernels with functions of their own."""
+CLEARLY = 0.85
+"""Of another form's cycles: the models are that good (test_the_model_orders_variants_well)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,7 @@ def choose(layer: Layer, cpu: Cpu, database: Database) -> Choice:
     signature = None if usual.form == "bits" else tunable(layer, cpu)
     if signature is None:
         return _shared(usual, cpu)
+    usual = on_machine(usual, signature, cpu)
     default = variant_of(usual)
     entry = database.find(signature, load_machine(cpu.machine), cpu.vlen) if cpu.machine else None
     if entry is None:
@@ -49,6 +53,18 @@ def choose(layer: Layer, cpu: Cpu, database: Database) -> Choice:
     cycles, clock = found.measured.cycles, found.measured.clock
     note = f"tuned: {best}, measured {cycles:,} cycles ({clock})"
     return _shared(applied(layer, best), cpu, cycles, note, signature, default)
+
+
+def on_machine(layer: Layer, signature: Signature, cpu: Cpu) -> Layer:
+    """The layer in its form, or in another that the machine's own model finds clearly cheaper: the form was chosen for
+    vectors in general, and machines differ in what loads cost."""
+    if not cpu.machine:
+        return layer
+    machine = load_machine(cpu.machine)
+    forms = [variant for variant in variants_of(signature, cpu.vlen) if variant in FORMS]
+    cycles = {variant: estimate(signature, variant, machine, cpu.vlen) for variant in (USUAL, *forms)}
+    best = min(cycles, key=lambda variant: cycles[variant])
+    return applied(layer, best) if cycles[best] < CLEARLY * cycles[variant_of(layer)] else layer
 
 
 def _shared(

@@ -11,11 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
 
-from cpu_backend.cost import PANEL_ELEMENT, PLANE_ELEMENT
+from cpu_backend.columns_cost import (
+    ELEMENT_ISSUED,
+    GROUP_ISSUED,
+    IN_PLACE_ELEMENT,
+    PANEL_ELEMENT,
+    PLANE_ELEMENT,
+    TILE_ISSUED,
+)
 from cpu_backend.emit import ELEMENT_BYTES
 from cpu_backend.emit.winograd import LANES, TILES
 from cpu_backend.meter.machine import Machine
+from cpu_backend.repeated import GROUPS_SUM16, ROW_BYTES
 from cpu_backend.sparse import BYTES, RUN8_SUM16
+from cpu_backend.tuning.call import stub
 from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import USUAL, Variant, pixels, products, usual
 from cpu_backend.winograd import PLANES
@@ -122,24 +131,45 @@ def _columns(signature: Signature, work: _Work) -> None:
     """Planes, panels, and for every tile of a panel its columns."""
     assert signature.columns is not None
     c, facts = signature.conv, signature.columns
-    sums = next(way for way in BYTES if way.name == facts["sums"])
-    panel = round(min(work.vlen, LONGEST_PANEL) / (32 * sums.product))
+    sums = next(way for way in (*BYTES, GROUPS_SUM16) if way.name == facts["sums"])
+    repeat = sums is GROUPS_SUM16
+    panel = ROW_BYTES if repeat else round(min(work.vlen, LONGEST_PANEL) / (32 * sums.product))
     panels = ceil(pixels(c) / panel)
-    loaded = 32 if sums is RUN8_SUM16 else 16  # elements as wide as the sums, which have LMUL 4, or half as wide
+    summed = 64 * ROW_BYTES // work.vlen if repeat else 32  # in eighths of a register
+    loaded = summed if sums in (RUN8_SUM16, GROUPS_SUM16) else summed // 2
     stretches = ceil(int(facts["rows"]) / int(facts["block_rows"]))
     for count, channels, kept in facts["tiles"]:
-        work.move(panels * count * kept, loaded)
-        work.issue += panels * count * kept * (channels + 3)
-        work.compute(panels * count * kept * channels, 32)
         runs = max(stretches, kept / facts["run"] if facts["run"] else 0)
-        work.compute(panels * count * channels * runs, 32)
+        work.move(panels * count * kept, loaded)
+        work.compute(panels * count * kept * channels, summed)
+        if repeat:
+            work.issue += panels * count * (kept * (ELEMENT_ISSUED - 2) + runs * GROUP_ISSUED + TILE_ISSUED)
+            work.compute(panels * count * runs, summed)  # a product takes two operations' time, for one element's
+        else:
+            work.issue += panels * count * kept * (channels + 3)
+            work.compute(panels * count * channels * runs, summed)
     scale = 128 / (work.machine.dlen or 128)
-    plane = int(c["in_c"]) * int(c["in_h"]) * int(c["in_w"])
+    plane, rows = int(c["in_c"]) * int(c["in_h"]) * int(c["in_w"]), pixels(c) * int(facts["rows"])
     beat = work.machine.operation("vload", work.machine.dlen or 128, 8)
-    moved = plane * PLANE_ELEMENT / scale + pixels(c) * int(facts["rows"]) * PANEL_ELEMENT
+    moved = plane * PLANE_ELEMENT / scale + rows * PANEL_ELEMENT
+    if stub(signature).is_in_place:
+        moved = rows * IN_PLACE_ELEMENT / scale
+    else:
+        _pack_anew(signature, panels, panel, work)
     work.memory += moved * 2 * scale * beat  # planes are filled by strided loads, an element a beat on any datapath
     weights = sum(count * channels * kept for count, channels, kept in facts["tiles"])
-    work.read_again(weights, panels)
+    work.read_again(weights * (2 if repeat else 1), panels)  # of those that repeat, a place of 16 bits each
+
+
+def _pack_anew(signature: Signature, panels: int, lanes: int, work: _Work) -> None:
+    """Misses where a panel leaves no room for planes in a cache: each row's two lines, and a line of the planes for
+    each stretch of neighbours that it is made of."""
+    assert signature.columns is not None
+    c, rows = signature.conv, int(signature.columns["rows"])
+    stretches = int(c["pool"]) ** 2 * (lanes / int(c["pool"]) / int(c["out_w"]) + 1)
+    l1 = work.machine.l1
+    if l1 and 2 * rows * lanes > l1.kib * 1024:
+        work.stalls += panels * rows * (2 + stretches) * l1.miss_cycles
 
 
 def _winograd(signature: Signature, work: _Work) -> None:

@@ -16,10 +16,12 @@ from typing import Any, Literal
 
 from cpu_backend.emit import filtered, pruned_weights, takes_winograd
 from cpu_backend.emit.convolution import conv_accumulator, conv_fields, is_narrow
-from cpu_backend.emit.sparse import has_weight_columns
+from cpu_backend.emit.sparse import has_weight_columns, map_in_halves
 from cpu_backend.emit.winograd import strip_of
+from cpu_backend.halves import Halves
 from cpu_backend.layers import Layer
-from cpu_backend.ranges import WHOLE_SUM
+from cpu_backend.ranges import I8, WHOLE_SUM
+from cpu_backend.repeated import Repeated
 from cpu_backend.requantise import kernel_type, requantisation
 from cpu_backend.sparse import LARGEST_TILE, Pruned, rows_of_block
 from cpu_backend.variants import Fields, products
@@ -29,15 +31,18 @@ LONGEST_RUN = 8
 """Longest group of products that kernels for few pixels sum in 16 bits."""
 CLASSES: list[int] = sorted({*(2**n for n in range(17)), *(3 * 2**n for n in range(15))})
 """To which lengths of runs are rounded down: 1, 2, 3, 4, 6, 8, 12, ..."""
+GROUPS = sorted({max(1, n * 2**k // 4) for n in range(4, 8) for k in range(9)})
+"""To the nearest of which lengths of groups are rounded: 1 to 8, 10, 12, 14, 16, 20, ..."""
 
 
 @dataclass(frozen=True, eq=False)
 class Signature:
     """``conv``: the fields of ``hck_conv``; ``map``: kind, type of the result, thresholds, which constants it has.
 
-    ``columns``: what `Pruned` is made of, None where its kernel does not take the layer: ``tiles`` as [count,
-    channels, columns], panel ``rows`` in blocks of ``block_rows``, ``run``: columns in a run, 0 where nothing splits
-    them. ``winograd``: of `Filtering` the types and the most stretches of a sum; None likewise.
+    ``columns``: what `Pruned` or `Repeated` is made of, None where their kernel does not take the layer: ``tiles`` as
+    [count, channels, columns], panel ``rows`` in blocks of ``block_rows``, ``run``: columns in a run (elements in a
+    group), 0 where nothing splits them; ``halves``: the map in 16 bits. ``winograd``: of `Filtering` the types and the
+    most stretches of a sum; None likewise.
     """
 
     operator: Literal["conv", "gated"]
@@ -111,6 +116,8 @@ def _columns(layer: Layer) -> dict[str, Any] | None:
     pruned = pruned_weights(layer) if isinstance(op, Conv2d) and op.groups == 1 else None
     if pruned is None:
         return None
+    if isinstance(pruned, Repeated):
+        return _repeated(pruned, map_in_halves(layer))
     tiles = [(tile.channels, int(tile.columns.size)) for tile in pruned.tiles]
     rows, block_rows = int(pruned.rows.size), pruned.block_rows
     if not has_weight_columns(weights):
@@ -128,6 +135,28 @@ def _columns(layer: Layer) -> dict[str, Any] | None:
     }
 
 
+def _repeated(weights: Repeated, halves: Halves | None) -> dict[str, Any]:
+    """Every channel as if it had the usual share of weights that are not zero, in sixteenths."""
+    rows, elements = int(weights.rows.size), int(weights.columns.size)
+    kept = round(16 * elements / max(1, rows * weights.count)) * rows // 16
+    mean = elements / max(1, weights.products)
+    return {
+        "sums": weights.sums.name,
+        "rows": rows,
+        "block_rows": weights.block_rows,
+        "run": min(GROUPS, key=lambda length: abs(length - mean)),
+        "tiles": [[weights.count, 1, kept]],
+        "halves": _halves(halves),
+    }
+
+
+def _halves(found: Halves | None) -> str | None:
+    """How a map in 16 bits ends (`call.encode`)."""
+    if found is None:
+        return None
+    return "unsigned" if int(found.map.fields["hi"]) > I8[1] else "above" if found.map.fields.get("above") else "bytes"
+
+
 def _winograd(layer: Layer) -> dict[str, Any] | None:
     found = filtered(layer) if takes_winograd(layer) else None
     if found is None:
@@ -141,5 +170,8 @@ def _run(pruned: Pruned) -> int:
     runs = [n for block in pruned.lengths for each in block for n in each]
     if all(len(each) <= 1 for block in pruned.lengths for each in block):
         return 0
-    mean = max(1, sum(runs) // len(runs))
-    return CLASSES[bisect_right(CLASSES, mean) - 1]
+    return _class(sum(runs) // len(runs))
+
+
+def _class(length: int) -> int:
+    return CLASSES[bisect_right(CLASSES, max(1, length)) - 1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from cpu_backend.forms import cheapest
 from cpu_backend.layers import Layer
 from cpu_backend.meter.machine import Machine
-from cpu_backend.tuning.choice import FORMS, tunable, variant_of, variants_of
+from cpu_backend.tuning.choice import FORMS, on_machine, tunable, variant_of, variants_of
 from cpu_backend.tuning.database import Entry, Tried, key_of, model_hash, read_entry, versions, write_entry
 from cpu_backend.tuning.measure import Measurer
 from cpu_backend.tuning.model import estimate
@@ -55,7 +55,7 @@ def of_layers(layers: Sequence[Layer], cpu: Cpu) -> list[Tunable]:
     found = []
     for layer in layers:
         if signature := tunable(layer, cpu):
-            found.append((layer.first.name, signature, variant_of(cheapest(layer, cpu))))
+            found.append((layer.first.name, signature, variant_of(on_machine(cheapest(layer, cpu), signature, cpu))))
     return found
 
 

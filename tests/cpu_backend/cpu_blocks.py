@@ -97,15 +97,20 @@ def halves_graph(rng: np.random.Generator) -> Graph:
     bits = int(rng.choice([2, 3, 4, 4, 5, 8]))
     weights = rng.integers(-(1 << bits - 1) + 1, 1 << bits - 1, (channels, 1, 3, 3))
     conv = Node("conv", Conv2d((int(rng.integers(1, 3)), int(rng.integers(1, 3))), padding, channels), ("x", "w"))
-    sums = Graph("case", {"x": x}, (conv,), ("conv",), {"w": weights}).verify().types["conv"]
+    return rising(rng, x, [conv], {"w": weights})
+
+
+def rising(rng: np.random.Generator, x: TensorType, nodes: list[Node], constants: dict[str, Array]) -> Graph:
+    """With a multiply-shift of rising multipliers and results of up to 8 bits, most of which the sums reach."""
+    sums = Graph("case", {"x": x}, tuple(nodes), (nodes[-1].name,), constants).verify().types[nodes[-1].name]
+    channels = sums.shape[0]
     lo, hi = [(0, 15), (0, 3), (-8, 7), (0, 127), (-128, 127), (0, 255), (3, 200)][rng.integers(7)]
     steep = float(rng.choice([0.3, 1, 4])) * (hi - lo) / max(sums.hi - sums.lo, 1)
     mul = rng.integers(1 << int(rng.integers(1, 14)), 1 << 14, channels)
     shift = max(round(np.log2((1 << 13) / steep)), 1)
     add = np.round(rng.uniform(lo, hi, channels) * 2.0**shift - mul * (sums.lo + sums.hi) / 2).astype(np.int64)
-    last = Node("map", MultiplyShift(shift, lo, hi), ("conv", "mul", "add"))
-    constants = {"w": weights, "mul": mul, "add": add}
-    return Graph("case", {"x": x}, (conv, last), ("map",), constants).verify()
+    last = Node("map", MultiplyShift(shift, lo, hi), (nodes[-1].name, "mul", "add"))
+    return Graph("case", {"x": x}, (*nodes, last), ("map",), {**constants, "mul": mul, "add": add}).verify()
 
 
 def parts_graph(rng: np.random.Generator) -> Graph:

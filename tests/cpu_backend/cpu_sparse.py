@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from cpu_blocks import MAP_PARAMETERS
+from cpu_blocks import MAP_PARAMETERS, rising
 from cpu_cases import Case, operand, values
 from cpu_encode import FILL, OPERANDS, TYPES, map_of, strided
 from cpu_sketches import with_map
 
-from cpu_backend.emit.sparse import as_columns, offsets, plane_bytes, plane_shape, sparse_fields
+from cpu_backend.emit.sparse import as_columns, map_in_halves, offsets, plane_bytes, plane_shape, sparse_fields
 from cpu_backend.layers import Layer, layers_of
-from cpu_backend.sparse import BYTES, FLOAT, Pruned, prune, prune_float
+from cpu_backend.repeated import GROUPS_SUM16, Columns, repeat
+from cpu_backend.sparse import BYTES, FLOAT, prune, prune_float
 from frontend.training.columns import prune_columns
 from ir.executor import execute
 from ir.graph import Graph, GraphError, Node
@@ -24,7 +25,7 @@ from ir.types import Array, DType, TensorType
 
 SPARSE, SPARSE_FLOAT = 14, 15
 LAYOUTS = ("HCK_HWC", "HCK_CHW")
-SUMS = (*(sums.name for sums in BYTES), FLOAT.name)
+SUMS = (*(sums.name for sums in (*BYTES, GROUPS_SUM16, FLOAT)),)
 RATIOS = ((1, 2), (2, 4), (1, 4), (1, 1))
 INTEGERS: Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "w8a8": ((8,), ("int8", "uint8")),
@@ -47,7 +48,8 @@ class FloatCase:
 
 
 def integer_graph(rng: np.random.Generator, types: str) -> Graph:
-    """Conv2d [+ 2x2 max-pool] [+ map] with weights pruned N:M in tiles of any size, one in eight all zero."""
+    """Conv2d [+ 2x2 max-pool] [+ map] with weights pruned N:M in tiles of any size, one in eight all zero; one map in
+    three is as quantisers leave it."""
     bits, activations = INTEGERS[types]
     shape, op = _geometry(rng)
     x = operand(rng, shape[:3], activations)
@@ -60,15 +62,18 @@ def integer_graph(rng: np.random.Generator, types: str) -> Graph:
     sums = Graph("case", {"x": x}, tuple(nodes), ("conv",), constants).verify().types["conv"]
     if rng.integers(3) == 0 and min(sums.shape[1:]) >= 2:
         nodes.append(Node("pool", MaxPool2d(), ("conv",)))
-    return with_map(rng, x, nodes, constants)
+    return (with_map if rng.integers(3) else rising)(rng, x, nodes, constants)
 
 
 def _geometry(rng: np.random.Generator) -> tuple[tuple[int, ...], Conv2d]:
-    """(C, H, W, O, C, KH, KW) and the operator; irregular channel counts, pictures of a few to some hundred pixels."""
+    """(C, H, W, O, C, KH, KW) and the operator; irregular channel counts, pictures of a few to some hundred pixels; one
+    in four needs each pixel by itself."""
     kernel = [(1, 1), (3, 3), (5, 5), (3, 3), (1, 3), (2, 2)][rng.integers(6)]
     channels, filters = int(rng.choice([1, 2, 3, 8, 17, 40])), int(rng.choice([1, 3, 7, 8, 16, 17, 33]))
     height, width = (int(v) for v in rng.integers(5, 24, 2))
     stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4))) if rng.integers(2) else (1, 1)
+    if rng.integers(4) == 0:
+        return (channels, height, width, filters, channels, 1, 1), Conv2d(stride)
     padding = tuple(int(v) for v in rng.integers(0, 3, 4))
     return (channels, height, width, filters, channels, *kernel), Conv2d(stride, padding)  # type: ignore[arg-type]
 
@@ -78,7 +83,12 @@ def integer_case(rng: np.random.Generator, types: str) -> Case:
     (layer,) = layers_of(graph)
     x = graph.inputs["x"]
     w = as_columns(graph.constants["w"].astype(np.int64))
-    pruned = prune(w, x.lo, x.hi, 8 * x.dtype.container.itemsize, _block_rows(rng))
+    bits, block_rows = 8 * x.dtype.container.itemsize, _block_rows(rng)
+    repeated = repeat(w, x.lo, x.hi, block_rows) if bits == 8 and rng.integers(2) else None
+    halves = map_in_halves(layer) if repeated else None
+    if repeated and halves:
+        repeated = repeated.scaled(halves.scale)
+    pruned = repeated or prune(w, x.lo, x.hi, bits, block_rows)
     if pruned is None:
         raise OperatorError("sums leave 32 bits")
     frame = {"x": values(rng, x)}
@@ -86,13 +96,14 @@ def integer_case(rng: np.random.Generator, types: str) -> Case:
     x_layout, y_layout = (LAYOUTS[rng.integers(2)] for _ in range(2))
     pixels = prod(layer.y.shape[1:])
     stride = (layer.y.shape[0] if y_layout == "HCK_HWC" else pixels) + int(rng.choice([0, 0, 5]))
-    maps, arrays = map_of(layer, stride)
+    maps, arrays = map_of(layer, stride, halves.map if halves else None)
     container = x.dtype.container
     data = Plain().pack(frame["x"], x) if x_layout == "HCK_HWC" else frame["x"].astype(container).tobytes()
     numbers = _numbers(layer, pruned, x_layout, y_layout)
     expected = strided(result, layer.y, stride) if y_layout == "HCK_HWC" else _rows(result, layer.y, stride)
     label = f"{layer.title}: {x} {graph.constants['w'].shape} {layer.first.op} {x_layout} {y_layout} "
     label += f"{pruned.sums.name} {pruned.block_rows} rows a block {layer.map and layer.map.op}"
+    label += f" in 16 bits above {halves.map.fields.get('above', 0)}" if halves else ""
     return Case(SPARSE, (*maps, *numbers), (*arrays, data, *_weights(layer, pruned)), expected, label)
 
 
@@ -100,15 +111,16 @@ def _block_rows(rng: np.random.Generator) -> int:
     return int(rng.choice([1, 7, 32, 1 << 16, 1 << 16]))
 
 
-def _numbers(layer: Layer, pruned: Pruned, x_layout: str, y_layout: str) -> tuple[int, ...]:
+def _numbers(layer: Layer, pruned: Columns, x_layout: str, y_layout: str) -> tuple[int, ...]:
     fields = sparse_fields(layer, pruned) | {"x_layout": x_layout, "y_layout": y_layout}
     names = (*TYPES, *LAYOUTS, *SUMS)
     index = {name: group.index(name) for group in (TYPES, LAYOUTS, SUMS) for name in group}
     words = (str(value) for value in fields.values())
-    return (*(index[word] if word in names else int(word) for word in words), prod(plane_shape(layer)))
+    plane = 0 if layer.is_in_place else prod(plane_shape(layer))
+    return (*(index[word] if word in names else int(word) for word in words), plane)
 
 
-def _weights(layer: Layer, pruned: Pruned) -> tuple[bytes, ...]:
+def _weights(layer: Layer, pruned: Columns) -> tuple[bytes, ...]:
     return tuple(
         array.tobytes()
         for array in (offsets(layer, pruned.rows, plane_bytes(layer, pruned)), *pruned.arrays().values())

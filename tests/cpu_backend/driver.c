@@ -60,12 +60,12 @@ static void convolve(uint64_t operator, const int64_t *p, void **b, void *y) {
 static void convolve_pruned(uint64_t operator, const int64_t *p, void **b, void *y) {
     const size_t stride = (size_t)p[MAP_PARAMETERS - 1];
     const int64_t *f = p + MAP_PARAMETERS;
-    uint32_t u[21];
-    for (int i = 0; i < 21; i++) u[i] = (uint32_t)f[i];
+    uint32_t u[22];
+    for (int i = 0; i < 22; i++) u[i] = (uint32_t)f[i];
     const hck_sparse c = {(hck_type)u[0], (hck_type)u[1], (hck_layout)u[2], (hck_layout)u[3], (hck_sums)u[4], u[5], u[6],
                           u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15], u[16], u[17], u[18], u[19], u[20],
-                          b[OFFSETS], b[CHANNELS], b[RUNS], b[LENGTHS], b[COLUMNS], b[KEPT]};
-    const size_t bytes = HCK_SPARSE_SCRATCH((size_t)f[21], hck_plane_bytes(&c), (size_t)c.block_rows, (size_t)c.out_c);
+                          u[21], b[OFFSETS], b[CHANNELS], b[RUNS], b[LENGTHS], b[COLUMNS], b[KEPT]};
+    const size_t bytes = HCK_SPARSE_SCRATCH((size_t)f[22], hck_plane_bytes(&c), (size_t)c.block_rows, (size_t)c.out_c);
     void *scratch = exactly(bytes);
     if (operator == SPARSE) {
         const hck_requantise q = map_of(p, b);

@@ -156,7 +156,7 @@ def test_cost_of_depthwise_convolutions_with_their_map() -> None:
 @pytest.mark.parametrize(
     ("shape", "types", "form", "counted"),
     [
-        (RESNET20[1][0], "w4a4", "columns", 0.134),
+        (RESNET20[1][0], "w4a4", "columns", 0.083),
         (RESNET20[1][0], "w8a8", "winograd", 0.164),
         (RESNET20[3][0], "w8a8", "winograd", 0.128),
         (RESNET20[3][0], "w4a4", "winograd", 0.068),

@@ -56,5 +56,6 @@ def test_floats_equal_numpy_on_many(driver_programs: Programs, tmp_path: Path) -
 
 def test_sample_covers_every_sum_layout_and_block() -> None:
     cases = [case for types in cpu_sparse.INTEGERS for case in cpu_sparse.integer_cases(types, SAMPLE, SEED)]
-    for part in (*cpu_sparse.SUMS[:4], "HCK_CHW HCK_HWC", "HCK_HWC HCK_CHW", "MaxPool2d", " 1 rows", "Thresholds"):
+    parts = (*cpu_sparse.SUMS[:5], "HCK_CHW HCK_HWC", "HCK_HWC HCK_CHW", "MaxPool2d", " 1 rows", "Thresholds")
+    for part in (*parts, "GROUPS_SUM16 1 rows", "in 16 bits above 0", "in 16 bits above 1"):
         assert any(part in case.label for case in cases), part

@@ -202,9 +202,12 @@ def test_kernel_of_minimal_filtering(tmp_path: Path) -> None:
 
 
 def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread has strips of rows whose planes fit a cache: the most that divide the layer's rows."""
-    (layer,) = (replace(each, form="columns") for each in layers_of(big()))
-    assert row_tiles(layer) == Tiles(56, 14, 1)  # 64 channels by 14 rows of 56, two bytes each: 100,352 bytes
+    """One thread has strips of rows whose planes fit a cache: the most that divide the layer's rows. Layers in place
+    have no planes."""
+    (layer,) = (replace(each, form="columns") for each in layers_of(big(kernel=3)))
+    assert row_tiles(layer) == Tiles(56, 8, 1)  # 64 channels by 10 rows of 58, two bytes each: 74,240; 118,784 for 14
+    (in_place,) = (replace(each, form="columns") for each in layers_of(big()))
+    assert row_tiles(in_place) is None
     monkeypatch.setattr(tiles, "STRIP_BYTES", 4000)
     monkeypatch.setattr(tiles, "STRIP_PIXELS", 10)
     graph = pruned(2)
@@ -272,7 +275,7 @@ def test_the_cost_of_a_shared_layer() -> None:
     assert shared(little, BOARD) == little
 
 
-def big(size: int = 56) -> Graph:
+def big(size: int = 56, kernel: int = 1) -> Graph:
     s = Sketch(1)
     x = TensorType.of_dtype((64, size, size), DType("int", 8))
-    return s.graph("big", {"x": x}, s.conv("y", "x", 64, 64, 1))
+    return s.graph("big", {"x": x}, s.conv("y", "x", 64, 64, kernel))
