@@ -119,11 +119,12 @@ columns window raster pixels out in load store port fork tap deal dealt memory f
 
 
 REGISTERS = """
-a above acc across agree b below bent best bit both c carry clipped done entered fed first fresh full gated held inside
-known lane leaving left lone low merged n narrow none old out p part pixel plane products q reached rest right row s
-same scaled sum total v valid value weight weights word wx wy x
+a above acc across agree below bent best both carried carry clipped done entered even fed first fresh full gated held
+inside known lane leaving left lone low merged mixed moved n narrow none odd old one other out pixel plane products
+reached rest right row same scaled share sum total v valid value weight weights word wx wy
 """
-"""What generators call their registers, without the numbers of those that there are several of."""
+"""What generators call their registers, without the numbers of those that there are several of. No loop is called so:
+in HeteroCL's C++ the second of two that are called alike gets a number, and may meet a register with one."""
 
 _REGISTER = re.compile(rf"({'|'.join(REGISTERS.split())})(\d+(x\d+)?)?(_\d+)?")
 

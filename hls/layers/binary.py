@@ -311,7 +311,7 @@ def plane(held: Any, index: int, planes: int, simd: int) -> Any:
     wide = hcl.UInt(planes * simd + 1)
     bits = hcl.scalar(0, f"plane{index}", dtype=wide)
     with hcl.for_(0, simd, name="c") as c:
-        bit = hcl.scalar((held.v >> (c * planes + index)) & 1, "bit", dtype=wide)
+        bit = hcl.scalar((held.v >> (c * planes + index)) & 1, "one", dtype=wide)
         bits.v = bits.v | (bit.v << c)
     return bits.v
 

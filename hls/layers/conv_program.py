@@ -152,7 +152,7 @@ class _Program:
         stage, m, steps = self.stage, self.stage.multiply, self.stage.steps
         at, group = (*self.at, *place), self.at[0] * stage.output_groups + self.at[1]
         full = self.row_sums(s, place, parts)
-        carried = [self.scalar(f"c{t}", self.carry[(*at, t)]) for t in range(m.taps - 1)]
+        carried = [self.scalar(f"carried{t}", self.carry[(*at, t)]) for t in range(m.taps - 1)]
         fresh = [self.scalar(f"row{t}", full[t].v + hcl.select(self.first > 0, c.v, 0)) for t, c in enumerate(carried)]
         fresh += full[len(carried) :]
         for t in range(m.pixels):

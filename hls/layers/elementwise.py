@@ -33,7 +33,7 @@ class Sum(Stage):
         (left, right), target = self.sources, self.targets[0]
         with raster(target, self.name) as (y, x, g):
             a = hcl.scalar(sources[0][y, x, g], "a", dtype=word_type(left))
-            b = hcl.scalar(sources[1][y, x, g], "b", dtype=word_type(right))
+            b = hcl.scalar(sources[1][y, x, g], "other", dtype=word_type(right))
             out = hcl.scalar(0, "out", dtype=word_type(target))
             with hcl.for_(0, target.lanes, name="c") as c:
                 added = element(a, left, c) + element(b, right, c)
@@ -63,7 +63,7 @@ class Product(Stage):
         with raster(target, self.name) as loops:
             spread = [own < extent for own, extent in zip(right.shape, target.shape, strict=True)]
             place = [0 if again else v for v, again in zip(loops, spread, strict=True)]
-            b = hcl.scalar(0, "b", dtype=word_type(right))
+            b = hcl.scalar(0, "other", dtype=word_type(right))
             if any(spread):
                 with hcl.if_(hcl.and_(*(v == 0 for v, again in zip(loops, spread, strict=True) if again))):
                     b.v = sources[1][tuple(place)]
@@ -172,7 +172,7 @@ class Bend(Requantise):
     def apply(self, value: Any, g: Any, c: Any, roms: Sequence[Tensor]) -> Any:
         slope, *moves = roms
         moved = value.v if self.before is None else value.v + moves[0][g, c]
-        x = hcl.scalar(moved, "x", dtype=signed_type(self.input_bits))
+        x = hcl.scalar(moved, "moved", dtype=signed_type(self.input_bits))
         wide = signed_type(max(self.bits, 3))  # in HeteroCL two bits shifted left are 0
         bent = hcl.scalar(hcl.cast(wide, x.v) << self.shift, "bent", dtype=wide)
         with hcl.if_(x.v < 0):

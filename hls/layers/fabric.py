@@ -122,7 +122,7 @@ class BitPlanes(FabricMultiply):
             bits = [
                 [
                     hcl.scalar((word >> bit) & 1, f"{name}{n}", dtype=hcl.UInt(1))
-                    for name, word in zip("pq", pq, strict=False)
+                    for name, word in zip(("even", "odd"), pq, strict=False)
                 ]
                 for n, pq in enumerate(words)
             ]
@@ -147,7 +147,7 @@ class BitPlanes(FabricMultiply):
             result = Range(a_range.lo + ends.lo, a_range.hi + ends.hi)
             if count == self.planes:
                 return value, result
-            return hcl.scalar(value, f"part{m}x{first}", dtype=signed_type(result.signed_bits)).v, result
+            return hcl.scalar(value, f"share{m}x{first}", dtype=signed_type(result.signed_bits)).v, result
 
         value, _ = joined(0, self.planes)
         return hcl.scalar(0 - value if signed and last == 0 else value, f"sum{m}", dtype=signed_type(bits))

@@ -160,7 +160,7 @@ class Pooling(Stage):
         with hcl.for_(0, self.lanes, name="c") as c:
             pair = [
                 hcl.scalar(lane(v.v, c, target.bits, self.kind == "sum"), name, dtype=hcl.Int(target.bits + 1))
-                for v, name in ((old, "a"), (value, "b"))
+                for v, name in ((old, "a"), (value, "other"))
             ]
             out.v = out.v | in_lane(self.of_two(pair[0].v, pair[1].v), c, target.bits, word)
         return out

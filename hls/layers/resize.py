@@ -143,8 +143,8 @@ class BilinearResize(Stage):
         out = hcl.scalar(0, "across", dtype=sums)
         with hcl.for_(0, self.sources[0].lanes, name="c") as c:
             a = hcl.scalar(lane(left.v, c, bits, False), "a", dtype=hcl.Int(bits + 1))
-            b = hcl.scalar(lane(right.v, c, bits, False), "b", dtype=hcl.Int(bits + 1))
-            s = hcl.scalar(a.v * ONE + (b.v - a.v) * w.v, "s", dtype=hcl.Int(self.sum_bits + 5))
+            b = hcl.scalar(lane(right.v, c, bits, False), "other", dtype=hcl.Int(bits + 1))
+            s = hcl.scalar(a.v * ONE + (b.v - a.v) * w.v, "mixed", dtype=hcl.Int(self.sum_bits + 5))
             out.v = out.v | in_lane(s.v >> 4, c, self.sum_bits, sums)
         return out.v
 
@@ -156,7 +156,7 @@ class BilinearResize(Stage):
         out = hcl.scalar(0, "out", dtype=word)
         with hcl.for_(0, target.lanes, name="c") as c:
             a = hcl.scalar(lane(above.v, c, self.sum_bits, False), "a", dtype=hcl.Int(self.sum_bits + 1))
-            b = hcl.scalar(lane(below.v, c, self.sum_bits, False), "b", dtype=hcl.Int(self.sum_bits + 1))
+            b = hcl.scalar(lane(below.v, c, self.sum_bits, False), "other", dtype=hcl.Int(self.sum_bits + 1))
             level = ((rest.v * a.v) >> 16) + ((w.v * b.v) >> 16) + 2
             out.v = out.v | in_lane(level >> 2, c, target.bits, word)
         return out

@@ -24,11 +24,12 @@ CALLS = tuple(name for name in language.__all__ if callable(getattr(language, na
 
 
 class Census:
-    """Constructs as short texts by what they are; `registers` are the names of scalars."""
+    """Constructs as short texts by what they are; `registers` are the names of scalars, `counters` those of loops."""
 
     def __init__(self) -> None:
         self.found: dict[str, set[str]] = {}
         self.registers: set[str] = set()
+        self.counters: set[str] = set()
 
     def add(self, kind: str, text: str) -> None:
         self.found.setdefault(kind, set()).add(text)
@@ -65,6 +66,7 @@ class Census:
     def loop(self, tracer: Tracer, variable: ex.LoopVar) -> None:
         under = any(isinstance(block.parent_op(), ir.IfOp) for block in tracer.blocks)
         often = "once" if len(variable.domain) == 1 else "often"
+        self.counters.add(variable.name)
         self.add("loops", f"{often} from {variable.domain.start} by {variable.domain.step}{' under if_' * under}")
 
     def scalar(self, tracer: Tracer, tensor: Any, init: Any) -> None:

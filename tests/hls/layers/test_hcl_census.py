@@ -88,6 +88,7 @@ def test_generators_use_what_has_been_audited() -> None:
     found = traced((0, 1, 2, 7))
     assert found.found == audited()
     assert [name for name in sorted(found.registers) if not is_register(name)] == []
+    assert [name for name in sorted(found.counters) if is_register(name)] == []
 
 
 @pytest.mark.full
@@ -97,3 +98,4 @@ def test_and_nothing_else(seed: int) -> None:
     for kind, texts in found.found.items():
         assert texts <= audited()[kind], kind
     assert all(map(is_register, found.registers))
+    assert not any(map(is_register, found.counters))
