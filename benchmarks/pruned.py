@@ -1,9 +1,10 @@
 """Column-pruned convolutions on RISC-V: python -m benchmarks.pruned [--machine NAME] [--types T,...] [--json]
 
 A whole layer with packing and requantisation, weights pruned N:M in tiles of seven output channels, at VLEN 128, 256
-and 512 on a machine model, counted under the meter. `same` compares cycles with the same kernel on unpruned weights,
-`dense` with the dense kernel for (H, W, C) at the same VLEN (float32 has none), cache misses left out; `missed` is
-`same` with them. Counts repeat to the digit.
+and 512 on a machine model, counted under the meter. `same` compares cycles with the kernel by columns on unpruned
+weights (of few bits it adds before it multiplies), `dense` with the dense kernel for (H, W, C) that computes every
+product, at the same VLEN (float32 has none), cache misses left out; `missed` is `same` with them. Counts repeat to the
+digit.
 """
 
 from __future__ import annotations
