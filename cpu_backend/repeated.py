@@ -16,8 +16,8 @@ from cpu_backend.sparse import BYTES, I8, MOST, Pruned, Sums, prune, rows_of_blo
 from ir.types import Array
 
 MAGNITUDES = 1 << 8
-TILE_BEATS = 1
-"""Per pixel of a tile of one channel, beside its operations: a tile of seven channels has a seventh of it each."""
+CHANNEL_BEATS = 1
+"""Per pixel of a channel and block of rows, beside its operations, since each is a tile of its own."""
 ROW_BYTES = 128
 """HCK_GROUP_ROW."""
 MOST_ROWS = (1 << 16) // ROW_BYTES
@@ -86,7 +86,7 @@ def by_columns(weights: Array, lo: int, hi: int, element_bits: int, block_rows: 
     repeated = repeat(weights, lo, hi, block_rows) if element_bits == 8 else None
     if repeated is None:
         return prune(weights, lo, hi, element_bits, block_rows)
-    cost = repeated.beats + repeated.groups.size * TILE_BEATS
+    cost = repeated.beats + repeated.groups.size * CHANNEL_BEATS
     if cost <= np.count_nonzero(weights) * _least_product(weights, lo, hi):  # the least that tiles of channels keep
         return repeated
     pruned = prune(weights, lo, hi, element_bits, block_rows)

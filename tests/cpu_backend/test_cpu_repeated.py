@@ -44,7 +44,7 @@ def test_arrays_by_hand() -> None:
 def test_groups_end_where_blocks_of_rows_do() -> None:
     found = repeated(np.array([[5, 5, 5], [0, 0, 5]]), 0, 1, block_rows=2)
     assert found.groups.tolist() == [[1, 0], [1, 1]]
-    assert (found.added - 0).tolist() == [2, 1, 1]
+    assert found.added.tolist() == [2, 1, 1]
     assert found.columns.tolist() == [0, 1, 0, 0]
 
 
