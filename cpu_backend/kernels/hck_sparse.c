@@ -64,8 +64,15 @@ static void tiles(const walk *w, hck_cursor *at, const uint16_t *runs, size_t ro
     }
 }
 
-static void convolve(walk w, const void *x, uint8_t *scratch) {
-    const hck_sparse *c = w.c;
+/* Fields are set one by one: compilers clear large records by calling memset, which a program may lack. */
+static void convolve(const hck_sparse *c, const hck_requantise *q, const hck_bias *bias, const void *x, void *y,
+                     size_t y_stride, uint8_t *scratch) {
+    walk w;
+    w.c = c;
+    w.q = q;
+    w.bias = bias;
+    w.y = y;
+    w.y_stride = y_stride;
     if (c->sums == HCK_GROUPS_SUM16)
         hck_sparse_groups(c, &w.kernel);
     else
@@ -83,6 +90,7 @@ static void convolve(walk w, const void *x, uint8_t *scratch) {
     w.sums = w.panel + (size_t)HCK_ROW_BYTES * c->block_rows;
     w.channel = w.kernel.pixels * (c->sums == HCK_RUN_FLOAT ? 4 : hck_size(w.kernel.sums));
     const size_t row_needs = c->sums == HCK_GROUPS_SUM16 ? HCK_GROUP_ROW : w.kernel.pixels * element;
+    w.row_shift = 0;
     while (((size_t)1 << w.row_shift) < row_needs) w.row_shift++;
     if (!c->in_place) hck_sparse_planes(c, x, w.planes);
     for (size_t first = 0; first < total; first += lanes) {
@@ -105,12 +113,10 @@ static void convolve(walk w, const void *x, uint8_t *scratch) {
 
 void hck_sparse_conv2d(const hck_sparse *c, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                        void *scratch) {
-    const walk w = {.c = c, .q = q, .y = y, .y_stride = y_stride};
-    convolve(w, x, scratch);
+    convolve(c, q, NULL, x, y, y_stride, scratch);
 }
 
 void hck_sparse_conv2d_float(const hck_sparse *c, const hck_bias *q, const float *x, float *y, size_t y_stride,
                              void *scratch) {
-    const walk w = {.c = c, .bias = q, .y = y, .y_stride = y_stride};
-    convolve(w, x, scratch);
+    convolve(c, NULL, q, x, y, y_stride, scratch);
 }

@@ -103,7 +103,9 @@ void hck_sparse_groups(const hck_sparse *c, hck_sparse_kernel *kernel) {
     const size_t one = __riscv_vsetvlmax_e8m1();
     const hck_sparse_fn fn = HCK_GROUP_ROW <= 2 * one ? groups_m2 : HCK_GROUP_ROW <= 4 * one ? groups_m4 : groups_m8;
     (void)c;
-    *kernel = (hck_sparse_kernel){{fn}, HCK_GROUP_ROW, HCK_I16};
+    kernel->tile[0] = fn;
+    kernel->pixels = HCK_GROUP_ROW;
+    kernel->sums = HCK_I16;
 }
 
 #else
@@ -139,7 +141,9 @@ static void groups_u8(const uint8_t *panel, unsigned row_shift, hck_cursor *at, 
 }
 
 void hck_sparse_groups(const hck_sparse *c, hck_sparse_kernel *kernel) {
-    *kernel = (hck_sparse_kernel){{c->plane_type == HCK_I8 ? groups_i8 : groups_u8}, PORTABLE_PIXELS, HCK_I32};
+    kernel->tile[0] = c->plane_type == HCK_I8 ? groups_i8 : groups_u8;
+    kernel->pixels = PORTABLE_PIXELS;
+    kernel->sums = HCK_I32;
 }
 
 #endif

@@ -75,20 +75,21 @@ def accuracy(folder: Path, graph: Graph, data: Path) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_a_small_network(kind: str, tmp_path: Path) -> None:
-    """MLPerf Tiny's ResNet-8 with seeded weights, in portable C."""
+    """MLPerf Tiny's ResNet-8 with seeded weights, in portable C. A quarter is kept: with half of the columns minimal
+    filtering is about as cheap."""
     model, options = zoo_networks.model_file("resnet8", tmp_path)
     rng, target = np.random.default_rng(1), load_board("bananapi-f3")
     np.save(tmp_path / "pictures.npy", rng.integers(0, 256, (2, 3, 32, 32)))
     if kind == "int8":
         options = replace(options, calibration=Calibration.parse("int8", tmp_path / "pictures.npy"))
     _, dense = load_frozen(model, options, lambda _: None)
-    compiled = compile_model(model, target, replace(options, prune=Pruning(8, 16)), lambda _: None)
-    assert "pruned to 8:16 columns" in compiled.model.origin
+    compiled = compile_model(model, target, replace(options, prune=Pruning(4, 16)), lambda _: None)
+    assert "pruned to 4:16 columns" in compiled.model.origin
     (region,), (artifact,) = compiled.plan.regions, compiled.artifacts.values()
     assert sum("columns pruned" in stage.note for stage in artifact.stages) >= 6
     program = runner.build_region(artifact, region.graph, tmp_path, None, ["-O1"])
     frame, (name,) = {"input": rng.integers(0, 256, (3, 32, 32))}, dense.graph.outputs
-    reference = masked(dense.graph, 8, 16)
+    reference = masked(dense.graph, 4, 16)
     (result,) = runner.run_region(program, artifact, region.graph, [frame])
     want = execute(reference, frame)
     allowed = tolerances(reference, want)[name] if kind == "float32" else 0

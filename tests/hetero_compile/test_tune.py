@@ -32,12 +32,12 @@ def test_the_shipped_example_is_tuned(
     board: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every layer of the example is in the shipped database, so that nothing has to be measured; the default may be the
-    best of all."""
+    best of all. Of four layers of one shape three have the same share of zeros, which by columns cost nothing."""
     monkeypatch.setattr(tune_command, "measurer", refuse_to_build)
     assert run([str(EXAMPLE), "--board", board]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = [line for line in lines if line.startswith("layers_")]
-    assert len(rows) == 6 and sum("(+3)" in row for row in rows) == 1
+    assert len(rows) == 7 and sum("(+2)" in row for row in rows) == 1
     assert lines[-1].startswith("together ") and float(lines[-1].split()[-1].rstrip("x")) >= 1
 
 
