@@ -45,6 +45,11 @@ def masked(graph: Graph, n: int, m: int) -> Graph:
     return graph.with_nodes(graph.nodes, constants).verify()
 
 
+def assert_half_is_zero(graph: Graph) -> None:
+    convolutions = [graph.constants[node.inputs[1]] for node in graph.nodes if isinstance(node.op, Conv2d)]
+    assert all(np.count_nonzero(w) <= w.size // 2 for w in convolutions[1 : LAYERS + 1])
+
+
 def compile_resnet(data: Path, options: Options, folder: Path) -> tuple[Graph, list[str]]:
     """Compiles for a board with vectors; the graph and what is said of the layers."""
     model = data / "classifiers/resnet20_float.npz"
@@ -103,8 +108,7 @@ def test_float32(shared_data: Path, tmp_path: Path) -> None:
     _, dense = load_frozen(model, options, lambda _: None)
     graph, notes = compile_resnet(shared_data, Options("resnet20", prune=Pruning(72, 144)), tmp_path / "package")
     assert sum("columns pruned" in note for note in notes) >= LAYERS
-    convolutions = [graph.constants[node.inputs[1]] for node in graph.nodes if isinstance(node.op, Conv2d)]
-    assert all(np.count_nonzero(w) <= w.size // 2 for w in convolutions[1 : LAYERS + 1])
+    assert_half_is_zero(graph)
     pictures = np.load(shared_data / "cifar10/test500.npz")["x"][:2]
     check(tmp_path / "package", graph, masked(dense.graph, 72, 144), pictures)
     right = accuracy(tmp_path / "package", graph, shared_data)
@@ -120,7 +124,9 @@ def test_int8(shared_data: Path, tmp_path: Path) -> None:
     _, dense = load_frozen(model, Options("resnet20", calibration=shown), lambda _: None)
     options = Options("resnet20", calibration=shown, prune=Pruning(72, 144))
     graph, notes = compile_resnet(shared_data, options, tmp_path / "package")
-    assert sum("columns pruned" in note for note in notes) >= LAYERS
+    assert_half_is_zero(graph)
+    columns, filtered = (sum(part in note for note in notes) for part in ("columns pruned", "minimal filtering"))
+    assert columns >= 5 and columns + filtered >= LAYERS  # minimal filtering takes less than half of the columns
     pictures = np.load(shared_data / "cifar10/test500.npz")["x"][:2]
     check(tmp_path / "package", graph, masked(dense.graph, 72, 144), pictures)
     right = accuracy(tmp_path / "package", graph, shared_data)
