@@ -15,11 +15,13 @@ from cpu_backend.emit import (
     has_pruned_columns,
     has_pruned_float_columns,
     pruned_weights,
+    streamed_bytes,
     takes_columns,
     takes_winograd,
 )
 from cpu_backend.emit.convolution import weights_of
 from cpu_backend.layers import Layer
+from cpu_backend.meter.machine import DEFAULTS, load_machine
 from cpu_backend.repeated import GROUPS_SUM16, can_repeat
 from cpu_backend.tiles import threads_of
 from ir.target import Cpu
@@ -34,13 +36,16 @@ def cheapest(layer: Layer, cpu: Cpu) -> Layer:
     """The layer, executed by that of the kernels which take it that is estimated to need the fewest cycles.
 
     The kernel for columns lives from vectors: without them it reads and writes its sums in memory for every product.
-    The one for bits needs Zvbb.
+    The one for bits needs Zvbb. Weights of a fully connected layer are read once: where they come from memory, what
+    counts is how many lines they take.
     """
     forms = [layer]
     if layer.is_fallback:
         return layer
     if "zvbb" in cpu.extensions and layer.y.dtype.is_integer and bit_planes(layer):
         forms.append(replace(layer, form="bits"))
+    elif cpu.vlen and layer.y.dtype.is_integer and _is_streamed(layer, cpu):
+        return replace(layer, form="streamed")
     if cpu.vlen and takes_winograd(layer) and filtered(layer):
         forms.append(replace(layer, form="winograd"))
     if cpu.vlen and _by_columns(layer, cpu, min(layer_cycles(form, cpu) for form in forms)):
@@ -55,6 +60,17 @@ def shared(layer: Layer, cpu: Cpu) -> Layer:
         return layer
     split = replace(layer, threads=threads)
     return split if layer_cycles(split, cpu) < layer_cycles(layer, cpu) else layer
+
+
+def _is_streamed(layer: Layer, cpu: Cpu) -> bool:
+    """Whether weights are too many for a cache to still hold them when their layer's turn comes again (for which half
+    of the last one is counted), and what `streamed_bytes` says."""
+    size = streamed_bytes(layer)
+    if not size:
+        return False
+    machine = load_machine(cpu.machine or DEFAULTS[cpu.isa])
+    last = machine.l2 or machine.l1
+    return last is not None and size > last.kib * 1024 // 2
 
 
 def _by_columns(layer: Layer, cpu: Cpu, others: int) -> bool:

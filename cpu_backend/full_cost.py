@@ -11,6 +11,8 @@ ROW_CYCLES, MULTIPLY_CYCLES, WIDEN_CYCLES = 0.0625, 0.125, 0.25
 """At the reference: a weight added in 8 bits, or loaded; a product added in 16 bits; a sum added to 32 bits."""
 TOTAL_CYCLES = 0.5
 """A total of 32 bits loaded and stored, as above."""
+NIBBLE_CYCLES = 0.0625
+"""A weight taken out of its byte; of two a byte is loaded."""
 LEVEL_CYCLES = 0.2
 """Finding the elements of one level, each."""
 PACKED = 0.88
@@ -35,14 +37,19 @@ def full_cycles(layer: Layer, full: Scheme, vlen: int, scale: float) -> float | 
     in_order = (12 + 25 * passes) * products
     beats = products * channels // 4
     short = products <= SHORT_ROWS and in_order <= beats
-    if by_lists < beats and (not short or by_lists <= max(in_order, beats * 4 // 5)):
+    plain = full.stride == channels
+    listed = by_lists < beats and (not short or by_lists <= max(in_order, beats * 4 // 5))
+    if listed or not (plain or short):
         groups, issued = _listed_groups(layer, full, products), by_lists
     elif short:
         groups, issued = _groups_in_order(layer, full, products), in_order
     else:
         return None
-    arithmetic = channels * (rows * MULTIPLY_CYCLES + groups * WIDEN_CYCLES)
-    memory = channels * (rows * ROW_CYCLES + groups * TOTAL_CYCLES)
+    multiply, load = MULTIPLY_CYCLES, ROW_CYCLES
+    if full.nibbles:
+        multiply, load = multiply + NIBBLE_CYCLES, load / 2
+    arithmetic = channels * (rows * multiply + groups * WIDEN_CYCLES)
+    memory = channels * (rows * load + groups * TOTAL_CYCLES)
     return max(arithmetic * scale, memory * scale, issued)
 
 

@@ -26,9 +26,10 @@ from ir.ops import (
 from ir.types import TensorType
 
 FUSED_POOL = MaxPool2d((2, 2), (2, 2))
-Form = Literal["usual", "columns", "bits", "winograd"]
+Form = Literal["usual", "columns", "bits", "winograd", "streamed"]
 """A convolution's kernel: the usual ones; that for column-pruned weights, with pixels in the lanes; that which counts
-bits; that of minimal filtering (Winograd). Layers of other kinds have one."""
+bits; that of minimal filtering (Winograd); that of fully connected layers whose weights come from memory. Layers
+of other kinds have one."""
 MAPS: tuple[type[Op], ...] = (Clip, MultiplyShift, PRelu, RPRelu, Sign, Thresholds)
 """Operators that map each value by itself, with constants per channel."""
 

@@ -10,6 +10,7 @@ from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
 from cpu_backend.emit.float_sparse import float_sparse_conv, has_pruned_float_columns, pruned_float_weights
 from cpu_backend.emit.floats import FLOAT_RULES
+from cpu_backend.emit.full import streamed_bytes
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
 from cpu_backend.emit.pooling import pool
@@ -110,6 +111,7 @@ def emit(layer: Layer, name: str, to: Destination) -> LayerCode:
         "columns": columns,
         "bits": bits_conv,
         "winograd": winograd_conv,
+        "streamed": rules[kind],
     }
     return spread(layer, name, to, kernels[layer.form])
 
@@ -136,6 +138,7 @@ __all__ = [
     "pruned_float_weights",
     "pruned_weights",
     "rules_for",
+    "streamed_bytes",
     "takes_columns",
     "takes_winograd",
     "tiles_in",

@@ -23,6 +23,7 @@ from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.ranges import I8, I16, WHOLE_SUM
 from ir.ops import Conv2d, MaxPool2d
+from ir.types import Array
 
 LEVELS = 16
 """HCK_LEVELS of hck_full.h."""
@@ -30,48 +31,103 @@ SHORTEST = 4
 """Weights added in 8 bits for one multiplication of their sum: fewer save nothing."""
 PRODUCTS, CHANNELS = 64, 64
 """Fewer do not make up for putting the rows in order."""
+NIBBLE = (-8, 7)
+"""Weights that fit four bits; what is stored is 8 more, 15 at most."""
+LINE, LARGEST_PAD = 64, 1 / 8
+"""Bytes of a cache line, where rows begin unless that makes them longer by more than this share."""
 
 
 @dataclass(frozen=True)
 class Scheme:
     """``levels`` values of the elements from ``lo`` on, and how many weights of one fit 8 bits (``reach``); without
-    levels ``reach`` is the sum of magnitudes that fits 16 bits times any weight."""
+    levels ``reach`` is the sum of magnitudes that fits 16 bits times any weight. ``stride``: bytes from one row of
+    weights to the next. ``nibbles``: two weights a byte."""
 
     lo: int
     levels: int
     reach: int
+    stride: int
+    nibbles: bool = False
 
     @property
     def note(self) -> str:
         if self.levels:
             return f"weights of equal elements summed in i8, {self.reach} at a time"
-        return f"i16 sums of elements up to {self.reach} together, into i32"
+        return f"i16 sums of elements up to {self.reach} together, into i32" + ", of nibbles" * self.nibbles
 
 
 def full_scheme(layer: Layer) -> Scheme | None:
     """None where it is not one unpooled window of 8-bit elements without padding, or another kernel is as good."""
-    op, x = layer.first.op, layer.x
-    if not isinstance(op, Conv2d) or op.groups > 1 or any(op.padding) or layer.find(MaxPool2d):
+    if not _is_full(layer):
         return None
-    w = weights_of(layer)
-    if w.shape[2:] != x.shape[1:] or not is_narrow(layer) or element_bytes(x) > 1:
+    w, x, streamed = weights_of(layer), layer.x, layer.form == "streamed"
+    if streamed and _fits_nibbles(w):
+        return Scheme(0, 0, I16[1] // (NIBBLE[1] - NIBBLE[0]), stride_of(w), nibbles=True)
+    if w.shape[0] < CHANNELS and not streamed:
         return None
-    if w.shape[0] < CHANNELS or not PRODUCTS <= w[0].size < 1 << 16:
-        return None
-    largest = max(int(np.abs(w).max()), 1)
+    largest, stride = max(int(np.abs(w).max()), 1), stride_of(w) if streamed else w.shape[0]
     levels, reach = x.hi - x.lo + 1, I8[1] // largest
     if levels <= LEVELS and I8[0] <= x.lo and x.hi <= I8[1] and min(reach, w[0].size // levels) >= SHORTEST:
-        return Scheme(x.lo, levels, reach)
+        return Scheme(x.lo, levels, reach, stride)
     proof = conv_accumulator(layer)
     whole = proof.bits <= 16 and proof.flush == WHOLE_SUM
     reach = I16[1] // largest
-    return None if whole or reach < max(-x.lo, x.hi) else Scheme(0, 0, reach)
+    return None if (whole and not streamed) or reach < max(-x.lo, x.hi) else Scheme(0, 0, reach, stride)
+
+
+def streamed_bytes(layer: Layer) -> int:
+    """What the weights of a fully connected layer take as bytes, one after another, where rows of nibbles or such that
+    begin at lines need fewer lines of memory; else 0."""
+    if not isinstance(layer.first.op, Conv2d) or not _is_full(layer):
+        return 0
+    w = weights_of(layer)
+    return w.size if w.shape[0] >= CHANNELS and stride_of(w) != w.shape[0] else 0
+
+
+def stride_of(w: Array) -> int:
+    """Bytes from row to row of streamed weights (O, I, KH, KW)."""
+    row = int(-(-w.shape[0] // 2) if _fits_nibbles(w) else w.shape[0])
+    lines = -(-row // LINE) * LINE
+    return lines if lines <= row * (1 + LARGEST_PAD) else row
+
+
+def pack_rows(w: Array, chosen: Scheme) -> Array:
+    """(O, I, KH, KW) -> [KH * KW * I][stride] of bytes; nibbles of the first half of the channels are below."""
+    rows = pack_weights(w, 1, True).reshape(-1, w.shape[0])
+    if chosen.nibbles:
+        half = -(-w.shape[0] // 2)
+        unsigned = np.pad((rows - NIBBLE[0]).astype(np.uint8), ((0, 0), (0, 2 * half - w.shape[0])))
+        rows = (unsigned[:, :half] | unsigned[:, half:] << 4).view(np.int8)
+    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, chosen.stride - rows.shape[1]))))
+
+
+def _fits_nibbles(w: Array) -> bool:
+    return bool(NIBBLE[0] <= w.min() and w.max() <= NIBBLE[1])
+
+
+def _is_full(layer: Layer) -> bool:
+    """Whether it is one unpooled window of 8-bit elements and weights, without padding, of enough products; and 16 bits
+    hold numbers and strides of rows."""
+    op, x = layer.first.op, layer.x
+    if not isinstance(op, Conv2d) or op.groups > 1 or any(op.padding) or layer.find(MaxPool2d):
+        return False
+    w = weights_of(layer)
+    if w.shape[2:] != x.shape[1:] or not is_narrow(layer) or element_bytes(x) > 1:
+        return False
+    return bool(PRODUCTS <= w[0].size < 1 << 16 and w.shape[0] <= 1 << 15)
 
 
 def full_fields(layer: Layer, chosen: Scheme) -> Fields:
     """What ``hck_full`` has beside the convolution."""
     top = max(-layer.x.lo, layer.x.hi)
-    return {"lo": chosen.lo, "levels": chosen.levels, "reach": f"{chosen.reach}u", "top": f"{top}u"}
+    return {
+        "lo": chosen.lo,
+        "levels": chosen.levels,
+        "reach": f"{chosen.reach}u",
+        "top": f"{top}u",
+        "stride": chosen.stride,
+        "nibbles": int(chosen.nibbles),
+    }
 
 
 def order_bytes(products: int) -> int:
@@ -96,7 +152,7 @@ def full_layer(layer: Layer, name: str, to: Destination, chosen: Scheme) -> Laye
             [*full_record, *map_record, f"hck_full_layer(&full, &map, x, y, {to.stride}, scratch);"],
             (*facts(layer, proof), f"with vectors: {chosen.note}", map_.note),
         ),
-        (Constant(f"{name}_weights", pack_weights(w, 1, True)), *map_arrays),
+        (Constant(f"{name}_weights", pack_rows(w, chosen)), *map_arrays),
         ("hck_full.c", *KERNELS),
         aligned(scratch),
         0,

@@ -14,43 +14,63 @@ static void clear(void *to, size_t bytes) {
     }
 }
 
+static void fill(int32_t *to, int32_t value, size_t count) {
+    for (size_t vl; count; count -= vl, to += vl) {
+        vl = __riscv_vsetvl_e32m8(count);
+        __riscv_vse32(to, __riscv_vmv_v_x_i32m8(value, vl), vl);
+    }
+}
+
 #include "hck_full_groups.inc"
 
 /* Levels: rows of weights in the order in which they are added, and where their sums go. */
 typedef struct {
     uint16_t *rows;
+    uint32_t *places;        /* where these rows' weights begin, behind the first row's; NULL: not worth it */
     size_t ends[HCK_LEVELS]; /* behind the last row of each level */
     size_t room;             /* so large a sum of elements' magnitudes, times the largest weight, fits 16 bits */
     int16_t *sums;
     int32_t *wide; /* sums go there when there is no room left; NULL: 16 bits hold whole ones */
 } row_order;
 
-/* Appends the rows whose element is `value`, `vl` of them after another. */
-static size_t rows_with(uint8_t value, const uint8_t *x, size_t products, uint16_t *rows) {
-    const vuint8m4_t all = __riscv_vid_v_u8m4(__riscv_vsetvlmax_e8m4());
-    size_t found = 0;
-    for (size_t i = 0, vl; i < products; i += vl) {
-        vl = __riscv_vsetvl_e8m4(HCK_MIN(products - i, 256)); /* numbers in bytes */
-        const vbool2_t equal = __riscv_vmseq(__riscv_vle8_v_u8m4(x + i, vl), value, vl);
-        vuint8m4_t numbers = __riscv_vcompress(all, equal, vl);
-        const size_t end = found + __riscv_vcpop(equal, vl), some = __riscv_vsetvlmax_e16m1();
-        while (found < end) { /* few of many, as a rule: in short vectors */
-            const size_t n = HCK_MIN(end - found, some);
-            const vuint16m1_t wide = __riscv_vzext_vf2(__riscv_vlmul_trunc_u8mf2(numbers), n);
-            __riscv_vse16(rows + found, __riscv_vadd(wide, (uint16_t)i, n), n);
-            found += n;
-            if (found < end) numbers = __riscv_vslidedown(numbers, some, vl);
-        }
+/* Fills `rows` and `ends`. Few rows of many have a level's element, so those found are moved in short vectors. */
+#define ORDER_LEVELS(SIZE, MASK, FEW, WIDE)                                                                    \
+    static void order_levels_##SIZE(const hck_full *f, const uint8_t *x, size_t products, row_order *order) {  \
+        const vuint8##SIZE##_t all = __riscv_vid_v_u8##SIZE(__riscv_vsetvlmax_e8##SIZE());                     \
+        const size_t some = __riscv_vsetvlmax_e16##WIDE();                                                     \
+        uint16_t *rows = order->rows;                                                                          \
+        for (size_t v = 0; v < f->levels; v++) {                                                               \
+            const uint8_t value = (uint8_t)(f->lo + (int32_t)v);                                               \
+            for (size_t i = 0, vl; value && i < products; i += vl) {                                           \
+                vl = __riscv_vsetvl_e8##SIZE(HCK_MIN(products - i, 256)); /* numbers in bytes */               \
+                const MASK equal = __riscv_vmseq(__riscv_vle8_v_u8##SIZE(x + i, vl), value, vl);               \
+                vuint8##SIZE##_t numbers = __riscv_vcompress(all, equal, vl);                                  \
+                size_t left = __riscv_vcpop(equal, vl);                                                        \
+                while (left) {                                                                                 \
+                    const size_t n = HCK_MIN(left, some);                                                      \
+                    const vuint16##WIDE##_t wide = __riscv_vzext_vf2(__riscv_vlmul_trunc_u8##FEW(numbers), n); \
+                    __riscv_vse16(rows, __riscv_vadd(wide, (uint16_t)i, n), n);                                \
+                    rows += n;                                                                                 \
+                    left -= n;                                                                                 \
+                    if (left) numbers = __riscv_vslidedown(numbers, some, vl);                                 \
+                }                                                                                              \
+            }                                                                                                  \
+            order->ends[v] = (size_t)(rows - order->rows);                                                     \
+        }                                                                                                      \
     }
-    return found;
-}
+ORDER_LEVELS(m4, vbool2_t, mf2, m1)
+ORDER_LEVELS(m8, vbool1_t, m1, m2)
 
 static void order_levels(const hck_full *f, const uint8_t *x, size_t products, row_order *order) {
-    size_t count = 0;
-    for (size_t v = 0; v < f->levels; v++) {
-        const int32_t value = f->lo + (int32_t)v;
-        if (value) count += rows_with((uint8_t)value, x, products, order->rows + count);
-        order->ends[v] = count;
+    if (__riscv_vsetvlmax_e8m4() < 256) {
+        order_levels_m8(f, x, products, order);
+    } else {
+        order_levels_m4(f, x, products, order);
+    }
+    for (size_t i = 0, vl, count = order->places ? order->ends[f->levels - 1] : 0; i < count; i += vl) {
+        vl = __riscv_vsetvl_e16m4(count - i);
+        const vuint16m4_t rows = __riscv_vle16_v_u16m4(order->rows + i, vl);
+        __riscv_vse32(order->places + i, __riscv_vwmulu(rows, (uint16_t)f->stride, vl), vl);
     }
 }
 
@@ -66,84 +86,87 @@ static void widen(const row_order *order, size_t first, size_t channels) {
 }
 
 /*
- * The sums of `vl` channels from `first` on. Rows with the same element are added up in 8 bits: ROW_1 is the first of
- * them, TWO_ROWS takes pairs, if it does, and ROW_N one more; ADD_SUMS adds `value` times that to sums of 16 bits. SAVE
- * stores these, after which they are 0.
+ * The sums of `vl` channels from `first` on, of rows of PLACES, each a PLACE. Those with the same element are added up
+ * in 8 bits: ROW_1 is the first of them, TWO_ROWS takes pairs and ROW_N one more; ADD_SUMS adds `value` times that to
+ * sums of 16 bits. SAVE stores these, after which they are 0.
  */
-#define LEVELS(NAME, CLEAR, ROW_1, TWO_ROWS, ROW_N, ADD_SUMS, SAVE)                                               \
-    static void NAME(const hck_full *f, const row_order *order, size_t first, size_t vl) {                        \
-        const size_t lanes = f->conv.out_c, reach = f->reach;                                                     \
-        const int8_t *const w = f->conv.weights + first;                                                          \
-        const uint16_t *rows = order->rows;                                                                       \
-        int16_t *const to = order->sums + first;                                                                  \
-        size_t room = order->room;                                                                                \
-        CLEAR                                                                                                     \
-        for (size_t v = 0; v < f->levels; v++) {                                                                  \
-            const int32_t element = f->lo + (int32_t)v;                                                           \
-            const int8_t value = (int8_t)element;                                                                 \
-            const size_t magnitude = (size_t)(element < 0 ? -element : element);                                  \
-            for (size_t left = (size_t)(order->rows + order->ends[v] - rows), n; left; left -= n) {               \
-                n = HCK_MIN(left, reach);                                                                         \
-                if (order->wide && n * magnitude > room) {                                                        \
-                    SAVE                                                                                          \
-                    widen(order, first, vl);                                                                      \
-                    room = order->room;                                                                           \
-                }                                                                                                 \
-                room -= n * magnitude;                                                                            \
-                const uint16_t *const end = rows + n;                                                             \
-                ROW_1                                                                                             \
-                rows++;                                                                                           \
-                TWO_ROWS                                                                                          \
-                for (; rows < end; rows++) {                                                                      \
-                    ROW_N                                                                                         \
-                }                                                                                                 \
-                ADD_SUMS                                                                                          \
-            }                                                                                                     \
-        }                                                                                                         \
-        SAVE                                                                                                      \
-        if (order->wide) widen(order, first, vl);                                                                 \
+#define LEVELS(NAME, PLACE, PLACES, CLEAR, ROW_1, TWO_ROWS, ROW_N, ADD_SUMS, SAVE)                    \
+    static void NAME(const hck_full *f, const row_order *order, size_t first, size_t vl) {            \
+        const size_t stride = f->stride, reach = f->reach;                                            \
+        const int8_t *const w = f->conv.weights + first;                                              \
+        const PLACE *rows = order->PLACES;                                                            \
+        int16_t *const to = order->sums + first;                                                      \
+        size_t room = order->room;                                                                    \
+        (void)stride; /* places make up for it */                                                     \
+        CLEAR                                                                                         \
+        for (size_t v = 0; v < f->levels; v++) {                                                      \
+            const int32_t element = f->lo + (int32_t)v;                                               \
+            const int8_t value = (int8_t)element;                                                     \
+            const size_t magnitude = (size_t)(element < 0 ? -element : element);                      \
+            for (size_t left = (size_t)(order->PLACES + order->ends[v] - rows), n; left; left -= n) { \
+                n = HCK_MIN(left, reach);                                                             \
+                if (order->wide && n * magnitude > room) {                                            \
+                    SAVE                                                                              \
+                    widen(order, first, vl);                                                          \
+                    room = order->room;                                                               \
+                }                                                                                     \
+                room -= n * magnitude;                                                                \
+                const PLACE *const end = rows + n;                                                    \
+                ROW_1                                                                                 \
+                rows++;                                                                               \
+                for (; rows + 2 <= end; rows += 2) {                                                  \
+                    TWO_ROWS                                                                          \
+                }                                                                                     \
+                for (; rows < end; rows++) {                                                          \
+                    ROW_N                                                                             \
+                }                                                                                     \
+                ADD_SUMS                                                                              \
+            }                                                                                         \
+        }                                                                                             \
+        SAVE                                                                                          \
+        if (order->wide) widen(order, first, vl);                                                     \
     }
 
-/* With sums in registers. */
-#define ROW(SIZE, row) __riscv_vle8_v_i8##SIZE(w + rows[row] * lanes, vl)
-#define IN_REGISTERS(NAME, SIZE, TOTAL)                                                 \
-    LEVELS(                                                                             \
-        NAME, vint16##TOTAL##_t total = __riscv_vmv_v_x_i16##TOTAL(0, vl);              \
-        , vint8##SIZE##_t sum = ROW(SIZE, 0);                                           \
-        , for (; rows + 2 <= end; rows += 2) {                                          \
-            sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                                  \
-            sum = __riscv_vadd(sum, ROW(SIZE, 1), vl);                                  \
-        }, sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                                   \
-        , total = __riscv_vwmacc(total, value, sum, vl);                                \
+/* Of up to four registers of weights. */
+#define ROW(SIZE, row) __riscv_vle8_v_i8##SIZE(w + rows[row] * stride, vl)
+#define UP_TO_FOUR(NAME, SIZE, TOTAL)                                                      \
+    LEVELS(                                                                                \
+        NAME, uint16_t, rows, vint16##TOTAL##_t total = __riscv_vmv_v_x_i16##TOTAL(0, vl); \
+        , vint8##SIZE##_t sum = ROW(SIZE, 0);                                              \
+        , sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                                       \
+        sum = __riscv_vadd(sum, ROW(SIZE, 1), vl);                                         \
+        , sum = __riscv_vadd(sum, ROW(SIZE, 0), vl);                                       \
+        , total = __riscv_vwmacc(total, value, sum, vl);                                   \
         , __riscv_vse16(to, total, vl); total = __riscv_vmv_v_x_i16##TOTAL(0, vl);)
-IN_REGISTERS(levels_mf2, mf2, m1)
-IN_REGISTERS(levels_m1, m1, m2)
-IN_REGISTERS(levels_m2, m2, m4)
-IN_REGISTERS(levels_m4, m4, m8)
+UP_TO_FOUR(levels_mf2, mf2, m1)
+UP_TO_FOUR(levels_m1, m1, m2)
+UP_TO_FOUR(levels_m2, m2, m4)
+UP_TO_FOUR(levels_m4, m4, m8)
 
-/* With sums in memory, of eight or sixteen registers of channels. */
-HCK_INLINE void add_half(int16_t *to, vint8m4_t sum, int8_t value, size_t vl) {
-    __riscv_vse16(to, __riscv_vwmacc(__riscv_vle16_v_i16m8(to, vl), value, sum, vl), vl);
-}
-#define CLEAR_SUMS const size_t half = __riscv_vsetvlmax_e8m4(); clear(to, vl * sizeof *to);
-#define EIGHT(k) __riscv_vle8_v_i8m8(w + *rows * lanes + 2 * k * half, 2 * half)
-#define FIRST_ROW(k) vint8m8_t sum##k = EIGHT(k);
-#define NEXT_ROW(k) sum##k = __riscv_vadd(sum##k, EIGHT(k), 2 * half);
-#define ADD_HALVES(k)                                                                     \
-    add_half(to + 2 * k * half, __riscv_vget_v_i8m8_i8m4(sum##k, 0), value, half);        \
-    add_half(to + (2 * k + 1) * half, __riscv_vget_v_i8m8_i8m4(sum##k, 1), value, half);
-LEVELS(levels_m8, CLEAR_SUMS, FIRST_ROW(0), , NEXT_ROW(0), ADD_HALVES(0), )
-LEVELS(levels_m16, CLEAR_SUMS, FIRST_ROW(0) FIRST_ROW(1), , NEXT_ROW(0) NEXT_ROW(1), ADD_HALVES(0) ADD_HALVES(1), )
+/* Of eight, which are full: sums take eight, totals sixteen, and the other eight are for the next row. */
+#define ALL_LANES __riscv_vsetvlmax_e8m8()
+#define HALF __riscv_vsetvlmax_e16m8()
+#define EIGHT(row) __riscv_vle8_v_i8m8(w + rows[row], ALL_LANES)
+LEVELS(
+    levels_m8, uint32_t, places, vint16m8_t total0 = __riscv_vmv_v_x_i16m8(0, HALF); vint16m8_t total1 = total0;
+    , vint8m8_t sum = EIGHT(0);
+    , sum = __riscv_vadd(sum, EIGHT(0), ALL_LANES); sum = __riscv_vadd(sum, EIGHT(1), ALL_LANES);
+    , sum = __riscv_vadd(sum, EIGHT(0), ALL_LANES);
+    , total0 = __riscv_vwmacc(total0, value, __riscv_vget_v_i8m8_i8m4(sum, 0), HALF);
+    total1 = __riscv_vwmacc(total1, value, __riscv_vget_v_i8m8_i8m4(sum, 1), HALF);
+    , __riscv_vse16(to, total0, HALF); __riscv_vse16(to + HALF, total1, HALF);
+    total0 = total1 = __riscv_vmv_v_x_i16m8(0, HALF);)
 
 typedef void (*levels_fn)(const hck_full *f, const row_order *order, size_t first, size_t vl);
 
 static void by_levels(const hck_full *f, const uint8_t *x, size_t products, int fits, uint8_t *tile, void *scratch) {
-    /* by the channels that they take: vectors of weights of half a register, one, two, four, eight, twice eight */
-    static const levels_fn levels[6] = {levels_mf2, levels_m1, levels_m2, levels_m4, levels_m8, levels_m16};
+    /* by the channels that they take: vectors of weights of half a register, one, two, four, eight */
+    static const levels_fn levels[5] = {levels_mf2, levels_m1, levels_m2, levels_m4, levels_m8};
     const size_t channels = f->conv.out_c, one = __riscv_vsetvlmax_e8m1();
     const int is_long = one <= 16 && f->reach >= 8; /* where instructions count for more than sums in memory do */
     row_order order;
-    order.rows = (uint16_t *)scratch;
+    order.places = is_long && channels >= 8 * one ? (uint32_t *)scratch : NULL;
+    order.rows = (uint16_t *)scratch + 2 * products;
     order.room = 258 * f->reach; /* 258 * 127 fits 16 bits */
     order.sums = (int16_t *)(void *)(fits ? tile : tile + 4 * channels);
     order.wide = fits ? NULL : (int32_t *)(void *)tile;
@@ -151,21 +174,21 @@ static void by_levels(const hck_full *f, const uint8_t *x, size_t products, int 
     if (!fits) clear(tile, 4 * channels);
     for (size_t first = 0, taken; first < channels; first += taken) {
         const size_t left = channels - first;
-        size_t size = 2 * left <= one ? 0 : left <= one ? 1 : left <= 2 * one ? 2 : 3;
-        taken = HCK_MIN(left, 4 * one);
-        if (is_long && left >= 8 * one) {
-            size = left >= 16 * one ? 5 : 4;
-            taken = (size == 5 ? 16 : 8) * one;
-        }
-        levels[size](f, &order, first, taken);
+        const int is_full = is_long && left >= 8 * one;
+        const size_t size = 2 * left <= one ? 0 : left <= one ? 1 : left <= 2 * one ? 2 : 3;
+        taken = is_full ? 8 * one : HCK_MIN(left, 4 * one);
+        levels[is_full ? 4 : size](f, &order, first, taken);
     }
 }
 
-void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
+void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, void *y, size_t y_stride,
+                    void *scratch) {
     const hck_conv *const c = &f->conv;
     const size_t products = (size_t)c->kernel_h * c->kernel_w * c->in_c;
     const int fits = f->levels && c->flush >= products;
-    const order_kind kind = f->levels ? HCK_NOT : kind_of_order(f, products);
+    const int is_plain = !f->nibbles && f->stride == c->out_c;
+    order_kind kind = f->levels ? HCK_NOT : kind_of_order(f, products);
+    if (kind == HCK_NOT && !is_plain) kind = HCK_LISTS;
     uint8_t *const tile = (uint8_t *)scratch + HCK_FULL_ORDER(c->kernel_h, c->kernel_w, c->in_c);
     if (f->levels) {
         by_levels(f, (const uint8_t *)x, products, fits, tile, scratch);
@@ -180,8 +203,32 @@ void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, v
 
 #else
 
-void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, void *y, size_t y_stride, void *scratch) {
-    hck_conv2d(&f->conv, q, x, y, y_stride, scratch);
+/* Totals of the channels whose weights are the lower nibbles, or bytes, and of those whose are the upper ones. */
+static void add_products(const hck_full *f, const void *x, size_t row, int32_t *lower, int32_t *upper) {
+    const hck_conv *const c = &f->conv;
+    const int8_t *w = c->weights;
+    for (size_t i = 0; i < (size_t)c->kernel_h * c->kernel_w * c->in_c; i++, w += f->stride) {
+        const int32_t element = hck_get(x, c->x_type, i);
+        for (size_t k = 0; k < row; k++) {
+            const uint8_t pair = (uint8_t)w[k];
+            lower[k] += element * (f->nibbles ? (pair & 15) - 8 : w[k]);
+            if (upper) upper[k] += element * ((pair >> 4) - 8);
+        }
+    }
+}
+
+void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, void *y, size_t y_stride,
+                    void *scratch) {
+    const hck_conv *const c = &f->conv;
+    if (!f->nibbles && f->stride == c->out_c) {
+        hck_conv2d(c, q, x, y, y_stride, scratch);
+        return;
+    }
+    const size_t row = f->nibbles ? (c->out_c + 1) / 2 : c->out_c;
+    int32_t *const totals = (int32_t *)scratch;
+    for (size_t k = 0; k < 2 * row; k++) totals[k] = 0;
+    add_products(f, x, row, totals, f->nibbles ? totals + row : NULL);
+    hck_requantise_rows(q, totals, HCK_I32, c->out_c, y, y_stride, 1, 1);
 }
 
 #endif

@@ -6,6 +6,10 @@
  * Otherwise: products are added up in 16 bits as long as the elements prove them to fit, then to 32 bits; rows of which
  * the elements have a common divisor are next to each other, and it multiplies only the sum. Either way rows whose
  * element is 0 cost nothing. Without vectors, or where too few channels share the cost of the order, it is hck_conv2d.
+ *
+ * Where weights come from memory, what counts is how many lines of it they take: rows may begin every `stride` bytes,
+ * and weights may be nibbles, 8 more than each weight: byte k of a row has channel k below and, above it, the channel
+ * that is half of all further on, rounded up.
  */
 #ifndef HCK_FULL_H
 #define HCK_FULL_H
@@ -21,6 +25,8 @@ typedef struct {
     uint32_t reach;  /* so many weights of a channel fit 8 bits; without levels: so large a sum of magnitudes, times the
                         largest weight, fits 16 bits, any one at least; 255 or more */
     uint32_t top;    /* the largest magnitude of an element */
+    uint32_t stride; /* bytes from one row of weights to the next; 16 bits hold it */
+    uint32_t nibbles; /* 1: so weights are, without levels, and 15 is taken for the largest; 0: bytes */
 } hck_full;
 
 /* Bytes of scratch memory, 8-byte aligned: the order of the rows (hck_full_groups.inc says what is in it), the sums. */

@@ -39,7 +39,7 @@ class Choice:
 def choose(layer: Layer, cpu: Cpu, database: Database) -> Choice:
     """DatabaseError where an entry names a kernel that cannot compute the layer."""
     usual = cheapest(layer, cpu)
-    signature = None if usual.form == "bits" else tunable(layer, cpu)
+    signature = None if usual.form in ("bits", "streamed") else tunable(layer, cpu)
     if signature is None:
         return _shared(usual, cpu)
     usual = on_machine(usual, signature, cpu)

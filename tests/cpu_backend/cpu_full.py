@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 from cpu_cases import Case, operand, values
-from cpu_encode import FULL, build
+from cpu_encode import FULL, OPERANDS, build
 from cpu_sketches import with_map
 
-from cpu_backend.emit.full import full_fields, full_scheme
+from cpu_backend.emit.convolution import weights_of
+from cpu_backend.emit.full import full_fields, full_scheme, pack_rows
 from cpu_backend.layers import layers_of
 from ir.graph import Graph, GraphError, Node
 from ir.ops import Conv2d, OperatorError
@@ -21,7 +22,7 @@ SHAPES = ((64, 1, 1), (300, 1, 1), (7, 3, 4), (1, 8, 8), (530, 1, 1), (130, 1, 2
 def graph(rng: np.random.Generator) -> Graph:
     """Products beside a vector's or a byte's range of rows; few levels or whole bytes; one to many vectors."""
     shape = SHAPES[rng.integers(len(SHAPES))]
-    outer = int(rng.choice([64, 65, 100, 128, 130, 257, 300, 520]))
+    outer = int(rng.choice([64, 65, 100, 128, 130, 250, 257, 300, 520]))
     x = operand(rng, shape, ["uint2", "uint4", "int4", "int4", "uint4", "bipolar", "uint8", "int8", "int8", "uint7"])
     bits = int(rng.choice([1, 2, 3, 4, 5, 8, 8]))
     narrow = TensorType.of_dtype((outer, *shape), DType("int", bits))
@@ -53,13 +54,14 @@ def frame(rng: np.random.Generator, x: TensorType) -> Array | None:
 
 
 def cases(count: int, seed: int) -> list[Case]:
-    """``count`` layers that the code generator takes for this kernel."""
+    """``count`` layers that the code generator takes for this kernel, a third of them with streamed weights."""
     rng = np.random.default_rng(seed)
     made: list[Case] = []
     while len(made) < count:
         try:
             one = graph(rng)
             (layer,) = layers_of(one)
+            layer = replace(layer, form="streamed" if rng.integers(3) == 0 else "usual")
             chosen = full_scheme(layer)
             if chosen is None:
                 continue
@@ -68,6 +70,8 @@ def cases(count: int, seed: int) -> list[Case]:
         except (GraphError, OperatorError):
             continue
         numbers = [int(str(value).rstrip("u")) for value in full_fields(layer, chosen).values()]
-        label = f"{plain.label} {chosen.note}"
-        made.append(replace(plain, operator=FULL, parameters=(*plain.parameters, *numbers), label=label))
+        blobs = list(plain.blobs)
+        blobs[OPERANDS] = pack_rows(weights_of(layer), chosen).tobytes()
+        label = f"{plain.label} {chosen.note}, stride {chosen.stride} for {layer.y.shape[0]}"
+        made.append(Case(FULL, (*plain.parameters, *numbers), tuple(blobs), plain.expected, label))
     return made

@@ -141,7 +141,7 @@ static void connect(const int64_t *p, void **b, void *y) {
     const hck_requantise q = map_of(p, b);
     const int64_t *more = p + MAP_PARAMETERS + CONV_PARAMETERS + 2;
     const hck_full f = {conv_of(p + MAP_PARAMETERS, b[WEIGHTS], NULL), (int32_t)more[0], (uint32_t)more[1],
-                        (uint32_t)more[2], (uint32_t)more[3]};
+                        (uint32_t)more[2], (uint32_t)more[3], (uint32_t)more[4], (uint32_t)more[5]};
     size_t bytes = HCK_FULL_SCRATCH(f.conv.kernel_h, f.conv.kernel_w, f.conv.in_c, f.conv.out_c);
     bytes = (bytes + 7) / 8 * 8;
     void *scratch = exactly(bytes);

@@ -103,6 +103,18 @@ def pruned(seed: int) -> Graph:
     return s.graph("pruned", {"x": x}, s.scale("y", pool, 14))
 
 
+def streamed(seed: int) -> Graph:
+    """Fully connected layers whose weights come from memory: nibbles of an odd number of channels, rows of bytes that
+    begin at lines, and of those both in one layer once its channels are cut."""
+    s = Sketch(seed)
+    x = TensorType.of_dtype((70, 2, 1), DType("uint", 8))
+    one = s.scale("one", s.node("nibbles", Conv2d(), "x", w=s.integers(-8, 7, 251, 70, 2, 1)), 251)
+    two = s.scale("two", s.node("bytes", Conv2d(), one, w=s.integers(-127, 127, 250, 251, 1, 1)), 250)
+    both = s.integers(-8, 7, 190, 250, 1, 1)
+    both[128:] *= 16
+    return s.graph("streamed", {"x": x}, s.scale("y", s.node("both", Conv2d(), two, w=both), 190))
+
+
 @pytest.mark.parametrize("network", ["residual", "gated", "classifier"])
 def test_no_races(network: str, tmp_path: Path) -> None:
     """The sanitizer reports tiles that write what others read or write, and scratch memory that is shared."""
@@ -201,6 +213,18 @@ def test_kernel_of_minimal_filtering(tmp_path: Path) -> None:
     check(program, artifact, graph, 3, None, 1, 2, 3)
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_kernel_for_weights_from_memory(threads: int, tmp_path: Path) -> None:
+    """Whole layers, and parts of 64 channels, of which the last layer's first ones have nibbles."""
+    graph = streamed(4)
+    artifact = in_tiles(graph, threads, form="streamed")
+    text = artifact.files[artifact.sources[0]]
+    assert text.count(".nibbles = 1") == (1 if threads == 1 else 4 + 2)
+    assert (".stride = 256" in text) == (threads == 1)
+    program = build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
+    check(program, artifact, graph, 4, None, threads)
+
+
 def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread has strips of rows whose planes fit a cache: the most that divide the layer's rows. Layers in place
     have no planes."""
@@ -220,10 +244,16 @@ def test_strips_of_pruned_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "form"),
-    [("classifier", "usual"), ("decoder", "usual"), ("pruned", "columns"), ("filtered", "winograd")],
+    [
+        ("classifier", "usual"),
+        ("decoder", "usual"),
+        ("pruned", "columns"),
+        ("filtered", "winograd"),
+        ("streamed", "streamed"),
+    ],
 )
 def test_vectors(network: str, form: Form, tmp_path: Path, riscv_tools: None) -> None:
-    graph = {**GRAPHS, "pruned": pruned, "filtered": cpu_filtering.network}[network](5)
+    graph = {**GRAPHS, "pruned": pruned, "filtered": cpu_filtering.network, "streamed": streamed}[network](5)
     artifact = in_tiles(graph, 4, form=form)
     program = build_region(artifact, graph, tmp_path, toolchain.VECTOR, threaded=True)
     for vlen in (128, 256):
