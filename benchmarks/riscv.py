@@ -116,7 +116,7 @@ def measure(
     """A row per VLEN; ``relative`` is 0 until `rows` compares."""
     about = (shape.name, f"{types} zvbb" if zvbb else types, shape.macs)
     graph = layer_graph(shape, types.split()[0])
-    return measure_graph(meter, machine, graph, about, folder, vlens, zvbb, direct=types == DIRECT)
+    return measure_graph(meter, machine, graph, about, folder, vlens, zvbb, form="usual" if types == DIRECT else None)
 
 
 def measure_graph(
@@ -128,14 +128,14 @@ def measure_graph(
     vlens: Sequence[int] = VLENS,
     zvbb: bool = False,
     x: Array | None = None,
-    direct: bool = False,
+    form: Form | None = None,
 ) -> list[Row]:
     """The same for a graph of one layer and one input. ``about``: names of the layer and of its types, its products;
-    ``x``: the input, of a uniform distribution if left out; ``direct``: by the kernels that compute every product."""
+    ``x``: the input, of a uniform distribution if left out; ``form``: of the kernel, else the engine chooses."""
     label, types, macs = about
     cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", machine.name, ("zvbb",) if zvbb else ())
-    if direct:
-        artifact, note = in_form(graph, "usual")
+    if form:
+        artifact, note = in_form(graph, form)
     else:
         artifact = CpuEngine().lower(graph, {}, Target("benchmark", cpu, SharedMemory(1 << 26, 4.0, 64, True)))
         note = artifact.stages[0].note

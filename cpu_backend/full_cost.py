@@ -11,8 +11,8 @@ ROW_CYCLES, MULTIPLY_CYCLES, WIDEN_CYCLES = 0.0625, 0.125, 0.25
 """At the reference: a weight added in 8 bits, or loaded; a product added in 16 bits; a sum added to 32 bits."""
 TOTAL_CYCLES = 0.5
 """A total of 32 bits loaded and stored, as above."""
-NIBBLE_CYCLES = 0.0625
-"""A weight taken out of its byte; of two a byte is loaded."""
+FIELD_CYCLES = {8: 0, 4: 0.0625, 2: 0.09375}
+"""A weight of so many bits taken out of its byte."""
 LEVEL_CYCLES = 0.2
 """Finding the elements of one level, each."""
 PACKED = 0.88
@@ -45,11 +45,8 @@ def full_cycles(layer: Layer, full: Scheme, vlen: int, scale: float) -> float | 
         groups, issued = _groups_in_order(layer, full, products), in_order
     else:
         return None
-    multiply, load = MULTIPLY_CYCLES, ROW_CYCLES
-    if full.nibbles:
-        multiply, load = multiply + NIBBLE_CYCLES, load / 2
-    arithmetic = channels * (rows * multiply + groups * WIDEN_CYCLES)
-    memory = channels * (rows * load + groups * TOTAL_CYCLES)
+    arithmetic = channels * (rows * (MULTIPLY_CYCLES + FIELD_CYCLES[full.bits]) + groups * WIDEN_CYCLES)
+    memory = channels * (rows * ROW_CYCLES * full.bits / 8 + groups * TOTAL_CYCLES)
     return max(arithmetic * scale, memory * scale, issued)
 
 

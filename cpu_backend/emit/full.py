@@ -31,8 +31,8 @@ SHORTEST = 4
 """Weights added in 8 bits for one multiplication of their sum: fewer save nothing."""
 PRODUCTS, CHANNELS = 64, 64
 """Fewer do not make up for putting the rows in order."""
-NIBBLE = (-8, 7)
-"""Weights that fit four bits; what is stored is 8 more, 15 at most."""
+FEW_BITS = (2, 4)
+"""In which weights may be stored, as 2 or 8 more than they are."""
 LINE, LARGEST_PAD = 64, 1 / 8
 """Bytes of a cache line, where rows begin unless that makes them longer by more than this share."""
 
@@ -41,19 +41,20 @@ LINE, LARGEST_PAD = 64, 1 / 8
 class Scheme:
     """``levels`` values of the elements from ``lo`` on, and how many weights of one fit 8 bits (``reach``); without
     levels ``reach`` is the sum of magnitudes that fits 16 bits times any weight. ``stride``: bytes from one row of
-    weights to the next. ``nibbles``: two weights a byte."""
+    weights to the next. ``bits``: of a stored weight."""
 
     lo: int
     levels: int
     reach: int
     stride: int
-    nibbles: bool = False
+    bits: int = 8
 
     @property
     def note(self) -> str:
         if self.levels:
             return f"weights of equal elements summed in i8, {self.reach} at a time"
-        return f"i16 sums of elements up to {self.reach} together, into i32" + ", of nibbles" * self.nibbles
+        stored = f", weights stored in {self.bits} bits" if self.bits < 8 else ""
+        return f"i16 sums of elements up to {self.reach} together, into i32{stored}"
 
 
 def full_scheme(layer: Layer) -> Scheme | None:
@@ -61,8 +62,8 @@ def full_scheme(layer: Layer) -> Scheme | None:
     if not _is_full(layer):
         return None
     w, x, streamed = weights_of(layer), layer.x, layer.form == "streamed"
-    if streamed and _fits_nibbles(w):
-        return Scheme(0, 0, I16[1] // (NIBBLE[1] - NIBBLE[0]), stride_of(w), nibbles=True)
+    if streamed and (bits := stored_bits(w)) < 8:
+        return Scheme(0, 0, I16[1] // ((1 << bits) - 1), stride_of(w), bits)
     if w.shape[0] < CHANNELS and not streamed:
         return None
     largest, stride = max(int(np.abs(w).max()), 1), stride_of(w) if streamed else w.shape[0]
@@ -76,7 +77,7 @@ def full_scheme(layer: Layer) -> Scheme | None:
 
 
 def streamed_bytes(layer: Layer) -> int:
-    """What the weights of a fully connected layer take as bytes, one after another, where rows of nibbles or such that
+    """What the weights of a fully connected layer take as bytes, one after another, where rows of fewer bits or such that
     begin at lines need fewer lines of memory; else 0."""
     if not isinstance(layer.first.op, Conv2d) or not _is_full(layer):
         return 0
@@ -86,23 +87,25 @@ def streamed_bytes(layer: Layer) -> int:
 
 def stride_of(w: Array) -> int:
     """Bytes from row to row of streamed weights (O, I, KH, KW)."""
-    row = int(-(-w.shape[0] // 2) if _fits_nibbles(w) else w.shape[0])
+    row = int(-(-w.shape[0] * stored_bits(w) // 8))
     lines = -(-row // LINE) * LINE
     return lines if lines <= row * (1 + LARGEST_PAD) else row
 
 
 def pack_rows(w: Array, chosen: Scheme) -> Array:
-    """(O, I, KH, KW) -> [KH * KW * I][stride] of bytes; nibbles of the first half of the channels are below."""
+    """(O, I, KH, KW) -> [KH * KW * I][stride] of bytes, the lowest bits of which hold the first channels."""
     rows = pack_weights(w, 1, True).reshape(-1, w.shape[0])
-    if chosen.nibbles:
-        half = -(-w.shape[0] // 2)
-        unsigned = np.pad((rows - NIBBLE[0]).astype(np.uint8), ((0, 0), (0, 2 * half - w.shape[0])))
-        rows = (unsigned[:, :half] | unsigned[:, half:] << 4).view(np.int8)
+    if chosen.bits < 8:
+        fields = 8 // chosen.bits
+        stored = (rows + (1 << chosen.bits - 1)).astype(np.uint8)
+        parts = np.split(np.pad(stored, ((0, 0), (0, -w.shape[0] % fields))), fields, axis=1)
+        rows = np.bitwise_or.reduce([part << chosen.bits * k for k, part in enumerate(parts)]).view(np.int8)
     return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, chosen.stride - rows.shape[1]))))
 
 
-def _fits_nibbles(w: Array) -> bool:
-    return bool(NIBBLE[0] <= w.min() and w.max() <= NIBBLE[1])
+def stored_bits(w: Array) -> int:
+    """The fewest bits in which weights are stored where memory decides."""
+    return next((bits for bits in FEW_BITS if -1 << bits - 1 <= w.min() and w.max() < 1 << bits - 1), 8)
 
 
 def _is_full(layer: Layer) -> bool:
@@ -126,7 +129,7 @@ def full_fields(layer: Layer, chosen: Scheme) -> Fields:
         "reach": f"{chosen.reach}u",
         "top": f"{top}u",
         "stride": chosen.stride,
-        "nibbles": int(chosen.nibbles),
+        "bits": chosen.bits,
     }
 
 

@@ -186,7 +186,7 @@ void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, v
     const hck_conv *const c = &f->conv;
     const size_t products = (size_t)c->kernel_h * c->kernel_w * c->in_c;
     const int fits = f->levels && c->flush >= products;
-    const int is_plain = !f->nibbles && f->stride == c->out_c;
+    const int is_plain = f->bits == 8 && f->stride == c->out_c;
     order_kind kind = f->levels ? HCK_NOT : kind_of_order(f, products);
     if (kind == HCK_NOT && !is_plain) kind = HCK_LISTS;
     uint8_t *const tile = (uint8_t *)scratch + HCK_FULL_ORDER(c->kernel_h, c->kernel_w, c->in_c);
@@ -203,31 +203,31 @@ void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, v
 
 #else
 
-/* Totals of the channels whose weights are the lower nibbles, or bytes, and of those whose are the upper ones. */
-static void add_products(const hck_full *f, const void *x, size_t row, int32_t *lower, int32_t *upper) {
-    const hck_conv *const c = &f->conv;
-    const int8_t *w = c->weights;
-    for (size_t i = 0; i < (size_t)c->kernel_h * c->kernel_w * c->in_c; i++, w += f->stride) {
-        const int32_t element = hck_get(x, c->x_type, i);
-        for (size_t k = 0; k < row; k++) {
-            const uint8_t pair = (uint8_t)w[k];
-            lower[k] += element * (f->nibbles ? (pair & 15) - 8 : w[k]);
-            if (upper) upper[k] += element * ((pair >> 4) - 8);
-        }
+/* The totals of rows that are no hck_conv's. */
+static void add_products(const hck_full *f, const void *x, size_t products, size_t row, int32_t *totals) {
+    const uint8_t *w = (const uint8_t *)f->conv.weights, mask = (uint8_t)((1u << f->bits) - 1);
+    for (size_t i = 0; i < products; i++, w += f->stride) {
+        const int32_t element = hck_get(x, f->conv.x_type, i);
+        int32_t *to = totals;
+        for (uint32_t shift = 0; shift < 8; shift += f->bits)
+            for (size_t k = 0; k < row; k++) {
+                const uint8_t stored = w[k] >> shift & mask;
+                *to++ += element * (f->bits < 8 ? stored - HCK_FULL_OFFSET(f) : (int8_t)stored);
+            }
     }
 }
 
 void hck_full_layer(const hck_full *f, const hck_requantise *q, const void *x, void *y, size_t y_stride,
                     void *scratch) {
     const hck_conv *const c = &f->conv;
-    if (!f->nibbles && f->stride == c->out_c) {
+    if (f->bits == 8 && f->stride == c->out_c) {
         hck_conv2d(c, q, x, y, y_stride, scratch);
         return;
     }
-    const size_t row = f->nibbles ? (c->out_c + 1) / 2 : c->out_c;
+    const size_t fields = 8 / f->bits, row = (c->out_c + fields - 1) / fields;
     int32_t *const totals = (int32_t *)scratch;
-    for (size_t k = 0; k < 2 * row; k++) totals[k] = 0;
-    add_products(f, x, row, totals, f->nibbles ? totals + row : NULL);
+    for (size_t k = 0; k < fields * row; k++) totals[k] = 0;
+    add_products(f, x, (size_t)c->kernel_h * c->kernel_w * c->in_c, row, totals);
     hck_requantise_rows(q, totals, HCK_I32, c->out_c, y, y_stride, 1, 1);
 }
 

@@ -8,8 +8,8 @@
  * element is 0 cost nothing. Without vectors, or where too few channels share the cost of the order, it is hck_conv2d.
  *
  * Where weights come from memory, what counts is how many lines of it they take: rows may begin every `stride` bytes,
- * and weights may be nibbles, 8 more than each weight: byte k of a row has channel k below and, above it, the channel
- * that is half of all further on, rounded up.
+ * and weights may have 4 bits or 2, in which 8 or 2 more than each weight stands. Byte k of a row of n bytes then holds
+ * channels k, n + k, and so on, the first in its lowest bits.
  */
 #ifndef HCK_FULL_H
 #define HCK_FULL_H
@@ -26,8 +26,11 @@ typedef struct {
                         largest weight, fits 16 bits, any one at least; 255 or more */
     uint32_t top;    /* the largest magnitude of an element */
     uint32_t stride; /* bytes from one row of weights to the next; 16 bits hold it */
-    uint32_t nibbles; /* 1: so weights are, without levels, and 15 is taken for the largest; 0: bytes */
+    uint32_t bits;   /* of a weight: 8; 4 or 2, without levels, and 15 or 3 is taken for the largest */
 } hck_full;
+
+/* What a weight of 4 bits or 2 has more than it stands for. */
+#define HCK_FULL_OFFSET(f) ((f)->bits < 8 ? 1 << ((f)->bits - 1) : 0)
 
 /* Bytes of scratch memory, 8-byte aligned: the order of the rows (hck_full_groups.inc says what is in it), the sums. */
 #define HCK_FULL_ORDER(kernel_h, kernel_w, in_c) \

@@ -156,7 +156,7 @@ def test_weights_that_come_from_memory(
     inner: int, outer: int, most: int, extensions: tuple[str, ...], form: Form
 ) -> None:
     """Counted under the meter (generic, VLEN 256, with misses) from 4096 to 1000 channels: W4A4 0.91 cycles a MAC
-    instead of 2.00, int8 1.67 instead of 2.04; without misses 0.183 and 0.134."""
+    instead of 2.00, int8 1.67 instead of 2.04, W2A2 0.47 instead of 1.48; without misses 0.183, 0.134, 0.172."""
     cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host", extensions=extensions)
     weights = np.random.default_rng(2).choice([-most, most], (outer, inner, 1, 1))
     (layer,) = layers_of(conv(weights, DType("bipolar", 1) if most == 1 else DType("uint", 4), extent=1))
@@ -164,11 +164,11 @@ def test_weights_that_come_from_memory(
     assert cheapest(layer, replace(cpu, isa="rv64gc", vlen=0, extensions=())).form == "usual"
 
 
-@pytest.mark.parametrize(("most", "x", "counted"), [(7, DType("uint", 4), 0.183), (127, DType("int", 8), 0.134)])
-def test_cost_of_streamed_weights(most: int, x: DType, counted: float) -> None:
+@pytest.mark.parametrize(("most", "x", "counted"), [(7, "uint4", 0.183), (127, "int8", 0.134), (1, "uint2", 0.172)])
+def test_cost_of_streamed_weights(most: int, x: str, counted: float) -> None:
     """Without misses, as all costs; counted as above."""
     weights = np.random.default_rng(3).integers(-most, most + 1, (1000, 4096, 1, 1))
-    (layer,) = layers_of(conv(weights, x, extent=1))
+    (layer,) = layers_of(conv(weights, DType.parse(x), extent=1))
     cycles = layer_cycles(replace(layer, form="streamed"), Cpu("rv64gcv", 256, 1, 1600.0, "host"))
     assert cycles / weights.size == pytest.approx(counted, rel=0.06)
 

@@ -77,7 +77,7 @@ def test_sample_of_fully_connected_layers(fully_connected: list[cpu_cases.Case])
     labels = [case.label for case in fully_connected]
     for part in (" 7 at a time", "18 at a time", "63 at a time", "up to 255 together", "up to 258 together"):
         assert any(part in label for label in labels), part
-    for part in ("of nibbles, stride 128 for 250", "stride 256 for 250"):  # rows that begin at lines
+    for part in ("in 4 bits, stride 128 for 250", "stride 256 for 250", "in 2 bits, stride "):  # two begin at lines
         assert any(part in label for label in labels), part
     for part in ("i16 accumulator, no flush", "i16 accumulator, flush"):  # 16-bit and 32-bit sums of few levels
         assert any(part in label and "at a time" in label for label in labels), part

@@ -104,13 +104,13 @@ def pruned(seed: int) -> Graph:
 
 
 def streamed(seed: int) -> Graph:
-    """Fully connected layers whose weights come from memory: nibbles of an odd number of channels, rows of bytes that
-    begin at lines, and of those both in one layer once its channels are cut."""
+    """Fully connected layers whose weights come from memory: 4 bits of an odd number of channels, rows of bytes that
+    begin at lines, and 2 bits and bytes in one layer once its channels are cut."""
     s = Sketch(seed)
     x = TensorType.of_dtype((70, 2, 1), DType("uint", 8))
-    one = s.scale("one", s.node("nibbles", Conv2d(), "x", w=s.integers(-8, 7, 251, 70, 2, 1)), 251)
+    one = s.scale("one", s.node("few", Conv2d(), "x", w=s.integers(-8, 7, 251, 70, 2, 1)), 251)
     two = s.scale("two", s.node("bytes", Conv2d(), one, w=s.integers(-127, 127, 250, 251, 1, 1)), 250)
-    both = s.integers(-8, 7, 190, 250, 1, 1)
+    both = s.integers(-2, 1, 190, 250, 1, 1)
     both[128:] *= 16
     return s.graph("streamed", {"x": x}, s.scale("y", s.node("both", Conv2d(), two, w=both), 190))
 
@@ -215,11 +215,11 @@ def test_kernel_of_minimal_filtering(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_kernel_for_weights_from_memory(threads: int, tmp_path: Path) -> None:
-    """Whole layers, and parts of 64 channels, of which the last layer's first ones have nibbles."""
+    """Whole layers, and parts of 64 channels, of which the last layer's first ones have 2 bits."""
     graph = streamed(4)
     artifact = in_tiles(graph, threads, form="streamed")
     text = artifact.files[artifact.sources[0]]
-    assert text.count(".nibbles = 1") == (1 if threads == 1 else 4 + 2)
+    assert [text.count(f".bits = {bits},") for bits in (2, 4, 8)] == ([0, 1, 2] if threads == 1 else [2, 4, 4 + 1])
     assert (".stride = 256" in text) == (threads == 1)
     program = build_region(artifact, graph, tmp_path, None, toolchain.SANITIZE, threaded=True)
     check(program, artifact, graph, 4, None, threads)

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.peers import network
 from benchmarks.riscv import DIRECT, FEW_BITS, MEASURED, SHAPES, VLENS, ZVBB, Row, Shape, measure, ours, rows
 from benchmarks.shapes import RESNET20
+from benchmarks.streamed import pairs
 from cpu_backend.meter.machine import load_machine
 from cpu_backend.meter.meter import Meter
 
@@ -52,3 +53,10 @@ def test_the_yardstick_computes_every_product(riscv_tools: None) -> None:
     direct, chosen = found[DIRECT, 256], found["w8a8", 256]
     assert direct.arithmetic_beats >= 1 / 4 and direct.relative == 1 and "minimal filtering" not in direct.accumulator
     assert chosen.accumulator.startswith("minimal filtering") and chosen.relative > 1
+
+
+def test_streamed_weights_take_fewer_lines_of_memory(meter: Meter, tmp_path: Path) -> None:
+    """1400 x 500 bytes leave a cache of 512 KiB, their nibbles and rows of two bits do not."""
+    for types in ("w4a4", "w2a2"):
+        for pair in pairs(meter, load_machine("generic"), Shape("full", 1400, 500, 1, 1), types, tmp_path):
+            assert pair.faster > 2
