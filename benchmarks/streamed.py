@@ -2,8 +2,8 @@
 
 Whole layers with requantisation at VLEN 128, 256 and 512 on a machine model, counted under the meter: weights as bytes,
 one after another, and as `hetero-compile` stores them where a cache does not keep them: in 4 bits or 2 where they fit,
-in rows that begin at cache lines. Cycles per multiply-accumulate, cache misses included (and left out); `x` compares the
-former. Counts repeat to the digit.
+in rows that begin at cache lines. Cycles per multiply-accumulate, cache misses included (and left out); `x` compares
+the former. Counts repeat to the digit.
 """
 
 from __future__ import annotations

@@ -77,8 +77,8 @@ def full_scheme(layer: Layer) -> Scheme | None:
 
 
 def streamed_bytes(layer: Layer) -> int:
-    """What the weights of a fully connected layer take as bytes, one after another, where rows of fewer bits or such that
-    begin at lines need fewer lines of memory; else 0."""
+    """What the weights of a fully connected layer take as bytes, one after another, where rows of fewer bits, or such
+    that begin at lines, need fewer lines of memory; else 0."""
     if not isinstance(layer.first.op, Conv2d) or not _is_full(layer):
         return 0
     w = weights_of(layer)
