@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
 
-from cpu_backend.columns_cost import (
+from cpu_backend.cost.columns import (
     ELEMENT_ISSUED,
     GROUP_ISSUED,
     IN_PLACE_ELEMENT,
@@ -19,6 +19,7 @@ from cpu_backend.columns_cost import (
     PLANE_ELEMENT,
     TILE_ISSUED,
 )
+from cpu_backend.cost.winograd import FLUSH_OPERATIONS, ISSUED, PLANE_OPERATIONS, RESULT_OPERATIONS, SUM_ISSUED
 from cpu_backend.emit import ELEMENT_BYTES
 from cpu_backend.emit.winograd import LANES, TILES
 from cpu_backend.meter.machine import Machine
@@ -28,7 +29,6 @@ from cpu_backend.tuning.call import stub
 from cpu_backend.tuning.signature import Signature
 from cpu_backend.variants import USUAL, Variant, pixels, products, usual
 from cpu_backend.winograd import PLANES
-from cpu_backend.winograd_cost import FLUSH_OPERATIONS, ISSUED, PLANE_OPERATIONS, RESULT_OPERATIONS, SUM_ISSUED
 
 TOP_LMUL: Mapping[int, tuple[int, int, int, int]] = {16: (32, 32, 32, 16), 32: (16, 16, 8, 8)}
 """Of kernels for few pixels, by whole 16-bit sums or others: TOP_1 to TOP_4 of hck_few_rvv.c in eighths."""

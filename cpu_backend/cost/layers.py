@@ -17,8 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
-from cpu_backend.columns_cost import columns_cycles
-from cpu_backend.depthwise_cost import fused_rate
+from cpu_backend.cost.columns import columns_cycles
+from cpu_backend.cost.depthwise import fused_rate
+from cpu_backend.cost.floats import float_cycles
+from cpu_backend.cost.full import full_cycles
+from cpu_backend.cost.reference import REFERENCE_VLEN
+from cpu_backend.cost.winograd import filtered_cycles
 from cpu_backend.emit import (
     bit_planes,
     conv_accumulator,
@@ -32,13 +36,10 @@ from cpu_backend.emit.base import element_bytes
 from cpu_backend.emit.convolution import fused, is_depthwise, is_narrow, short_period, weights_of
 from cpu_backend.emit.full import full_scheme
 from cpu_backend.emit.reals import real_cycles
-from cpu_backend.float_cost import float_cycles
-from cpu_backend.full_cost import full_cycles
 from cpu_backend.layers import Layer
 from cpu_backend.ranges import I16, WHOLE_SUM, Accumulator
 from cpu_backend.scalar import word_of
 from cpu_backend.tiles import tiles_of
-from cpu_backend.winograd_cost import filtered_cycles
 from ir.graph import NodeView
 from ir.ops import (
     Add,
@@ -71,7 +72,6 @@ from ir.ops import (
 )
 from ir.target import Cpu
 
-REFERENCE_VLEN = 256
 VECTOR_CYCLES_PER_MAC = {8: 0.064, 16: 0.128, 32: 0.2685}
 WIDENED_CYCLES_PER_MAC = 0.375
 """One pixel whose products leave no room in 16 bits: every weight is widened for a single product."""

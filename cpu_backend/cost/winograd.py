@@ -3,13 +3,13 @@ lanes, and the instructions of a core of single issue, as counted under the mete
 
 from __future__ import annotations
 
+from cpu_backend.cost.reference import REFERENCE_VLEN
 from cpu_backend.emit.convolution import weights_of
 from cpu_backend.emit.winograd import LANES, filtered, tiles_in
 from cpu_backend.layers import Layer
 from cpu_backend.tiles import row_tiles
 from cpu_backend.winograd import PLANES
 
-REFERENCE_VLEN = 256
 BEAT = {"HCK_I8": 1 / 16, "HCK_I16": 1 / 8, "HCK_I32": 1 / 4}
 """Cycles of an operation on a lane of such integers, at REFERENCE_VLEN with a datapath of half of it."""
 PLANE_OPERATIONS, RESULT_OPERATIONS, FLUSH_OPERATIONS = 24, 28, 2

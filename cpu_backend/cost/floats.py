@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from cpu_backend.cost.reference import REFERENCE_VLEN
 from cpu_backend.emit.convolution import is_depthwise
 from cpu_backend.emit.floats import weights_of
 from cpu_backend.emit.reals import real_cycles
@@ -32,7 +33,6 @@ from ir.ops import (
 )
 from ir.target import Cpu
 
-REFERENCE_VLEN = 256
 VECTOR_CYCLES_PER_MAC = 0.26
 DEPTHWISE_CYCLES_PER_MAC = 0.34
 SCALAR_CYCLES_PER_MAC = 2.0

@@ -1,5 +1,5 @@
 """Estimated cycles of fully connected layers on vectors (hck_full.h): beats of a datapath of VLEN / 2 bits, counted as
-in `cost.py`, or the instructions of one a cycle where those are more."""
+in `layers.py`, or the instructions of one a cycle where those are more."""
 
 from __future__ import annotations
 

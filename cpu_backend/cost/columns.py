@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from math import prod
 
+from cpu_backend.cost.reference import REFERENCE_VLEN
 from cpu_backend.emit import plane_shape
 from cpu_backend.emit.convolution import map_to_bytes
 from cpu_backend.layers import Layer
 from cpu_backend.repeated import ROW_BYTES, Columns, Repeated
 from cpu_backend.tiles import row_tiles
 
-REFERENCE_VLEN = 256
 LONGEST_VLEN = 512
 """At which panels have their full size (HCK_ROW_BYTES)."""
 PLANE_ELEMENT, PANEL_ELEMENT, IN_PLACE_ELEMENT = 1.2, 0.1, 0.25
