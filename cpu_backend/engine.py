@@ -8,7 +8,7 @@ from typing import Literal
 
 from cpu_backend.codegen import generate
 from cpu_backend.emit import REAL_RULES, RULES, Destination, emit, identifier, rules_for
-from cpu_backend.forms import cheapest, shared
+from cpu_backend.forms import cheapest, shared, weights_leave_cache
 from cpu_backend.layers import Layer, layers_of
 from cpu_backend.requantise import kernel_type
 from cpu_backend.scalar import word_of
@@ -72,7 +72,9 @@ class CpuEngine:
     def lower(self, region: Graph, choices: Mapping[str, Candidate], target: Target) -> Artifact:
         """C99 for the region; GraphError names a node that has no kernel."""
         passed = run_passes(region, PASSES)
-        chosen = [self._chosen(layer, region.name, target) for layer in layers_of(passed)]
+        layers = layers_of(passed)
+        cold = weights_leave_cache(layers, target.cpu)
+        chosen = [self._chosen(layer, region.name, target, cold) for layer in layers]
         code = generate(passed, layers=[each.layer for each in chosen], word=word_of(target.cpu))
         stages = tuple(
             StageReport(
@@ -95,9 +97,9 @@ class CpuEngine:
             stages,
         )
 
-    def _chosen(self, layer: Layer, region: str, target: Target) -> Choice:
+    def _chosen(self, layer: Layer, region: str, target: Target, cold: bool) -> Choice:
         try:
-            return choose(layer, target.cpu, self.database)
+            return choose(layer, target.cpu, self.database, cold)
         except OperatorError as error:
             raise GraphError(f"{region}: '{layer.first.name}' on the CPU: {error}") from error
 

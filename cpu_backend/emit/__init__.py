@@ -10,7 +10,7 @@ from cpu_backend.emit.convolution import conv_accumulator, gated_conv
 from cpu_backend.emit.elementwise import add, pair
 from cpu_backend.emit.float_sparse import float_sparse_conv, has_pruned_float_columns, pruned_float_weights
 from cpu_backend.emit.floats import FLOAT_RULES
-from cpu_backend.emit.full import streamed_bytes
+from cpu_backend.emit.full import streamed_bytes, stride_of
 from cpu_backend.emit.maps import map_rows
 from cpu_backend.emit.movement import concat, depth_to_space, resize, space_to_depth, upsample
 from cpu_backend.emit.pooling import pool
@@ -139,6 +139,7 @@ __all__ = [
     "pruned_weights",
     "rules_for",
     "streamed_bytes",
+    "stride_of",
     "takes_columns",
     "takes_winograd",
     "tiles_in",

@@ -36,10 +36,10 @@ class Choice:
     default: Variant = USUAL
 
 
-def choose(layer: Layer, cpu: Cpu, database: Database) -> Choice:
-    """DatabaseError where an entry names a kernel that cannot compute the layer."""
-    usual = cheapest(layer, cpu)
-    signature = None if usual.form in ("bits", "streamed") else tunable(layer, cpu)
+def choose(layer: Layer, cpu: Cpu, database: Database, cold: bool = False) -> Choice:
+    """``cold``: as in `forms.cheapest`. DatabaseError where an entry names a kernel that cannot compute the layer."""
+    usual = cheapest(layer, cpu, cold)
+    signature = tunable(usual, cpu)
     if signature is None:
         return _shared(usual, cpu)
     usual = on_machine(usual, signature, cpu)
@@ -84,8 +84,9 @@ def _shared(
 
 
 def tunable(layer: Layer, cpu: Cpu) -> Signature | None:
-    """The signature of a layer that leaves a choice; None without vectors, of floats, and for what no kernel takes."""
-    if not cpu.vlen or layer.is_fallback or not layer.y.dtype.is_integer:
+    """The signature of a layer that leaves a choice; None without vectors, of floats, for what no kernel takes, and for
+    forms that depend on more than signatures say: Zvbb, the caches."""
+    if not cpu.vlen or layer.is_fallback or not layer.y.dtype.is_integer or layer.form in ("bits", "streamed"):
         return None
     try:
         signature = signature_of(layer)

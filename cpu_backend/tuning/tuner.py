@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cpu_backend.forms import cheapest
+from cpu_backend.forms import cheapest, weights_leave_cache
 from cpu_backend.layers import Layer
 from cpu_backend.meter.machine import Machine
 from cpu_backend.tuning.choice import FORMS, on_machine, tunable, variant_of, variants_of
@@ -52,10 +52,11 @@ def tasks(layers: Iterable[Tunable], machine: Machine, vlen: int, top: int) -> t
 
 def of_layers(layers: Sequence[Layer], cpu: Cpu) -> list[Tunable]:
     """Those that leave a choice."""
-    found = []
+    found, cold = [], weights_leave_cache(layers, cpu)
     for layer in layers:
-        if signature := tunable(layer, cpu):
-            found.append((layer.first.name, signature, variant_of(on_machine(cheapest(layer, cpu), signature, cpu))))
+        chosen = cheapest(layer, cpu, cold)
+        if signature := tunable(chosen, cpu):
+            found.append((layer.first.name, signature, variant_of(on_machine(chosen, signature, cpu))))
     return found
 
 

@@ -14,7 +14,7 @@ from benchmarks.shapes import RESNET20, SHAPES, Shape
 from cpu_backend import toolchain
 from cpu_backend.cost import layer_cycles
 from cpu_backend.engine import CpuEngine
-from cpu_backend.forms import cheapest
+from cpu_backend.forms import cheapest, weights_leave_cache
 from cpu_backend.layers import Form, layers_of
 from ir.engine import Candidate, Engine, Overhead, Prepared, Reason
 from ir.graph import Graph, Node
@@ -162,6 +162,19 @@ def test_weights_that_come_from_memory(
     (layer,) = layers_of(conv(weights, DType("bipolar", 1) if most == 1 else DType("uint", 4), extent=1))
     assert cheapest(layer, cpu).form == form
     assert cheapest(layer, replace(cpu, isa="rv64gc", vlen=0, extensions=())).form == "usual"
+
+
+def test_weights_of_a_network_that_leaves_the_cache() -> None:
+    """Layers of 384 and 192 KiB are more than 512 together: each is read from memory every frame, which a layer alone
+    would not be. Nothing is gained of weights that take bytes."""
+    cpu = Cpu("rv64gcv", 256, 1, 1600.0, "host")
+    shapes = {"large": (96, 448, 3, 3), "full": (384, 512, 1, 1)}
+    weights = {name: np.random.default_rng(4).integers(-7, 8, shape) for name, shape in shapes.items()}
+    large, full = (layers_of(conv(w, extent=w.shape[2]))[0] for w in weights.values())
+    assert weights_leave_cache([large, full], cpu) and not weights_leave_cache([full, full], cpu)
+    assert cheapest(full, cpu).form == "usual" and cheapest(full, cpu, cold=True).form == "streamed"
+    (bytes_,) = layers_of(conv(weights["full"] * 16, extent=1))
+    assert cheapest(bytes_, cpu, cold=True).form == "usual"
 
 
 @pytest.mark.parametrize(("most", "x", "counted"), [(7, "uint4", 0.183), (127, "int8", 0.134), (1, "uint2", 0.172)])
