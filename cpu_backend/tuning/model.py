@@ -34,6 +34,8 @@ TOP_LMUL: Mapping[int, tuple[int, int, int, int]] = {16: (32, 32, 32, 16), 32: (
 """Of kernels for few pixels, by whole 16-bit sums or others: TOP_1 to TOP_4 of hck_few_rvv.c in eighths."""
 PER_POINTER, PER_PIXEL = 12, 40
 """Instructions for a pointer to a run, and for a pixel's place and result beside them."""
+FEWEST = 4
+"""The most pixels of a kernel for few."""
 MAP_OPERATIONS = 8
 """Vector operations of LMUL 4 per group of 32-bit values: loading, pooling, widening, scaling, clipping, narrowing."""
 LONGEST_PANEL = 512
@@ -91,7 +93,8 @@ def estimate(signature: Signature, variant: Variant, machine: Machine, vlen: int
 
 
 def _lanes_of_channels(signature: Signature, variant: Variant, work: _Work) -> None:
-    """Blocks of pixels, one vector of channels after another."""
+    """Blocks of pixels, one vector of channels after another; what no block is full of is left to kernels for few, but
+    for depthwise ones, which repeat pixels."""
     c, depth = signature.conv, products(signature.conv)
     count, mr = pixels(c), variant.pixels or 4
     lanes = int(c["out_c"]) // int(c["groups"])
@@ -101,23 +104,25 @@ def _lanes_of_channels(signature: Signature, variant: Variant, work: _Work) -> N
     whole = 0 < depth <= int(c["flush"])
     sums = variant.sums or (16 if whole else 32)
     lmul = variant.lmul or (8 if depthwise else TOP_LMUL[16 if whole and sums == 16 else 32][mr - 1])
-    blocks = ceil(count / mr) * (1 if depthwise else int(c["groups"]))
+    groups = 1 if depthwise else int(c["groups"])
+    blocks = groups * (ceil(count / mr) if depthwise else count // mr + ceil(count % mr / FEWEST))
+    computed = blocks * mr if depthwise else count * groups
     vectors = _vectors(lanes, lmul, work.vlen, shrinking=variant.family == "few")
     for eighths in vectors:
         times = blocks * depth
         work.move(times, eighths)
-        work.issue += times * (1.5 * mr + 1)
-        work.compute(times * mr, {8: 1, 16: 2, 32: 4}[sums] * eighths)
+        work.issue += times + 1.5 * computed * depth
+        work.compute(computed * depth, {8: 1, 16: 2, 32: 4}[sums] * eighths)
         if sums == 32:
             work.compute(times, 2 * eighths)
         if sums == 8:
-            work.compute(blocks * mr * depth / max(1, int(c["flush8"])), 2 * eighths)
+            work.compute(computed * depth / max(1, int(c["flush8"])), 2 * eighths)
         if sums < 32 and not whole:
             period = int(c["run16"] if variant.family == "few" else c["flush"])
-            work.compute(blocks * mr * depth / period, 4 * eighths)
-        work.move(blocks * mr, 2 * eighths)
-    work.issue += blocks * mr * (PER_POINTER * int(c["kernel_h"]) + PER_PIXEL)
-    work.read_again(depth * lanes * int(c["groups"] if not depthwise else 1), blocks * len(vectors))
+            work.compute(computed * depth / period, 4 * eighths)
+        work.move(computed, 2 * eighths)
+    work.issue += computed * (PER_POINTER * int(c["kernel_h"]) + PER_PIXEL)
+    work.read_again(depth * lanes * groups, blocks / groups)
 
 
 def _vectors(lanes: int, lmul: int, vlen: int, shrinking: bool) -> list[int]:
