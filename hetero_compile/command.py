@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,8 +19,8 @@ from hetero_compile.errors import USER_ERRORS
 from hetero_compile.export import Export
 from hetero_compile.flow import Options, compile_model, engines, package
 from hetero_compile.front import Front, table
+from hetero_compile.model_options import model_options, options_of
 from hetero_compile.objective import Objective
-from hetero_compile.quantise import Calibration
 from hetero_compile.report import report
 from hetero_compile.summary import placement_json, summary
 from hls.csim import CSimulationError
@@ -36,27 +37,13 @@ from partition.pareto import front as pareto_front
     "-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True,
     help="The package's folder.",
 )  # fmt: skip
-@click.option("--arch", metavar="NAME|FILE:FACTORY", help="The network of a bare checkpoint; recognised if left out.")
+@model_options
 @click.option("--no-failover", is_flag=True, help="Without CPU code for when the accelerator fails: a smaller package.")
-@click.option(
-    "--input", "inputs", multiple=True, metavar="[NAME=]TYPE[/STEPS]",
-    help="What integers an ONNX file's input is, where the file says float: uint8, int8, uint8/255; may be repeated.",
-)  # fmt: skip
 @click.option("--labels", type=click.Path(path_type=Path), metavar="FILE", help="A classifier's labels, one per line.")
-@click.option(
-    "--quantise", metavar="int8|wNaM",
-    help="Widths for a network of floats: int8, or w4a8 and the like; float32 if left out.",
-)  # fmt: skip
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), metavar="INPUTS",
-    help="By which to choose its ranges: a folder of photos, or a .npy or .npz of inputs.",
-)  # fmt: skip
-@click.option("--fallback", is_flag=True, help="Operators without an integer form run in floats on the CPU.")
 @click.option(
     "--prune", metavar="N:M[/TILE]",
     help="Keep N of M columns (a tap of a channel) of convolutions that the CPU runs, the largest, without training.",
 )  # fmt: skip
-@click.option("--thresholds", is_flag=True, help="Requantise by thresholds instead of multiply-shift.")
 @click.option(
     "--tuning", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="FOLDER",
     help="Measurements of hetero-tune --db FOLDER, which count before the shipped ones.",
@@ -108,11 +95,9 @@ def command(
     function that makes a module, file.py:factory."""
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     try:
-        if calibration and not quantise:
-            raise ModelError("--calibration needs --quantise")
-        shown = Calibration.parse(quantise, calibration) if quantise else None
+        read = options_of(arch, inputs, quantise, calibration, fallback, thresholds)
         pruning = Pruning.parse(prune) if prune else None
-        options = Options(arch, thresholds, not no_failover, inputs, _labels(labels), tuning, shown, fallback, pruning)
+        options = replace(read, failover=not no_failover, labels=_labels(labels), tuning=tuning, prune=pruning)
         return _compile(model, board, output, options, checks, expected, exports, objective, pareto, console)
     except CheckError as error:
         print(f"hetero-compile: {error.difference}", file=sys.stderr)

@@ -36,22 +36,22 @@ class Place:
     launcher: tuple[str, ...] = ()
 
 
-def tunable_layers(path: Path, arch: str | None, target: Target, progress: Progress) -> list[Tunable]:
+def tunable_layers(path: Path, options: Options, target: Target, progress: Progress) -> list[Tunable]:
     """The convolutions that leave a choice on the board's cores, wherever they will run.
 
     Raises TuneError, ModelError, GraphError, HostError, DatabaseError.
     """
     if not target.cpu.vlen:
         raise TuneError(f"board {target.name}: cores without vectors have one kernel for each layer: nothing to choose")
-    found = _packaged(path) if path.is_dir() else _of_model(path, arch, target, progress)
+    found = _packaged(path) if path.is_dir() else _of_model(path, options, target, progress)
     if not found:
         raise TuneError(f"{path}: no layer on the CPU leaves a choice of kernels")
     return found
 
 
-def _of_model(path: Path, arch: str | None, target: Target, progress: Progress) -> list[Tunable]:
+def _of_model(path: Path, options: Options, target: Target, progress: Progress) -> list[Tunable]:
     """All of the network, as the CPU would execute it."""
-    _, frozen = load_frozen(path, Options(arch), progress)
+    _, frozen = load_frozen(path, options, progress)
     return of_layers(layers_of(run_passes(frozen.graph, PASSES)), target.cpu)
 
 

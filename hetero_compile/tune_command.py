@@ -24,6 +24,7 @@ from cpu_backend.tuning.tuner import Task, present, tasks, tune
 from cpu_backend.tuning.verify import sample, stale, verify
 from hetero_compile.board import load_board, shipped_boards
 from hetero_compile.errors import USER_ERRORS
+from hetero_compile.model_options import model_options, options_of
 from hetero_compile.tune import Place, TuneError, measurer, tunable_layers
 from ir.target import Target
 
@@ -42,7 +43,7 @@ METER = "meter"
               help="Variants of each layer to measure beside the default, the best estimates first.")  # fmt: skip
 @click.option("--db", "folder", type=click.Path(path_type=Path, file_okay=False), default=SHIPPED,
               help="Folder of the measurements; by default the shipped ones.")  # fmt: skip
-@click.option("--arch", metavar="NAME|FILE:FACTORY", help="The network of a bare checkpoint; recognised if left out.")
+@model_options
 @click.option("--again", is_flag=True, help="Measure what is measured already, too.")
 @click.option("--ssh-config", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE",
               help="Instead of your own ~/.ssh/config.")  # fmt: skip
@@ -57,6 +58,11 @@ def command(
     top: int,
     folder: Path,
     arch: str | None,
+    inputs: tuple[str, ...],
+    quantise: str | None,
+    calibration: Path | None,
+    fallback: bool,
+    thresholds: bool,
     again: bool,
     ssh_config: Path | None,
     launcher: str,
@@ -69,10 +75,11 @@ def command(
     console = Console(highlight=False, soft_wrap=True)
     address = None if place == METER else Address.parse(place)
     where = Place(address, ssh_config, timeout, _words(launcher))
+    options = options_of(arch, inputs, quantise, calibration, fallback, thresholds)
     target = load_board(board)
     machine = load_machine(target.cpu.machine)
     with console.status("reading the model") as status:
-        layers = tunable_layers(model, arch, target, status.update)
+        layers = tunable_layers(model, options, target, status.update)
     todo = tasks(layers, machine, target.cpu.vlen, top)
     _measure(todo, where, target, machine, folder, again, console)
     entries = [(task, present(task, machine, target.cpu.vlen, "board" if address else METER, folder)) for task in todo]
