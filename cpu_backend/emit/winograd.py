@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cpu_backend.emit.base import (
     ELEMENT_BYTES,
     Destination,
@@ -19,6 +21,7 @@ from cpu_backend.layers import Layer
 from cpu_backend.memory import aligned
 from cpu_backend.winograd import PLANES, Filtering, filtering
 from ir.ops import Conv2d, MaxPool2d
+from ir.types import Array
 
 KERNELS = ("hck_requantise.c", "hck_winograd.c", "hck_winograd_planes_rvv.c", "hck_winograd_rvv.c")
 TILES, FEWEST_TILES, LANES = 7, 4, 64
@@ -89,13 +92,18 @@ def winograd_conv(layer: Layer, name: str, to: Destination) -> LayerCode:
             [*lines, *map_record, *part, call],
             (facts(layer, conv_accumulator(layer))[0], f"{found.note}, {strip} tiles at a time", map_.note),
         ),
-        (Constant(f"{name}_weights", found.weights), *map_arrays),
+        (Constant(f"{name}_weights", by_lanes(found.weights)), *map_arrays),
         KERNELS,
         aligned(scratch),
         3 * channels,
         found.note,
         (scratch_check(name, size, scratch),),
     )
+
+
+def by_lanes(weights: Array) -> Array:
+    """(16, I, O) as they lie in memory: (16, I, LANES) after another, the last one with what is left."""
+    return np.concatenate([weights[:, :, at : at + LANES].ravel() for at in range(0, weights.shape[2], LANES)])
 
 
 def winograd_scratch(layer: Layer, found: Filtering) -> int:

@@ -58,12 +58,12 @@ static void planes_of(const hck_winograd *n, const void *x, size_t tile, size_t 
 
 /* `tiles` and `channels` are constants: the sums stay in registers. */
 HCK_INLINE void block(hck_type type, size_t tiles, size_t channels, const void *x, size_t in_c, const void *w,
-                      size_t out_c, hck_type kept, void *sums, size_t at, size_t lanes) {
+                      hck_type kept, void *sums, size_t at, size_t lanes) {
     int32_t sum[TILES][CHANNELS] = {{0}};
     for (size_t i = 0; i < in_c; i++)
         for (size_t t = 0; t < tiles; t++) {
             const int32_t element = hck_get(x, type, t * in_c + i);
-            for (size_t k = 0; k < channels; k++) sum[t][k] += element * hck_get(w, type, i * out_c + k);
+            for (size_t k = 0; k < channels; k++) sum[t][k] += element * hck_get(w, type, i * lanes + k);
         }
     for (size_t t = 0; t < tiles; t++)
         for (size_t k = 0; k < channels; k++) hck_put(sums, kept, at + t * lanes + k, sum[t][k]);
@@ -71,7 +71,7 @@ HCK_INLINE void block(hck_type type, size_t tiles, size_t channels, const void *
 
 HCK_INLINE void products(hck_type type, const hck_winograd *n, const uint8_t *x, size_t tiles, const uint8_t *w,
                          size_t lanes, void *sums) {
-    const size_t in_c = n->conv.in_c, out_c = n->conv.out_c, size = hck_size(type);
+    const size_t in_c = n->conv.in_c, size = hck_size(type);
     for (size_t t = 0, count; t < tiles; t += count) {
         count = tiles - t < TILES ? 1 : TILES;
         for (size_t k = 0, width; k < lanes; k += width) {
@@ -79,13 +79,13 @@ HCK_INLINE void products(hck_type type, const hck_winograd *n, const uint8_t *x,
             const size_t to = t * lanes + k;
             width = lanes - k < CHANNELS ? 1 : CHANNELS;
             if (count == TILES && width == CHANNELS)
-                block(type, TILES, CHANNELS, at, in_c, from, out_c, n->sums, sums, to, lanes);
+                block(type, TILES, CHANNELS, at, in_c, from, n->sums, sums, to, lanes);
             else if (count == TILES)
-                block(type, TILES, 1, at, in_c, from, out_c, n->sums, sums, to, lanes);
+                block(type, TILES, 1, at, in_c, from, n->sums, sums, to, lanes);
             else if (width == CHANNELS)
-                block(type, 1, CHANNELS, at, in_c, from, out_c, n->sums, sums, to, lanes);
+                block(type, 1, CHANNELS, at, in_c, from, n->sums, sums, to, lanes);
             else
-                block(type, 1, 1, at, in_c, from, out_c, n->sums, sums, to, lanes);
+                block(type, 1, 1, at, in_c, from, n->sums, sums, to, lanes);
         }
     }
 }
@@ -94,7 +94,7 @@ static void sums_of(const hck_winograd *n, const void *planes, size_t tiles, siz
     const size_t in_c = n->conv.in_c, size = hck_size(n->operands);
     for (size_t p = 0; p < HCK_PLANES; p++) {
         const uint8_t *const x = (const uint8_t *)planes + p * n->strip * in_c * size;
-        const uint8_t *const w = (const uint8_t *)n->weights + (p * in_c * n->conv.out_c + channel) * size;
+        const uint8_t *const w = (const uint8_t *)n->weights + (HCK_PLANES * channel + p * lanes) * in_c * size;
         uint8_t *const to = (uint8_t *)sums + p * n->strip * lanes * hck_size(n->sums);
         if (n->operands == HCK_I8)
             products(HCK_I8, n, x, tiles, w, lanes, to);

@@ -25,7 +25,8 @@
 
 typedef struct {
     hck_conv conv; /* of 8-bit elements; kernel 3x3, stride 1, groups 1; its weights are not read */
-    /* [HCK_PLANES][in_c][out_c] of `operands`: 2G g 2G', row by row */
+    /* of `operands`: 2G g 2G', row by row, as [HCK_PLANES][in_c][HCK_LANES] for every so many output channels, the last
+     * ones of which may be fewer: what is read again and again is in one piece */
     const void *weights;
     hck_type operands; /* HCK_I8 or HCK_I16, which hold these and the planes */
     /* of I16 operands both HCK_I32; of I8 operands the results HCK_I16, whose sums are too, or HCK_I32, with sums that

@@ -72,8 +72,8 @@ END_32(m4)
 #define WIDE m4
 #include "hck_winograd_rvv_all.inc"
 
-typedef void (*sums_fn)(const hck_winograd *n, const void *planes, size_t blocks, const void *weights, void *sums,
-                        size_t lanes, size_t vl);
+typedef void (*sums_fn)(const hck_winograd *n, size_t p, const void *planes, size_t blocks, const void *weights,
+                        void *sums, size_t lanes, size_t vl);
 
 void hck_winograd_sums_rvv(const hck_winograd *n, const void *planes, size_t tiles, size_t channel, size_t lanes,
                            void *sums) {
@@ -84,16 +84,18 @@ void hck_winograd_sums_rvv(const hck_winograd *n, const void *planes, size_t til
     const size_t unit = __riscv_vsetvlmax_e8m1() / 2; /* lanes of the first kernels */
     const size_t size = lanes <= unit ? 0 : lanes <= 2 * unit ? 1 : 2;
     const size_t most = unit << (bytes == 1 ? size : HCK_MIN(size, 1u));
-    const uint8_t *const w = (const uint8_t *)n->weights + channel * bytes;
+    const uint8_t *const w = (const uint8_t *)n->weights + HCK_PLANES * channel * pixel;
     /* what is left behind blocks of seven is one more of these or of four */
     const size_t sevens = (tiles + 2) / HCK_TILES, done = sevens * HCK_TILES;
     for (size_t k = 0, vl; k < lanes; k += vl) {
         vl = HCK_MIN(lanes - k, most);
-        if (sevens)
-            kernels[bytes - 1][size][0](n, planes, sevens, w + k * bytes, (uint8_t *)sums + k * kept, lanes, vl);
-        if (done < tiles)
-            kernels[bytes - 1][size][1](n, (const uint8_t *)planes + done * pixel, 1, w + k * bytes,
-                                        (uint8_t *)sums + (done * lanes + k) * kept, lanes, vl);
+        for (size_t p = 0; p < HCK_PLANES; p++) { /* whose weights a cache holds from one kernel to the next */
+            if (sevens)
+                kernels[bytes - 1][size][0](n, p, planes, sevens, w + k * bytes, (uint8_t *)sums + k * kept, lanes, vl);
+            if (done < tiles)
+                kernels[bytes - 1][size][1](n, p, (const uint8_t *)planes + done * pixel, 1, w + k * bytes,
+                                            (uint8_t *)sums + (done * lanes + k) * kept, lanes, vl);
+        }
     }
 }
 

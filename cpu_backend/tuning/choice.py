@@ -42,7 +42,7 @@ def choose(layer: Layer, cpu: Cpu, database: Database, cold: bool = False) -> Ch
     signature = tunable(usual, cpu)
     if signature is None:
         return _shared(usual, cpu)
-    usual = on_machine(usual, signature, cpu)
+    usual = on_machine(usual, signature, cpu, cold)
     default = variant_of(usual)
     entry = database.find(signature, load_machine(cpu.machine), cpu.vlen) if cpu.machine else None
     if entry is None:
@@ -55,14 +55,14 @@ def choose(layer: Layer, cpu: Cpu, database: Database, cold: bool = False) -> Ch
     return _shared(applied(layer, best), cpu, cycles, note, signature, default)
 
 
-def on_machine(layer: Layer, signature: Signature, cpu: Cpu) -> Layer:
+def on_machine(layer: Layer, signature: Signature, cpu: Cpu, cold: bool = False) -> Layer:
     """The layer in its form, or in another that the machine's own model finds clearly cheaper: the form was chosen for
     vectors in general, and machines differ in what loads cost."""
     if not cpu.machine:
         return layer
     machine = load_machine(cpu.machine)
     forms = [variant for variant in variants_of(signature, cpu.vlen) if variant in FORMS]
-    cycles = {variant: estimate(signature, variant, machine, cpu.vlen) for variant in (USUAL, *forms)}
+    cycles = {variant: estimate(signature, variant, machine, cpu.vlen, cold) for variant in (USUAL, *forms)}
     best = min(cycles, key=lambda variant: cycles[variant])
     return applied(layer, best) if cycles[best] < CLEARLY * cycles[variant_of(layer)] else layer
 

@@ -22,7 +22,7 @@ from cpu_backend.cost.columns import (
 from cpu_backend.cost.winograd import FLUSH_OPERATIONS, ISSUED, PLANE_OPERATIONS, RESULT_OPERATIONS, SUM_ISSUED
 from cpu_backend.emit import ELEMENT_BYTES
 from cpu_backend.emit.winograd import LANES, TILES
-from cpu_backend.meter.machine import Machine
+from cpu_backend.meter.machine import CacheModel, Machine
 from cpu_backend.repeated import GROUPS_SUM16, ROW_BYTES
 from cpu_backend.sparse import BYTES, RUN8_SUM16
 from cpu_backend.tuning.call import stub
@@ -34,12 +34,14 @@ TOP_LMUL: Mapping[int, tuple[int, int, int, int]] = {16: (32, 32, 32, 16), 32: (
 """Of kernels for few pixels, by whole 16-bit sums or others: TOP_1 to TOP_4 of hck_few_rvv.c in eighths."""
 PER_POINTER, PER_PIXEL = 12, 40
 """Instructions for a pointer to a run, and for a pixel's place and result beside them."""
+RESULTS = 4
+"""Of a tile of minimal filtering."""
 FEWEST = 4
 """The most pixels of a kernel for few."""
 MAP_OPERATIONS = 8
 """Vector operations of LMUL 4 per group of 32-bit values: loading, pooling, widening, scaling, clipping, narrowing."""
 LONGEST_PANEL = 512
-BYTES_32 = 4
+BYTES_32, LINE = 4, 64
 
 
 @dataclass
@@ -48,6 +50,7 @@ class _Work:
 
     machine: Machine
     vlen: int
+    cold: bool = False
     issue: float = 0
     arithmetic: float = 0
     memory: float = 0
@@ -67,17 +70,23 @@ class _Work:
         """Misses of data that is read from end to end, over and over."""
         for level in (self.machine.l1, self.machine.l2):
             if level:
-                rounds = times if size > level.kib * 1024 else 1
-                self.stalls += rounds * size / level.line_bytes * level.miss_cycles
+                self.miss(level, size * (times if size > level.kib * 1024 else self.first(level)))
+
+    def first(self, level: CacheModel) -> int:
+        """How often what a cache holds is read from behind it: once a frame, but for what a second one still holds."""
+        return int(self.cold or level is self.machine.l1)
+
+    def miss(self, level: CacheModel, size: float) -> None:
+        self.stalls += size / level.line_bytes * level.miss_cycles
 
     @property
     def cycles(self) -> int:
         return round(max(self.issue / self.machine.issue_width, self.arithmetic, self.memory) + self.stalls)
 
 
-def estimate(signature: Signature, variant: Variant, machine: Machine, vlen: int) -> int:
-    """Cycles of a frame with warm caches on one core."""
-    work = _Work(machine, vlen)
+def estimate(signature: Signature, variant: Variant, machine: Machine, vlen: int, cold: bool = False) -> int:
+    """Cycles of a frame on one core, with warm caches unless ``cold`` (`forms.weights_leave_cache`)."""
+    work = _Work(machine, vlen, cold)
     if variant == USUAL:
         variant = usual(signature.conv, vlen)
     if variant.family == "columns":
@@ -122,7 +131,9 @@ def _lanes_of_channels(signature: Signature, variant: Variant, work: _Work) -> N
             work.compute(computed * depth / period, 4 * eighths)
         work.move(computed, 2 * eighths)
     work.issue += computed * (PER_POINTER * int(c["kernel_h"]) + PER_PIXEL)
-    work.read_again(depth * lanes * groups, blocks / groups)
+    # one vector after another reads a line that several share
+    shares = max(1.0, LINE / (work.vlen * lmul / 64)) if len(vectors) > 1 else 1
+    work.read_again(depth * lanes * groups, shares * blocks / groups)
 
 
 def _vectors(lanes: int, lmul: int, vlen: int, shrinking: bool) -> list[int]:
@@ -196,7 +207,27 @@ def _winograd(signature: Signature, work: _Work) -> None:
     work.move(tiles * ceil(inner * operand / work.vlen * 4) * PLANES, 16)
     work.move(tiles * ceil(outer * kept / work.vlen * 2) * PLANES * 2, 32)
     work.move(tiles / TILES * vectors * PLANES * inner, eighths)
-    work.read_again(PLANES * inner * outer * operand, tiles / int(facts["strip"]))
+    _filter_misses(signature, vectors, tiles, work)
+
+
+def _filter_misses(signature: Signature, vectors: int, tiles: int, work: _Work) -> None:
+    """Misses of minimal filtering: a strip's planes are written once and read for every vector of sums, its sums and
+    results written and read. Where one piece of the weights leaves a cache no room, each of that comes from behind
+    it."""
+    assert signature.winograd is not None
+    c, facts = signature.conv, signature.winograd
+    inner, outer = int(c["in_c"]), int(c["out_c"])
+    operand, kept, result = (ELEMENT_BYTES[facts[key]] for key in ("operands", "sums", "results"))
+    strips, count = ceil(tiles / int(facts["strip"])), min(tiles, int(facts["strip"]))
+    pieces, lanes = ceil(outer / LANES), min(outer, LANES)
+    weights, planes = PLANES * inner * outer * operand, PLANES * count * inner * operand
+    sums, results = PLANES * count * lanes * kept, RESULTS * count * outer * result
+    moved = planes * (1 + vectors) + 2 * sums * pieces + 2 * results
+    for level in (work.machine.l1, work.machine.l2):
+        if level:
+            room = level.kib * 1024
+            work.miss(level, weights * (strips if weights + planes + sums + results > room else work.first(level)))
+            work.miss(level, strips * moved if weights / pieces + planes + sums > room else 0)
 
 
 def _map(signature: Signature, work: _Work) -> None:

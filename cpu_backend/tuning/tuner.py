@@ -56,7 +56,7 @@ def of_layers(layers: Sequence[Layer], cpu: Cpu) -> list[Tunable]:
     for layer in layers:
         chosen = cheapest(layer, cpu, cold)
         if signature := tunable(chosen, cpu):
-            found.append((layer.first.name, signature, variant_of(on_machine(chosen, signature, cpu))))
+            found.append((layer.first.name, signature, variant_of(on_machine(chosen, signature, cpu, cold))))
     return found
 
 

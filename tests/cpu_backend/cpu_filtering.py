@@ -10,6 +10,7 @@ from cpu_encode import CONV, FILTERED, OPERANDS, TYPES, build
 from cpu_sketches import with_map
 
 from cpu_backend.emit import filtered, takes_winograd
+from cpu_backend.emit.winograd import by_lanes
 from cpu_backend.layers import layers_of
 from ir.graph import Graph, GraphError, Node
 from ir.ops import Conv2d, MaxPool2d, MultiplyShift, OperatorError
@@ -57,7 +58,7 @@ def filtered_case(one: Graph, plain: Case, strip: int) -> Case:
         raise OperatorError("sums leave 32 bits")
     kinds = [TYPES.index(kind) for kind in (found.operands, found.sums, found.results)]
     parameters = (*plain.parameters, *kinds, strip, *found.flush)
-    blobs = (*plain.blobs[:OPERANDS], found.weights.tobytes())
+    blobs = (*plain.blobs[:OPERANDS], by_lanes(found.weights).tobytes())
     return replace(plain, operator=FILTERED, parameters=parameters, blobs=blobs, label=f"{found.note}; {plain.label}")
 
 
