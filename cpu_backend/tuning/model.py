@@ -212,8 +212,7 @@ def _winograd(signature: Signature, work: _Work) -> None:
 
 def _filter_misses(signature: Signature, vectors: int, tiles: int, work: _Work) -> None:
     """Misses of minimal filtering: a strip's planes are written once and read for every vector of sums, its sums and
-    results written and read. Where one piece of the weights leaves a cache no room, each of that comes from behind
-    it."""
+    results written and read. Where a piece of the weights leaves a cache no room, all of that comes from behind it."""
     assert signature.winograd is not None
     c, facts = signature.conv, signature.winograd
     inner, outer = int(c["in_c"]), int(c["out_c"])
@@ -225,9 +224,17 @@ def _filter_misses(signature: Signature, vectors: int, tiles: int, work: _Work) 
     moved = planes * (1 + vectors) + 2 * sums * pieces + 2 * results
     for level in (work.machine.l1, work.machine.l2):
         if level:
-            room = level.kib * 1024
-            work.miss(level, weights * (strips if weights + planes + sums + results > room else work.first(level)))
-            work.miss(level, strips * moved if weights / pieces + planes + sums > room else 0)
+            needed = planes + sums + results
+            again = (
+                strips if weights + needed > level.kib * 1024 else work.first(level)
+            )  # in turn: all of them, or none
+            work.miss(level, again * weights)
+            work.miss(level, tiles / count * moved * _share_of_misses(weights / pieces + needed, level))
+
+
+def _share_of_misses(needed: float, level: CacheModel) -> float:
+    """Of things that take so many bytes together: none where these fit, all from half as many again on."""
+    return min(1.0, max(0.0, 2 * (needed / (level.kib * 1024) - 1)))
 
 
 def _map(signature: Signature, work: _Work) -> None:
