@@ -41,6 +41,10 @@ def tunable_layers(path: Path, options: Options, target: Target, progress: Progr
 
     Raises TuneError, ModelError, GraphError, HostError, DatabaseError.
     """
+    if path.is_dir() and options != Options():
+        raise TuneError(
+            f"{path}: is a package, whose network was read when it was compiled: no options say how to read it"
+        )
     if not target.cpu.vlen:
         raise TuneError(f"board {target.name}: cores without vectors have one kernel for each layer: nothing to choose")
     found = _packaged(path) if path.is_dir() else _of_model(path, options, target, progress)

@@ -222,14 +222,12 @@ def _filter_misses(signature: Signature, vectors: int, tiles: int, work: _Work) 
     weights, planes = PLANES * inner * outer * operand, PLANES * count * inner * operand
     sums, results = PLANES * count * lanes * kept, RESULTS * count * outer * result
     moved = planes * (1 + vectors) + 2 * sums * pieces + 2 * results
+    beside = planes + sums + results
     for level in (work.machine.l1, work.machine.l2):
         if level:
-            needed = planes + sums + results
-            again = (
-                strips if weights + needed > level.kib * 1024 else work.first(level)
-            )  # in turn: all of them, or none
-            work.miss(level, again * weights)
-            work.miss(level, tiles / count * moved * _share_of_misses(weights / pieces + needed, level))
+            held = weights + beside <= level.kib * 1024  # weights are read in turn: all of them are held, or none
+            work.miss(level, weights * (work.first(level) if held else strips))
+            work.miss(level, tiles / count * moved * _share_of_misses(weights / pieces + beside, level))
 
 
 def _share_of_misses(needed: float, level: CacheModel) -> float:

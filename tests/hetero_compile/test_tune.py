@@ -101,6 +101,20 @@ def test_a_package_is_tuned(
     assert len(list((tmp_path / "db").glob("generic-vlen256/*.json"))) == 2
 
 
+def test_a_model_is_read_as_by_hetero_compile(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of floats that hold integers, of which --input says which: MLPerf Tiny's ResNet has nine convolutions
+    and a fully connected layer."""
+    monkeypatch.setattr(tune_command, "measurer", lambda *_: nullcontext(Counting()))
+    model = shared_data / "integer_onnx" / "mlperf" / "ImageClassification" / "network.onnx"
+    arguments = [str(model), "--board", "bananapi-f3", "--db", str(tmp_path / "db"), "--top", "1"]
+    assert "say which, with --input uint8 or --input int8" in error(arguments, capsys)
+    assert run([*arguments, "--input", "uint8"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("together ") and sum(line.endswith("x") for line in lines[:-1]) == 10
+
+
 def test_a_compilation_takes_ones_own_measurements_first(tmp_path: Path) -> None:
     (engine,) = (engine for engine in engines(tmp_path) if isinstance(engine, CpuEngine))
     assert engine.database.folders == (tmp_path, SHIPPED)
@@ -140,6 +154,8 @@ def test_one_line_for_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
         ([str(EXAMPLE), *board, "--launcher", "taskset '2"], '--launcher "taskset \'2": No closing quotation'),
         ([str(tmp_path / "none.pt"), *board], "none.pt"),
         ([str(tmp_path), *board], str(tmp_path)),
+        ([str(tmp_path), *board, "--input", "uint8"], "is a package, whose network was read when it was compiled"),
+        ([str(EXAMPLE), *board, "--calibration", "inputs.npy"], "--calibration needs --quantise"),
         (["verify", "--db", str(tmp_path)], "no measurements"),
         ([], "Missing argument"),
     ):
